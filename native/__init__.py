@@ -1,0 +1,1 @@
+"""Compiled ground: checked bytes, Arrow columns, text. Knows no evidence format."""

@@ -1,0 +1,143 @@
+"""Growable Arrow columns: append in C, hand over once a batch.
+
+A value is put at a row. Rows that were not put are null, so a record only touches the
+columns it fills; a row that failed half way is overwritten by the next one at the same
+place. `Rows` counts a row when its last value is in (`done`), so a cut in the middle of
+a row never leaves columns of different lengths.
+
+`put*` of text returns 1 where the text was not well-formed and was repaired, else 0.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef class Weight:
+    cdef Py_ssize_t bytes       # bytes of variable-length values held by a batch
+
+
+cdef class Buffer:
+    """A growable block that Arrow can own; never NULL, also when empty."""
+    cdef uint8_t* data
+    cdef Py_ssize_t length      # bytes in use
+    cdef Py_ssize_t capacity
+    cdef int grow(self, Py_ssize_t need) except -1 nogil
+
+    cdef inline int reserve(self, Py_ssize_t extra) except -1 nogil:
+        if self.length + extra > self.capacity:
+            return self.grow(self.length + extra)
+        return 0
+
+
+cdef class Column:
+    cdef readonly object type           # pyarrow.DataType
+    cdef readonly Py_ssize_t length     # rows held, nulls included
+    cdef readonly Py_ssize_t nulls
+    cdef Weight weight
+    cdef Buffer validity                # Arrow bitmap, LSB first
+
+    # Makes `row` the next row: pads with nulls, or drops `row` and what follows.
+    cdef int align(self, Py_ssize_t row) except -1 nogil
+    cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
+    cdef int drop(self, Py_ssize_t rows) except -1 nogil
+    cdef int mark(self) except -1 nogil                          # the row just written is valid
+    cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
+
+
+cdef class IntColumn(Column):
+    """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
+    cdef Buffer values
+    cdef int width
+    cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil
+
+
+cdef class DoubleColumn(Column):
+    cdef Buffer values
+    cdef int put(self, Py_ssize_t row, double value) except -1 nogil
+
+
+cdef class BoolColumn(Column):
+    cdef Buffer values
+    cdef int put(self, Py_ssize_t row, bint value) except -1 nogil
+
+
+cdef class TextColumn(Column):
+    """utf8 and binary. Binary is never checked."""
+    cdef Buffer offsets                 # int32
+    cdef Buffer data
+    cdef bint checked                   # utf8: `put` validates
+    cdef readonly int64_t repairs       # texts repaired since the column was made
+    cdef int _commit(self, Py_ssize_t n) except -1 nogil
+
+    # Bytes from evidence: validated, ill-formed parts become U+FFFD.
+    cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
+    # Text that this program made itself (numbers, addresses): not validated.
+    cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
+    # UTF-16LE from evidence.
+    cdef int put_utf16(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t units) except -1 nogil
+    # For text that is assembled in place: room for `n` bytes at `row`, then say how many
+    # were written. The writer guarantees well-formed UTF-8.
+    cdef uint8_t* room(self, Py_ssize_t row, Py_ssize_t n) except NULL nogil
+    cdef int wrote(self, Py_ssize_t n) except -1 nogil
+
+
+cdef class DictColumn(Column):
+    """dictionary<int32, utf8>: for text that repeats (hosts, paths, users). The dictionary
+    lives for one batch."""
+    cdef Buffer codes                   # int32
+    cdef TextColumn words
+    cdef uint32_t* slots                # code + 1, open addressing
+    cdef uint64_t* hashes               # hash of each word, by code
+    cdef Py_ssize_t slot_mask
+    cdef Py_ssize_t hash_room
+    cdef Buffer scratch                 # UTF-16 is decoded and looked up here
+    cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
+    cdef int _regrow(self) except -1 nogil
+    cdef int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil
+    cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
+    cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
+    cdef int put_utf16(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t units) except -1 nogil
+
+
+cdef class ListColumn(Column):
+    """list<item>. `open(row)` begins (or goes on with) the list of a row and returns the index
+    at which the next item is put into `items`; an opened list without items is empty, not null."""
+    cdef Buffer offsets
+    cdef readonly Column items
+    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
+    cdef int close(self, Py_ssize_t items) except -1 nogil       # `items`: items held from now on
+
+
+cdef class MapColumn(Column):
+    """map<utf8, utf8>. As a list of pairs: `i = m.open(row)`, `m.keys.put(i, ..)`,
+    `m.values.put(i, ..)` (or leave it null), `m.close(i + 1)`."""
+    cdef Buffer offsets
+    cdef readonly DictColumn keys
+    cdef readonly TextColumn values
+    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
+    cdef int close(self, Py_ssize_t items) except -1 nogil
+
+
+cdef class Rows:
+    """The columns of one table's current batch."""
+    cdef readonly str table
+    cdef readonly Py_ssize_t count      # whole rows
+    cdef readonly Py_ssize_t limit      # rows of a full batch
+    cdef Weight weight
+    cdef object schema
+    cdef dict columns
+
+    cpdef Column column(self, str name)         # made on first use, from the schema's type
+    cpdef object finish(self)                   # -> pyarrow.RecordBatch of the columns in use; empties
+
+    cdef inline int done(self) except -1 nogil:
+        """The current row (`count`) is whole."""
+        self.count += 1
+        return 0
+
+    cdef inline bint full(self) noexcept nogil:
+        return self.count >= self.limit or self.weight.bytes >= BATCH_BYTES
+
+
+cdef enum:
+    BATCH_ROWS = 122880         # a batch is a Parquet row group: DuckDB's unit of work
+    BATCH_BYTES = 33554432      # of variable-length values: bounds memory when rows are wide

@@ -1,0 +1,53 @@
+"""What a parser is handed, and what a parser is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import pyarrow as pa
+
+from tracelake.native.account import Account
+from tracelake.native.feed import Feed
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file found inside a source, readable as bytes in order.
+
+    Attributes:
+        path: its path inside the source; for a loose file, relative to the given root.
+        feed: its bytes.
+        account: what became of every record and byte; the parser keeps it.
+    """
+
+    path: str
+    feed: Feed
+    account: Account
+
+
+class Match(IntEnum):
+    """How sure a parser is that an artifact is its own."""
+
+    NO = 0
+    NAME = 1
+    CONTENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """One evidence format.
+
+    Attributes:
+        name, version: stand in every row (`parser`, `parser_version`).
+        match: (first 64 KiB of the artifact, its path) -> how sure, and the reason in one
+            sentence when it is not (shown for files that nobody took).
+        tables: names of the tables that `read` fills, `damage` left out.
+        read: yields (table, batch) with the columns that were filled; raises the
+            EvidenceError that stopped it, after the whole rows before it were yielded.
+    """
+
+    name: str
+    version: str
+    match: Callable[[bytes, str], tuple[Match, str]]
+    tables: tuple[str, ...]
+    read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]

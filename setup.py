@@ -1,0 +1,46 @@
+"""Builds tracelake: every `.pyx` of every room becomes `tracelake.<room>.<module>`.
+
+The rooms stand at the repository's root and are linked into `src/tracelake/`;
+extensions are named from their path through the link (docs/house.md says why).
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, find_packages, setup
+
+os.chdir(Path(__file__).parent)
+
+# TRACELAKE_SANITIZE=1 builds with AddressSanitizer and UBSan (see `make fuzz`).
+SANITIZE = os.environ.get("TRACELAKE_SANITIZE") == "1"
+if SANITIZE:
+    COMPILE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+    LINK = ["-fsanitize=address,undefined"]
+else:
+    COMPILE = ["-O3", "-fno-strict-aliasing"]
+    LINK = []
+
+pyx = sorted(Path("src").glob("tracelake/*/*.pyx"))
+extensions = [
+    Extension(
+        ".".join(path.relative_to("src").with_suffix("").parts),
+        [str(path)],
+        extra_compile_args=COMPILE,
+        extra_link_args=LINK,
+    )
+    for path in pyx
+]
+
+setup(
+    packages=find_packages("src"),
+    package_dir={"": "src"},
+    include_package_data=False,
+    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "*.toml"]},
+    ext_modules=cythonize(
+        extensions,
+        include_path=["src"],
+        compiler_directives={"language_level": "3"},
+        nthreads=os.cpu_count() or 1,
+    ),
+)
