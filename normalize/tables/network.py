@@ -108,7 +108,7 @@ NETWORK_ACTIVITY = events(
     column("history", WORD, "Zeek's history of the connection (ShADadFf)", zeek="history",
            ocsf="connection_info.flag_history"),
     column("tcp_flags", INT, "all TCP flags seen, as a bit mask",
-           ocsf="connection_info.tcp_flags", stats=False),
+           ocsf="connection_info.tcp_flags", mask=True),
     column("src_internal", BOOL, "the side that began is one's own network's",
            zeek="local_orig"),
     column("dst_internal", BOOL, "the other side is one's own network's", zeek="local_resp"),
@@ -249,7 +249,7 @@ TLS_ACTIVITY = events(
     column("cert_sha256", TEXT, "its SHA-256", bloom=True, ecs="tls.server.hash.sha256",
            ocsf="tls.certificate.fingerprints[algorithm_id=3].value"),
     column("cert_chain", TEXTS, "SHA-256 of the server's certificates, in order",
-           zeek="cert_chain_fps", ocsf="tls.certificate_chain"),
+           zeek="cert_chain_fps", ocsf="tls.certificate_chain[].uid"),
     column("client_cert_chain", TEXTS, "SHA-256 of the client's certificates, in order",
            zeek="client_cert_chain_fps"),
     column("cert_not_before", TIME, "valid from", ocsf="tls.certificate.created_time",
@@ -294,8 +294,8 @@ SMB_ACTIVITY = events(
     column("rtt_s", DOUBLE, "call to answer, seconds", zeek="rtt"),
     column("named_pipe", WORD, "pipe", zeek="named_pipe", sigma={"pipe_created": "PipeName"},
            bloom=True),
-    column("access_mask", BIG, "access asked for, as a bit mask", stats=False,
-           sigma="AccessMask"),
+    column("access_mask", BIG, "access asked for, as a bit mask",
+           sigma="AccessMask", mask=True),
     actor({"pipe_created": "Image"}),
 )
 
