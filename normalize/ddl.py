@@ -146,7 +146,8 @@ def tables_md(tables: dict[str, Table]) -> str:
     lines += _views("Sigma's categories (schema `sigma`)", sigma.CATEGORIES)
     lines += _views("Zeek's logs (schema `zeek`)", zeek.LOGS)
     views = ocsf.views(tables)
-    lines += ["## OCSF classes (schema `ocsf`)", "", "| view | table | class_uid |", "|---|---|---|"]
+    lines += ["## OCSF classes (schema `ocsf`)", ""]
+    lines += ["| view | table | class_uid |", "|---|---|---|"]
     lines += [f"| `{name}` | `{table.name}` | {uid} |" for name, (table, uid) in views.items()]
     return "\n".join(lines) + "\n"
 
