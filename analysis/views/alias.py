@@ -115,13 +115,18 @@ def evtx_view() -> str:
     return "CREATE VIEW sigma.evtx AS " + " UNION ALL BY NAME ".join(parts)
 
 
-def views() -> Iterator[str]:
-    """SQL of all of them."""
-    for table in TABLES.values():
-        if table.is_events:
-            yield ecs_view(table)
-    for log, alias in zeek.LOGS.items():
-        yield zeek_view(log, alias)
+def ecs_views() -> Iterator[str]:
+    """SQL of `ecs.*`."""
+    return (ecs_view(table) for table in TABLES.values() if table.is_events)
+
+
+def zeek_views() -> Iterator[str]:
+    """SQL of `zeek.*`."""
+    return (zeek_view(log, alias) for log, alias in zeek.LOGS.items())
+
+
+def sigma_views() -> Iterator[str]:
+    """SQL of `sigma.*`."""
     for category, alias in sigma.CATEGORIES.items():
         yield sigma_view(category, alias)
     yield evtx_view()
