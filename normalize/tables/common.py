@@ -1,5 +1,9 @@
 """Columns that every table of events begins or ends with (design: one provenance for all)."""
 
+from collections.abc import Iterable
+
+import pyarrow as pa
+
 from tracelake.normalize.column import (
     BIG,
     BYTES,
@@ -13,6 +17,7 @@ from tracelake.normalize.column import (
     WORD,
     column,
 )
+from tracelake.normalize.table import Table, table
 
 # Which case, when, and what kind of event.
 HEAD = (
@@ -106,3 +111,97 @@ REST = (
 BEFORE = (*HEAD, *LOG)
 AFTER = (*ORIGIN, *REST)
 COMMON = (*BEFORE, *AFTER)
+
+
+def events(
+    name: str, short: str, classes: Iterable[int], doc: str, *columns: pa.Field | Iterable[pa.Field]
+) -> Table:
+    """A table of events: its own columns between the common ones."""
+    return table(name, short, classes, doc, BEFORE, *columns, AFTER)
+
+
+def fingerprints(prefix: str, path: str, ecs: str, what: str, sigma: bool = True) -> list[pa.Field]:
+    """The four hashes of a file, as Sysmon and EDR sensors give them, in lower case.
+
+    Args:
+        prefix: of the column names.
+        path, ecs: the file object's path in OCSF and in ECS.
+        what: whose hashes.
+        sigma: whether Sigma's names for single hashes mean this file.
+    """
+    kinds = (
+        ("sha256", 3, "hash.sha256", "sha256"),
+        ("sha1", 2, "hash.sha1", "sha1"),
+        ("md5", 1, "hash.md5", "md5"),
+        ("imphash", 99, "pe.imphash", "Imphash"),
+    )
+    return [
+        column(f"{prefix}_{kind}", TEXT, f"{kind.upper()} of {what}",
+               ocsf=f"{path}.hashes[algorithm_id={number}].value", ecs=f"{ecs}.{name}",
+               sigma=alias if sigma else None, bloom=True)
+        for kind, number, name, alias in kinds
+    ]
+
+
+def actor(path: str | dict[str, str] = "Image", user: bool = True) -> list[pa.Field]:
+    """The process that did it, and the user it ran as.
+
+    Args:
+        path: Sigma name(s) of its image.
+        user: also the user_* columns, meaning the actor's user.
+    """
+    columns = [
+        column("actor_path", WORD, "image of the process that did it",
+               ocsf="actor.process.path", ecs="process.executable", sigma=path, bloom=True),
+        column("actor_name", WORD, "file name of that image", ocsf="actor.process.name",
+               ecs="process.name"),
+        column("actor_cmd_line", TEXT, "its command line", ocsf="actor.process.cmd_line",
+               ecs="process.command_line", sigma="CommandLine" if path == "Image" else None),
+        column("actor_pid", BIG, "its process id", ocsf="actor.process.pid", ecs="process.pid",
+               sigma="ProcessId" if path == "Image" else {
+                   "process_access": "SourceProcessId",
+                   "create_remote_thread": "SourceProcessId",
+               }),
+        column("actor_tid", BIG, "its thread", ocsf="actor.process.tid",
+               ecs="process.thread.id", stats=False,
+               sigma=None if path == "Image" else {"process_access": "SourceThreadId"}),
+        column("actor_uid", TEXT, "its unique id (ProcessGuid, sensor's id)",
+               ocsf="actor.process.uid", ecs="process.entity_id", bloom=True,
+               sigma="ProcessGuid" if path == "Image" else {
+                   "process_access": "SourceProcessGUID",
+                   "create_remote_thread": "SourceProcessGuid",
+               }),
+        column("actor_sha256", TEXT, "SHA-256 of its image", bloom=True,
+               ocsf="actor.process.file.hashes[algorithm_id=3].value",
+               ecs="process.hash.sha256"),
+    ]
+    if user:
+        columns += [
+            column("user_name", WORD, "user that did it", ocsf="actor.user.name",
+                   ecs="user.name", bloom=True),
+            column("user_domain", WORD, "domain or host of that user", ocsf="actor.user.domain",
+                   ecs="user.domain"),
+            column("user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
+                   bloom=True),
+            column("session_uid", WORD, "its logon session (LogonId)",
+                   ocsf="actor.session.uid", sigma="LogonId", bloom=True),
+        ]
+    return columns
+
+
+def subject(session: bool = True) -> list[pa.Field]:
+    """The user that did it, where user_* is the one that it was done to (Windows: Subject*)."""
+    columns = [
+        column("actor_user_name", WORD, "user that did it", ocsf="actor.user.name",
+               ecs="user.name", bloom=True, sigma="SubjectUserName"),
+        column("actor_user_domain", WORD, "domain or host of that user",
+               ocsf="actor.user.domain", ecs="user.domain", sigma="SubjectDomainName"),
+        column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
+               bloom=True, sigma="SubjectUserSid"),
+    ]
+    if session:
+        columns.append(
+            column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
+                   bloom=True, sigma="SubjectLogonId")
+        )
+    return columns
