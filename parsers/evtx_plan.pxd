@@ -84,6 +84,12 @@ cdef struct Op:
     int32_t instance            # OP_INSTANCE: offset of the token in the body
 
 
+cdef struct Bound:              # what a reader has looked up for a plan's ops
+    void* owner                 # for which kind of event
+    void** targets              # by op; NULL: not yet
+    Bound* next
+
+
 cdef struct Plan:
     Op* ops
     Part* parts
@@ -100,7 +106,7 @@ cdef struct Plan:
     uint8_t guessed             # a name did not match its checksum, or the body another's
     uint64_t digest             # of ops, parts and text
     int32_t number              # running, unique for the life of a Plans; -1: of one record
-    void* targets               # what the reader keeps for this plan; freed by `free`
+    Bound* bound                # latest first
     Plan* same                  # next in the digest's chain
 
 
@@ -161,10 +167,13 @@ cdef struct Build               # see evtx_plan.pyx
 
 
 cdef int names_reset(NameSet* s, int32_t expected) except -1 nogil
-# 1 where the name is new, else the number that makes it so ("_2", "_3", ..).
+# 1 where the name is new, else the number that makes it so ("[2]", "[3]", ..).
 cdef int32_t names_number(NameSet* s, const uint8_t* name, int32_t n) except -1 nogil
-# Appends "_<number>"; bytes written (room: 11).
+# Writes "[<number>]"; bytes written (room: 12).
 cdef int32_t put_number(uint8_t* out, int32_t number) noexcept nogil
+
+# The looked-up targets of a plan for `owner`; empty at first.
+cdef void** bound_to(Plan* plan, void* owner) except NULL nogil
 
 cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
                        Instance* out) except -1 nogil

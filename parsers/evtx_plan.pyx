@@ -16,7 +16,7 @@ tag (`Data`, `Binary`); what stands deeper is joined by dots. In `UserData` the 
 it is left out of the path. Attributes other than `Name` and `xmlns` are `<path>.<attribute>`.
 Parts of `System` that are no column are pairs too (`EventID.Qualifiers`,
 `Provider.EventSourceName`), and so is what stands in other sections (`ProcessingErrorData.
-ErrorCode`). A name that comes again in a record is numbered: `Data`, `Data_2`, `Data_3`.
+ErrorCode`). A name that comes again in a record is numbered: `Data`, `Data[2]`, `Data[3]`.
 
 **Hostile input.** Depth, the tokens compiled per chunk, the text of a plan and what is kept over
 chunks are bounded; a bound that is passed damages the record that asks for more, or (what is
@@ -199,7 +199,7 @@ cdef int32_t names_number(NameSet* s, const uint8_t* name, int32_t n) except -1 
     number = s.counts[base_at]
     while True:
         number += 1
-        # Numbered names are keyed like any other, or `x`, `x`, `x_2` would meet.
+        # Numbered names are keyed like any other, or `x`, `x`, `x[2]` would meet.
         key = _numbered(name, n, suffix, put_number(suffix, number))
         at = _names_find(s, key)
         if not s.counts[at]:
@@ -221,8 +221,10 @@ cdef uint64_t _numbered(const uint8_t* name, int32_t n, const uint8_t* suffix,
 
 
 cdef int32_t put_number(uint8_t* out, int32_t number) noexcept nogil:
-    out[0] = 95  # _
-    return 1 + <int32_t>put_uint(out + 1, <uint64_t>number)
+    cdef int32_t n = 1 + <int32_t>put_uint(out + 1, <uint64_t>number)
+    out[0] = 91  # [
+    out[n] = 93
+    return n + 1
 
 
 # --- plans -----------------------------------------------------------------------------------
@@ -244,14 +246,44 @@ cdef int _grow(void** block, int32_t* room, int32_t need, size_t size) except -1
 
 
 cdef void _free_plan(Plan* plan) noexcept nogil:
+    cdef Bound* bound
     if plan is NULL:
         return
     free(plan.ops)
     free(plan.parts)
     free(plan.text)
     free(plan.contexts)
-    free(plan.targets)
+    while plan.bound is not NULL:
+        bound = plan.bound
+        plan.bound = bound.next
+        free(bound.targets)
+        free(bound)
     free(plan)
+
+
+cdef void** bound_to(Plan* plan, void* owner) except NULL nogil:
+    cdef Bound* bound = plan.bound
+    cdef Bound* before = NULL
+    while bound is not NULL and bound.owner is not owner:
+        before = bound
+        bound = bound.next
+    if bound is NULL:
+        bound = <Bound*>calloc(1, sizeof(Bound))
+        if bound is not NULL:
+            bound.targets = <void**>calloc(plan.op_count + 1, sizeof(void*))
+        if bound is NULL or bound.targets is NULL:
+            free(bound)
+            with gil:
+                raise MemoryError()
+        bound.owner = owner
+    elif before is NULL:
+        return bound.targets
+    else:
+        before.next = bound.next
+    # A template that many kinds of events share (classic logs) is asked in runs.
+    bound.next = plan.bound
+    plan.bound = bound
+    return bound.targets
 
 
 cdef int32_t _put_text(Plan* plan, const uint8_t* p, int32_t n) except -1 nogil:
