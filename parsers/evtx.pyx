@@ -151,6 +151,7 @@ cdef class _Log:
     cdef int flags                  # parse flags of all its records
     cdef bint signed_               # it begins with a chunk's signature
     cdef bint cut                   # its last record is cut off
+    cdef bint blank                 # nothing but zeros
     cdef bint has_last
     cdef uint64_t last_id
     cdef uint64_t last_time
@@ -241,6 +242,7 @@ cdef class _Log:
         cdef bint sound = False
         self.flags = 0
         self.cut = False
+        self.blank = False
         self.has_last = False
         self.seen = 0
         self.free = 0
@@ -251,6 +253,7 @@ cdef class _Log:
             if _zero(p, self.length):
                 self.account.bytes_slack += self.length     # kept ready, never used
                 self.at = self.end
+                self.blank = True
                 return 0
             self.chunks_bad += 1
             self.flags = CHECKSUM_BAD
@@ -290,7 +293,7 @@ cdef class _Log:
                     self.origin + self.length, 0, "chunk",
                     f"the file ends {self.free - self.length} bytes before its records do",
                 )
-        elif not self.signed_ and self.at >= CHUNK_HEADER and not self.seen:
+        elif not self.signed_ and not self.blank and not self.seen:
             self.account.broken(
                 self.origin, self.length, "chunk", "no signature, and no record found"
             )
@@ -452,8 +455,6 @@ cdef class _Log:
 
     cdef int emit(self, const uint8_t* p) except -1 nogil:
         """Puts the decoded record; 1 when a batch is full. `p`: the record's header."""
-        cdef Event event = self.event
-        cdef Events events = self.events
         cdef Kind* kind
         cdef Pair* pair
         cdef Plan* plan = NULL
@@ -463,52 +464,52 @@ cdef class _Log:
         cdef int64_t event_id = -1, us = 0
         cdef int below = 0, repaired = 0
         cdef int flags = self.record_flags
-        cdef Value* v = &event.system[PROVIDER]
+        cdef Value* v = &self.event.system[PROVIDER]
         cdef Value when
         cdef const uint8_t* text
         cdef Py_ssize_t n
         text = v.p
         n = v.n
         if v.kind != 2:         # TEXT_VALID: a literal of the template
-            text = event._room(room_for(v))
+            text = self.event._room(room_for(v))
             n = render(v, <uint8_t*>text, &repaired)
-            event.arena_used += n
-        v = &event.system[EVENT_ID]
+            self.event.arena_used += n
+        v = &self.event.system[EVENT_ID]
         if v.kind == UINT or v.kind == INT:
             event_id = <int64_t>v.number
         elif is_text(v):
             event_id = self.number_of(v)
-        if event.guessed:
+        if self.event.guessed:
             flags |= NAME_GUESSED
-        kind = events.plan(text, n, event_id)
-        events.begin(kind)
+        kind = self.events.plan(text, n, event_id)
+        self.events.begin(kind)
         for i in range(SYSTEM_FIELDS):
-            if event.system[i].kind != NOTHING:
-                events.system(i, &event.system[i])
-        if not value_time(&event.system[TIME_CREATED], &us, &below):
+            if self.event.system[i].kind != NOTHING:
+                self.events.system(i, &self.event.system[i])
+        if not value_time(&self.event.system[TIME_CREATED], &us, &below):
             # Only the record's header says when: the second-best clock.
             when = number_value(FILETIME, le64(p + 16))
             if value_time(&when, &us, &below):
-                events.set_time(us, below)
+                self.events.set_time(us, below)
                 flags |= TIME_REPAIRED
                 self.note_time(us)
         else:
             self.note_time(us)
-        for i in range(event.count):
-            pair = &event.pairs[i]
+        for i in range(self.event.count):
+            pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:
-                target = events.target(kind, pair.name, pair.name_length)
+                target = self.events.target(kind, pair.name, pair.name_length)
             else:
                 if pair.plan is not plan:
                     plan = pair.plan
                     targets = bound_to(plan, kind)
                 target = <Target*>targets[pair.op]
                 if target is NULL:
-                    target = events.target(kind, pair.name, pair.name_length)
+                    target = self.events.target(kind, pair.name, pair.name_length)
                     targets[pair.op] = target
-            events.put(target, &pair.value)
+            self.events.put(target, &pair.value)
         self.note_record(le64(p + 8))
-        return events.end(
+        return self.events.end(
             self.origin + self.record, self.size, 0, flags, hash64(p, self.size, 0)
         )
 

@@ -117,7 +117,7 @@ cdef class Event:
     cdef int decode(self, Cursor content) except -1 nogil:
         """Decodes a record's content: what stands between its header and its size copy."""
         cdef int i
-        for i in range(SLOTS):
+        for i in range(<int>SLOTS):
             self.system[i].kind = NOTHING
         self.count = 0
         self.item_count = 0

@@ -130,7 +130,7 @@ cdef inline bint _is(const uint8_t* p, Py_ssize_t n, const char* word) noexcept 
 cdef uint8_t _slot(const uint8_t* tag, int32_t tag_length, const uint8_t* name,
                    int32_t name_length) noexcept nogil:
     cdef int i
-    for i in range(SLOTS):
+    for i in range(<int>SLOTS):
         if _is(tag, tag_length, SYSTEM[i].element) and _is(name, name_length, SYSTEM[i].attribute):
             return SYSTEM[i].slot
     return NO_SLOT
