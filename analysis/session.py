@@ -30,7 +30,7 @@ class Snapshot(Protocol):
     """The files of one engagement at one moment: only whole units, the same for every query."""
 
     @property
-    def root(self) -> str:
+    def root(self) -> str | Path:
         """Folder (or URI) below which all files lie."""
 
     def files(
@@ -64,7 +64,7 @@ class Session:
         connection: duckdb.DuckDBPyConnection | None = None,
     ) -> None:
         self.window = Window(since, until)
-        self.root = snapshot.root
+        self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
