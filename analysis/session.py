@@ -102,6 +102,7 @@ class Session:
             pruned = (window.since, window.until) if base.prunes(table) else (None, None)
             files = self._inside(snapshot.files(table.name, *pruned))
             self._connection.execute(base.view(table, files, window))
+        self._connection.execute(base.ARTIFACT_PATH)
 
     def _provide(self, query: str) -> None:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
