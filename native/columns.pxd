@@ -1,14 +1,13 @@
 """Growable Arrow columns: append in C, hand over once a batch.
 
 A value is put at a row. Rows that were not put are null, so a record only touches the
-columns it fills; a row that failed half way is overwritten by the next one at the same
-place. `Rows` counts a row when its last value is in (`done`), so a cut in the middle of
+columns it fills; a row that failed half way is taken back with `give_up`. `Rows` counts a row when its last value is in (`done`), so a cut in the middle of
 a row never leaves columns of different lengths.
 
 `put*` of text returns 1 where the text was not well-formed and was repaired, else 0.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef class Weight:
@@ -40,6 +39,8 @@ cdef class Column:
     cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
     cdef int drop(self, Py_ssize_t rows) except -1 nogil
     cdef int mark(self) except -1 nogil                          # the row just written is valid
+    cdef object _bitmap(self)
+    cdef int _reset(self) except -1
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
 
 
@@ -47,6 +48,7 @@ cdef class IntColumn(Column):
     """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
     cdef Buffer values
     cdef int width
+    cdef int _too_wide(self, int64_t value) except -1 nogil
     cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil
 
 
@@ -66,7 +68,7 @@ cdef class TextColumn(Column):
     cdef Buffer data
     cdef bint checked                   # utf8: `put` validates
     cdef readonly int64_t repairs       # texts repaired since the column was made
-    cdef int _commit(self, Py_ssize_t n) except -1 nogil
+    cdef int _start(self) except -1
 
     # Bytes from evidence: validated, ill-formed parts become U+FFFD.
     cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
@@ -91,6 +93,7 @@ cdef class DictColumn(Column):
     cdef Py_ssize_t hash_room
     cdef Buffer scratch                 # UTF-16 is decoded and looked up here
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
+    cdef int _start(self) except -1
     cdef int _regrow(self) except -1 nogil
     cdef int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil
     cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
@@ -103,6 +106,7 @@ cdef class ListColumn(Column):
     at which the next item is put into `items`; an opened list without items is empty, not null."""
     cdef Buffer offsets
     cdef readonly Column items
+    cdef int _start(self) except -1
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
     cdef int close(self, Py_ssize_t items) except -1 nogil       # `items`: items held from now on
 
@@ -113,6 +117,7 @@ cdef class MapColumn(Column):
     cdef Buffer offsets
     cdef readonly DictColumn keys
     cdef readonly TextColumn values
+    cdef int _start(self) except -1
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
     cdef int close(self, Py_ssize_t items) except -1 nogil
 
@@ -127,6 +132,7 @@ cdef class Rows:
     cdef dict columns
 
     cpdef Column column(self, str name)         # made on first use, from the schema's type
+    cpdef int give_up(self) except -1           # drops what was put at the current row
     cpdef object finish(self)                   # -> pyarrow.RecordBatch of the columns in use; empties
 
     cdef inline int done(self) except -1 nogil:

@@ -7,9 +7,9 @@ from tracelake.native.errors import EvidenceError, Unsupported
 
 # Large enough that a read costs little per byte, small enough to stay in the L2/L3
 # cache between the read and the parse.
-DEF_WINDOW = 1 << 20
+DEFAULT_WINDOW = 1 << 20
 # No record of any format may make the window grow beyond this.
-MAX_NEED = 256 << 20
+cdef Py_ssize_t MAX_NEED = 256 << 20
 
 
 cdef class Feed:
@@ -22,7 +22,7 @@ cdef class Feed:
         window: bytes to hold at once; grows when a record needs more, to 256 MiB at most.
     """
 
-    def __cinit__(self, readable, Py_ssize_t window=DEF_WINDOW):
+    def __cinit__(self, readable, Py_ssize_t window=DEFAULT_WINDOW):
         if window < 64:
             raise ValueError(f"a window of {window} bytes is too small")
         self._readinto = readable.readinto

@@ -3,7 +3,7 @@
 Destinations are the caller's; each function says how much room it needs.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 # Index of the first byte that is not well-formed UTF-8 (Unicode 15, table 3-7), or `n`.

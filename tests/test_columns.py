@@ -1,0 +1,176 @@
+"""The traps of filling Arrow columns by hand (native/columns.pxd)."""
+
+import pyarrow as pa
+import pytest
+
+from tracelake.native.columns import Rows
+
+TEXTS = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        ("n8", pa.int8()),
+        ("n16", pa.int16()),
+        ("n32", pa.int32()),
+        ("n64", pa.int64()),
+        ("t", pa.timestamp("us", "UTC")),
+        ("x", pa.float64()),
+        ("yes", pa.bool_()),
+        ("text", pa.string()),
+        ("word", TEXTS),
+        ("raw", pa.binary()),
+        ("texts", pa.list_(pa.string())),
+        ("ints", pa.list_(pa.int64())),
+        ("pairs", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+def values(i: int) -> dict[str, object]:
+    """Row `i`: every column sometimes null, sometimes empty."""
+    row: dict[str, object] = {
+        "n8": i % 100 - 50,
+        "n16": i - 3000,
+        "n32": i * -7,
+        "n64": i << 40,
+        "x": i / 7,
+        "yes": i % 3 == 0,
+        "text": "ü" * (i % 4),
+        "word": f"w{i % 5}",
+        "raw": b"\xff" * (i % 3),
+        "texts": ["a" * k for k in range(i % 4)],
+        "ints": list(range(i % 3)),
+        "pairs": {f"k{k}": None if k == 1 else str(k) for k in range(i % 5)},
+    }
+    return {name: v for k, (name, v) in enumerate(row.items()) if (i + k) % 6}
+
+
+def test_every_type_with_nulls_survives() -> None:
+    rows = Rows("t", SCHEMA)
+    expected = [values(i) for i in range(3000)]
+    for row in expected:
+        for name, value in row.items():
+            rows.put(name, value)
+        rows.end_row()
+    batch = rows.finish()
+    batch.validate(full=True)
+    for name in batch.schema.names:
+        assert batch.schema.field(name).type == SCHEMA.field(name).type
+        got = batch.column(name).to_pylist()
+        if name == "pairs":
+            got = [None if pairs is None else dict(pairs) for pairs in got]
+        assert got == [row.get(name) for row in expected], name
+    assert "t" not in batch.schema.names, "a column that was never put is left out"
+
+
+def test_a_batch_starts_anew() -> None:
+    rows = Rows("t", SCHEMA)
+    for word in ("a", "b"):
+        rows.put("word", word)
+        rows.put("pairs", {word: word})
+        rows.end_row()
+        batch = rows.finish()
+        assert batch.to_pylist() == [{"word": word, "pairs": [(word, word)]}]
+
+
+def test_all_texts_empty_does_not_abort() -> None:
+    rows = Rows("t", SCHEMA)
+    for _ in range(10):
+        rows.put("text", "")
+        rows.put("raw", b"")
+        rows.put("word", "")
+        rows.put("texts", [])
+        rows.put("pairs", {})
+        rows.end_row()
+    batch = rows.finish()
+    batch.validate(full=True)
+    assert batch.column("text").to_pylist() == [""] * 10
+    assert batch.column("texts").to_pylist() == [[]] * 10
+    assert rows.finish().num_rows == 0
+
+
+def test_a_row_cut_in_the_middle_leaves_no_trace() -> None:
+    expected = [values(i) for i in range(1, 40, 2)]
+    rows = Rows("t", SCHEMA)
+    for i in range(40):
+        for name, value in values(i).items():
+            rows.put(name, value)
+        if i % 2:
+            rows.end_row()
+        else:
+            rows.give_up()
+    batch = rows.finish()
+    batch.validate(full=True)
+    for name in batch.schema.names:
+        got = batch.column(name).to_pylist()
+        if name == "pairs":
+            got = [None if pairs is None else dict(pairs) for pairs in got]
+        assert got == [row.get(name) for row in expected], name
+
+
+def test_a_cut_after_the_first_columns_ends_with_whole_rows() -> None:
+    rows = Rows("t", SCHEMA)
+    rows.put("n64", 1)
+    rows.put("text", "whole")
+    rows.end_row()
+    rows.put("n64", 2)
+    batch = rows.finish()
+    assert batch.to_pylist() == [{"n64": 1, "text": "whole"}]
+
+
+def test_ill_formed_text_is_repaired_and_counted() -> None:
+    rows = Rows("t", SCHEMA)
+    assert rows.put("text", b"a\xffb")
+    assert rows.put("word", b"a\xed\xa0\x80b")
+    assert not rows.put("raw", b"\xff")
+    rows.end_row()
+    batch = rows.finish()
+    batch.validate(full=True)
+    assert batch.to_pylist() == [{"text": "a�b", "word": "a���b", "raw": b"\xff"}]
+    assert rows.column("text").repairs == 1
+    assert rows.column("word").repairs == 1
+
+
+def test_a_number_that_does_not_fit_is_refused() -> None:
+    rows = Rows("t", SCHEMA)
+    for name, value in (("n8", 128), ("n16", -32769), ("n32", 1 << 31)):
+        with pytest.raises(OverflowError):
+            rows.put(name, value)
+
+
+def test_wide_rows_fill_a_batch() -> None:
+    rows = Rows("t", SCHEMA)
+    count = 0
+    while not rows.is_full:
+        rows.put("text", "x" * (1 << 20))
+        rows.end_row()
+        count += 1
+    assert count == 32
+    rows = Rows("t", SCHEMA, 3)
+    for _ in range(3):
+        assert not rows.is_full
+        rows.put("n8", 1)
+        rows.end_row()
+    assert rows.is_full
+
+
+def test_more_than_two_gib_of_text_is_refused() -> None:
+    rows = Rows("t", SCHEMA)
+    block = b"x" * (512 << 20)
+    with pytest.raises(OverflowError, match="2 GiB"):
+        for _ in range(5):
+            rows.put("raw", block)
+            rows.end_row()
+
+
+def test_many_words_keep_their_codes() -> None:
+    rows = Rows("t", SCHEMA)
+    words = [f"word {i * 7919 % 20011}" for i in range(60000)]
+    for word in words:
+        rows.put("word", word)
+        rows.end_row()
+    assert rows.finish().column("word").to_pylist() == words
+
+
+def test_an_unknown_column_is_named() -> None:
+    with pytest.raises(KeyError, match="table t has no column nope"):
+        Rows("t", SCHEMA).put("nope", 1)
