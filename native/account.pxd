@@ -14,7 +14,9 @@ cdef class Account:
     cdef public int64_t bytes_records
     cdef public int64_t bytes_structure     # headers, chunk tables, padding that the format asks for
     cdef public int64_t bytes_slack         # allocated to the format, used by no record
+    cdef public int64_t repairs             # texts repaired (ill-formed UTF-8 or UTF-16)
     cdef Rows _damage
+    cdef object _sink
 
     cdef int _add(
         self, int64_t offset, int64_t length, const char* what, const char* why,

@@ -25,10 +25,15 @@ cdef class Account:
     four when it knows what became of it: the two sides are counted in different places,
     so a mistake shows. A damage row stands for exactly one record seen; a broken region
     in which no record can be told from the next is one record.
+
+    Args:
+        damage_sink: called with a RecordBatch of damage rows whenever a batch is full; without
+            it they wait for `take_damage`.
     """
 
-    def __cinit__(self):
+    def __cinit__(self, damage_sink=None):
         self.counters = {}
+        self._sink = damage_sink
         self._damage = Rows("damage", SCHEMA)
 
     @property
@@ -76,13 +81,15 @@ cdef class Account:
             (<TextColumn>self._damage.column("raw")).put(row, raw, raw_length)
         self._damage.done()
         self.damaged += 1
+        if self._sink is not None and self._damage.full():
+            self._sink(self._damage.finish())
         return 0
 
     def take_damage(self):
         """The damage rows added since the last call, as a RecordBatch, or None."""
         return self._damage.finish() if self._damage.count else None
 
-    @property
-    def damage_is_full(self):
-        """Whether the damage rows should be taken now (memory is bounded)."""
-        return self._damage.full()
+    def flush_damage(self):
+        """Hands the damage rows that are left to the sink."""
+        if self._damage.count:
+            self._sink(self._damage.finish())

@@ -1,0 +1,112 @@
+"""The rows of the tables `artifact` and `source`: what was seen, and what became of it."""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from tracelake.ingest.events import Facts
+from tracelake.normalize import TABLES
+
+
+def artifact_row(
+    engagement: str, source_id: str, number: int, unit: str, version: str, facts: Facts
+) -> dict[str, Any]:
+    """One row of `artifact`. Where the size is known, the bytes add up to it."""
+    explained = facts.bytes_records + facts.bytes_structure + facts.bytes_slack
+    taken = facts.parser is not None
+    return {
+        "engagement_id": engagement,
+        "source_id": source_id,
+        "artifact_no": number,
+        "unit": unit,
+        "paths": [printable(facts.path)],
+        "size": facts.size,
+        "sha256": facts.sha256,
+        "parser": facts.parser,
+        "parser_version": version if taken else None,
+        "mapping_version": MAPPING_VERSION if taken else None,
+        "refused": list(facts.refused.items()),
+        "records": facts.records,
+        "in_rows": facts.in_rows,
+        "rows": list(facts.rows.items()),
+        "duplicates": facts.duplicates,
+        "damage": facts.damage,
+        "repairs": facts.repairs,
+        "bytes_records": facts.bytes_records,
+        "bytes_structure": facts.bytes_structure,
+        "bytes_slack": facts.bytes_slack,
+        "bytes_unexplained": (
+            facts.size - explained if taken and facts.size is not None else None
+        ),
+        "counters": list(facts.counters.items()),
+        "ingested": now(),
+    }
+
+
+def source_row(
+    engagement: str,
+    source_id: str,
+    sha256: str,
+    path: str,
+    size: int,
+    unit: str,
+    version: str,
+    artifacts: Iterable[Facts],
+) -> dict[str, Any]:
+    """The row of `source` that closes it: the sums over its artifacts."""
+    rows: Counter[str] = Counter()
+    records = duplicates = damage = 0
+    for facts in artifacts:
+        rows.update(facts.rows)
+        records += facts.records
+        duplicates += facts.duplicates
+        damage += facts.damage
+    return {
+        "engagement_id": engagement,
+        "source_id": source_id,
+        "id_kind": "sha256",
+        "sha256": sha256,
+        "uri": printable(path),
+        "size": size,
+        "unit": unit,
+        "parser_version": version,
+        "ingested": now(),
+        "records": records,
+        "rows": sorted(rows.items()),
+        "duplicates": duplicates,
+        "damage": damage,
+    }
+
+
+def batch_of(table: str, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Rows of a book as a batch of its table."""
+    return pa.RecordBatch.from_pylist(rows, schema=TABLES[table].schema)
+
+
+def facts_of(row: dict[str, Any]) -> Facts:
+    """The Facts that a row of `artifact` holds."""
+    return Facts(
+        path=row["paths"][0],
+        parser=row["parser"],
+        size=row["size"],
+        sha256=row["sha256"],
+        records=row["records"],
+        in_rows=row["in_rows"],
+        rows=dict(row["rows"]),
+        duplicates=row["duplicates"],
+        damage=row["damage"],
+        counters=dict(row["counters"]),
+    )
+
+
+def printable(path: str) -> str:
+    """A path as text: bytes of it that are no UTF-8 become \\xNN."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def now() -> datetime.datetime:
+    """The present time in UTC."""
+    return datetime.datetime.now(datetime.UTC)

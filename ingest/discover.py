@@ -1,0 +1,78 @@
+"""Which files there are: loose files and folders, walked in a fixed order."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that may become a source.
+
+    Attributes:
+        path: where it is.
+        name: its path relative to the root that was given; for a single file its name.
+        size: bytes, when it was found.
+    """
+
+    path: Path
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A path that could not be looked at, and why."""
+
+    path: Path
+    why: str
+
+
+def discover(roots: list[Path]) -> Iterator[Found | Unreachable]:
+    """Every regular file under `roots`, sorted by path, each once.
+
+    Links to files are followed, links to folders are not (a loop would never end). Sockets,
+    pipes and devices are reported, not read: a pipe would block for ever.
+    """
+    seen: set[tuple[int, int]] = set()
+    for root in roots:
+        for item in _under(root):
+            if isinstance(item, Found):
+                status = item.path.stat()
+                if (status.st_dev, status.st_ino) in seen and status.st_nlink == 1:
+                    continue  # the same file, given twice
+                seen.add((status.st_dev, status.st_ino))
+            yield item
+
+
+def _under(root: Path) -> Iterator[Found | Unreachable]:
+    if not root.is_dir():
+        yield _look(root, root.name)
+        return
+    failed: list[Unreachable] = []
+    for folder, folders, files in os.walk(
+        root, onerror=lambda error: failed.append(_denied(error, root))
+    ):
+        folders.sort()
+        for file in sorted(files):
+            path = Path(folder, file)
+            yield _look(path, str(path.relative_to(root)))
+        yield from failed
+        failed.clear()
+    yield from failed
+
+
+def _look(path: Path, name: str) -> Found | Unreachable:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Unreachable(path, error.strerror or str(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Unreachable(path, "not a regular file")
+    return Found(path, name, status.st_size)
+
+
+def _denied(error: OSError, root: Path) -> Unreachable:
+    return Unreachable(Path(error.filename or root), error.strerror or str(error))

@@ -1,0 +1,123 @@
+"""What a worker tells the parent while it reads sources. Plain values that can be sent."""
+
+from dataclasses import dataclass, field
+
+from tracelake.lake.writer import WrittenUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to be taken in.
+
+    Attributes:
+        path: where it is. name: its path relative to the given root.
+    """
+
+    path: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What became of one artifact (the row of the table `artifact`, without its keys)."""
+
+    path: str
+    parser: str | None
+    refused: dict[str, str] = field(default_factory=dict)
+    size: int | None = None
+    sha256: str | None = None
+    records: int = 0
+    in_rows: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    damage: int = 0
+    repairs: int = 0
+    bytes_records: int = 0
+    bytes_structure: int = 0
+    bytes_slack: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def closes(self) -> bool:
+        """Whether every record seen went to exactly one place."""
+        return self.records == (
+            self.in_rows + self.duplicates + self.damage + sum(self.counters.values())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """So many more bytes of the source have been read; `path` is what is being read."""
+
+    path: str
+    hashed: int = 0
+    parsed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A source's identity, known before it is parsed; answered by a Decision."""
+
+    task: Task
+    source_id: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with a source.
+
+    Attributes:
+        skip: why it is not read (again), or None.
+        done: its artifacts that an earlier run has committed, by number.
+    """
+
+    skip: str | None = None
+    done: dict[int, Facts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReady:
+    """A unit's files are written and wait for their commit."""
+
+    task: Task
+    unit: WrittenUnit
+    facts: Facts | None
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A file inside a source that no parser took, or that could not be opened."""
+
+    task: Task
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A source that was in already."""
+
+    task: Task
+    source_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A source that could not be taken in; `fatal` when no other can be either."""
+
+    path: str
+    why: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDone:
+    """The worker is free for the next source."""
+
+    task: Task
+
+
+Event = Read | UnitReady | Left | Skipped | Failed | SourceDone

@@ -1,0 +1,81 @@
+"""One artifact through one parser into one unit: the straight line itself."""
+
+from collections import Counter
+from collections.abc import Generator
+from typing import Protocol
+
+import pyarrow as pa
+
+from tracelake.ingest.events import Facts
+from tracelake.ingest.streams import Hashed
+from tracelake.native.account import Account
+from tracelake.native.errors import EvidenceError
+from tracelake.native.feed import Feed
+from tracelake.normalize import TABLES, Provenance, complete
+from tracelake.parsers.artifact import Artifact, Parser
+
+
+class Writer(Protocol):
+    """Where a unit's batches go."""
+
+    def write(self, table: str, batch: pa.RecordBatch) -> None: ...
+
+
+def read_artifact(
+    path: str,
+    feed: Feed,
+    stream: Hashed,
+    parser: Parser,
+    provenance: Provenance,
+    writer: Writer,
+) -> Generator[int, None, Facts]:
+    """Parses an artifact to its end or to where it breaks, and writes its rows.
+
+    Args:
+        path: the artifact's path inside the source.
+        feed: its bytes; `stream` is what the feed reads from and takes their hash.
+        writer: of the artifact's unit.
+
+    Yields:
+        the artifact offset that was reached, batch by batch.
+
+    Returns:
+        what became of its records and bytes.
+    """
+    rows: Counter[str] = Counter()
+
+    def write(table: str, batch: pa.RecordBatch) -> None:
+        writer.write(table, complete(TABLES[table], batch, provenance))
+
+    # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
+    account = Account(lambda batch: write("damage", batch))
+    try:
+        for table, batch in parser.read(Artifact(path, feed, account)):
+            write(table, batch)
+            rows[table] += batch.num_rows
+            yield feed.position
+    except EvidenceError as error:
+        account.broken(error.offset, 0, error.what, error.why)
+    try:
+        size = feed.drain()
+    except EvidenceError as error:
+        account.broken(error.offset, 0, error.what, error.why)
+        size = feed.position
+    yield size
+    account.flush_damage()
+    return Facts(
+        path=path,
+        parser=parser.name,
+        size=size,
+        sha256=stream.hexdigest(),
+        records=account.records,
+        in_rows=account.in_rows,
+        rows=dict(sorted(rows.items())),
+        duplicates=account.duplicates,
+        damage=account.damaged,
+        repairs=account.repairs,
+        bytes_records=account.bytes_records,
+        bytes_structure=account.bytes_structure,
+        bytes_slack=account.bytes_slack,
+        counters=dict(sorted(account.counters.items())),
+    )

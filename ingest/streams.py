@@ -1,0 +1,174 @@
+"""Byte streams under an artifact: compressed, guarded, hashed. Each has `readinto`."""
+
+import gzip
+import hashlib
+import io
+import lzma
+import zlib
+from typing import Protocol
+
+import zstandard
+
+from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
+from tracelake.native.feed import Feed
+
+# A stream that grows beyond this, and to more than so many times its compressed size, is a bomb.
+# Deflate can reach 1,032-fold; the most repetitive real logs stay below 100-fold.
+FREE_EXPANSION = 256 << 20
+MAX_RATIO = 250
+
+
+class Readable(Protocol):
+    """A raw binary stream; 0 bytes mean the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+class FeedFile(io.RawIOBase):
+    """A feed as a file, for libraries that read files; counts what it handed out."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._feed.read(min(len(buffer), 1 << 20))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def tell(self) -> int:
+        return self._feed.position
+
+
+class ZstdFile(io.RawIOBase):
+    """Zstandard frames as a raw stream. Raises EOFError where the last frame is cut.
+
+    `zstandard.stream_reader` ends a cut frame in silence, so frames are decoded here slice by
+    slice. A slice of 4 KiB can grow to 128 MiB at the very worst (1,024 run-length blocks).
+    """
+
+    SLICE = 4096
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._input = b""
+        self._output = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._output:
+            if not self._input:
+                self._input = self._file.read(self.SLICE) or b""
+                if not self._input:
+                    if self._frame is not None:
+                        raise EOFError("the last Zstandard frame is cut")
+                    return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(
+                    max_window_size=128 << 20
+                ).decompressobj()
+            self._output = memoryview(self._frame.decompress(self._input))
+            self._input = b""
+            if self._frame.eof:
+                self._input = self._frame.unused_data
+                self._frame = None
+        n = min(len(buffer), len(self._output))
+        buffer[:n] = self._output[:n]
+        self._output = self._output[n:]
+        return n
+
+
+def gunzip(feed: Feed) -> Feed:
+    """The content of a gzip stream, all its members."""
+    packed = FeedFile(feed)
+    return Feed(Guard(gzip.GzipFile(fileobj=packed, mode="rb"), "gzip stream", packed))
+
+
+def unzstd(feed: Feed) -> Feed:
+    """The content of a Zstandard stream, all its frames."""
+    packed = FeedFile(feed)
+    return Feed(Guard(ZstdFile(packed), "zstd stream", packed))
+
+
+class Guard:
+    """Turns what a library raises about broken evidence into EvidenceError, and stops bombs.
+
+    Args:
+        stream: what is read.
+        what: its name in messages, such as "zip member".
+        packed: where its compressed bytes come from; None where nothing expands.
+        packed_size: the compressed size, where it is known and `packed` cannot tell.
+    """
+
+    def __init__(
+        self,
+        stream: Readable,
+        what: str,
+        packed: FeedFile | None = None,
+        packed_size: int | None = None,
+    ) -> None:
+        self._stream = stream
+        self._what = what
+        self._packed = packed
+        self._packed_size = packed_size
+        self._given = 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fills the buffer. Raises EvidenceError for anything the evidence is to blame for."""
+        try:
+            n = self._stream.readinto(buffer) or 0
+        except EvidenceError:
+            raise
+        except EOFError as error:
+            raise Truncated(self._what, self._given, _sentence(error)) from error
+        except (zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+            raise Corrupt(self._what, self._given, _sentence(error)) from error
+        except OSError as error:  # gzip.BadGzipFile is one, as is a disk that cannot be read
+            raise Corrupt(self._what, self._given, _sentence(error)) from error
+        except Exception as error:
+            # The standard library's archives raise BadZipFile, ReadError, RuntimeError (a
+            # password), NotImplementedError (a method), struct.error, ... for hostile bytes.
+            if type(error).__module__ not in {"zipfile", "tarfile", "builtins"}:
+                raise
+            raise Corrupt(self._what, self._given, _sentence(error)) from error
+        self._given += n
+        if self._given > FREE_EXPANSION and self._expanded() > MAX_RATIO:
+            raise Unsupported(
+                self._what,
+                self._given,
+                f"expands more than {MAX_RATIO}-fold, which no log or capture does; "
+                "unpack it by hand if it is genuine",
+            )
+        return n
+
+    def _expanded(self) -> float:
+        packed = self._packed.tell() if self._packed is not None else self._packed_size
+        return self._given / max(packed, 1) if packed is not None else 0
+
+
+class Hashed:
+    """Takes the SHA-256 of what passes."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fills the buffer; hashlib lets go of the GIL for blocks of this size."""
+        n = self._stream.readinto(buffer) or 0
+        self._sha256.update(buffer[:n])
+        return n
+
+    def hexdigest(self) -> str:
+        """SHA-256 of the bytes that were read so far, 64 hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200]

@@ -1,0 +1,12 @@
+"""Every table of the lake, in the order of the table reference."""
+
+from tracelake.normalize.tables import artifacts, books, endpoint, findings, identity, network
+
+ALL = (
+    *endpoint.TABLES,
+    *identity.TABLES,
+    *network.TABLES,
+    *artifacts.TABLES,
+    *findings.TABLES,
+    *books.TABLES,
+)

@@ -1,0 +1,207 @@
+"""Columns that every table of events begins or ends with (design: one provenance for all)."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from tracelake.normalize.column import (
+    BIG,
+    BYTES,
+    INT,
+    MAP,
+    SMALL,
+    TEXT,
+    TEXTS,
+    TIME,
+    TINY,
+    WORD,
+    column,
+)
+from tracelake.normalize.table import Table, table
+
+# Which case, when, and what kind of event.
+HEAD = (
+    column("engagement_id", WORD, "the case that the evidence belongs to",
+           ocsf="metadata.tenant_uid", ecs="organization.id", required=True),
+    column("time", TIME, "when it happened, UTC; null where the record has no date",
+           ocsf="time", ecs="@timestamp", zeek="ts", sigma="UtcTime"),
+    column("time_ns", SMALL, "nanoseconds below the microsecond of `time`, 0 to 999"),
+    column("time_desc", WORD, "which clock `time` is (created, si_modified, ...)"),
+    column("class_uid", INT, "OCSF class", ocsf="class_uid"),
+    column("category_uid", TINY, "OCSF category", ocsf="category_uid"),
+    column("activity_id", SMALL, "OCSF activity of the class", ocsf="activity_id", stats=True),
+    column("type_uid", BIG, "class_uid * 100 + activity_id", ocsf="type_uid"),
+    column("severity_id", TINY, "OCSF severity: 1 informational ... 6 fatal",
+           ocsf="severity_id"),
+    column("status_id", TINY, "1 success, 2 failure", ocsf="status_id"),
+    column("device_hostname", WORD, "host that the record is about, as the record names it",
+           ocsf="device.hostname", ecs="host.hostname", sigma="Computer", bloom=True, stats=True),
+    column("device_uid", WORD, "host's own id (MachineGuid, agent id)", ocsf="device.uid",
+           ecs="host.id", bloom=True),
+    column("device_ip", WORD, "host's address", ocsf="device.ip", ecs="host.ip", bloom=True),
+    column("sensor_id", WORD, "sensor and interface that saw it",
+           ocsf="metadata.reporter.uid", ecs="observer.name"),
+)
+
+# What the record's own log says of it: Windows `System` and its like.
+LOG = (
+    column("log_provider", WORD, "who wrote the record (Windows: Provider Name)",
+           ocsf="metadata.log_provider", ecs="event.provider", sigma="Provider_Name"),
+    column("log_name", WORD, "the log it stood in (Windows: Channel)",
+           ocsf="metadata.log_name", ecs="winlog.channel", sigma="Channel", stats=True),
+    column("event_code", WORD, "the log's number or name for this kind (Windows: EventID)",
+           ocsf="metadata.event_code", ecs="event.code", stats=True),
+    column("original_event_uid", TEXT, "the record's id in its log, as text",
+           ocsf="metadata.original_event_uid", ecs="event.id"),
+    column("event_version", SMALL, "version of the event's template (Version)",
+           ecs="winlog.version", sigma="Version"),
+    column("event_level", SMALL, "1 critical, 2 error, 3 warning, 4 information, 5 verbose",
+           ocsf="metadata.log_level", sigma="Level"),
+    column("event_task", INT, "Task", sigma="Task", stats=False),
+    column("event_opcode", SMALL, "Opcode", sigma="Opcode"),
+    column("event_keywords", WORD, "Keywords, as 0x and hexadecimal digits",
+           ecs="winlog.keywords", sigma="Keywords"),
+    column("event_pid", BIG, "process that wrote the record (Execution ProcessID)",
+           ecs="winlog.process.pid", stats=False),
+    column("event_tid", BIG, "thread that wrote the record (Execution ThreadID)",
+           ecs="winlog.process.thread.id", stats=False),
+    column("event_activity_uid", TEXT, "Correlation ActivityID",
+           ocsf="metadata.correlation_uid", ecs="winlog.activity_id"),
+    column("event_related_uid", TEXT, "Correlation RelatedActivityID",
+           ecs="winlog.related_activity_id"),
+    column("event_user_uid", WORD, "SID under which the record was written (Security UserID)",
+           ecs="winlog.user.identifier", sigma="UserID", bloom=True),
+    column("log_provider_uid", WORD, "GUID of the provider", ecs="winlog.provider_guid"),
+    column("message", TEXT, "text of the record, where it has one of its own",
+           ocsf="message", ecs="message", sigma="Message"),
+)
+
+# Where the row comes from: enough to find and read the very bytes again.
+ORIGIN = (
+    column("source_id", WORD, "the evidence: first 32 hex digits of its SHA-256",
+           required=True, stats=True),
+    column("artifact_no", INT, "file inside the source (table `artifact`)", required=True),
+    column("sub", INT, "number of the row among those that begin at the same offset",
+           required=True, stats=False),
+    column("record_hash", BIG, "64-bit hash of the record's own bytes or canonical fields",
+           stats=False),
+    column("src_offset", BIG, "offset of the record in its artifact, bytes", required=True),
+    column("src_length", INT, "length of the record, bytes", stats=False),
+    column("src_record_id", BIG, "record number in its log (Windows: EventRecordID)",
+           ocsf="metadata.sequence", ecs="winlog.record_id", sigma="EventRecordID"),
+    column("parser", WORD, "parser that read it",
+           ocsf="metadata.transformation_info_list[0].name", required=True),
+    column("parser_version", WORD, "its version",
+           ocsf="metadata.transformation_info_list[0].uid", required=True),
+    column("mapping_version", WORD, "version of the rules that named the columns",
+           required=True),
+    column("parse_flags", INT,
+           "1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, "
+           "32 zone assumed, 64 year inferred, 128 text repaired", stats=False),
+)
+
+# What has no column of its own.
+REST = (
+    column("unmapped", MAP, "fields of the record that no column holds", ocsf="unmapped"),
+    column("raw", BYTES, "the record's bytes, where they cannot be read again from the evidence",
+           ocsf="raw_data"),
+    column("labels", TEXTS, "labels put on the row", ocsf="metadata.labels", ecs="tags"),
+)
+
+BEFORE = (*HEAD, *LOG)
+AFTER = (*ORIGIN, *REST)
+COMMON = (*BEFORE, *AFTER)
+
+
+def events(
+    name: str, short: str, classes: Iterable[int], doc: str, *columns: pa.Field | Iterable[pa.Field]
+) -> Table:
+    """A table of events: its own columns between the common ones."""
+    return table(name, short, classes, doc, BEFORE, *columns, AFTER)
+
+
+def fingerprints(prefix: str, path: str, ecs: str, what: str, sigma: bool = True) -> list[pa.Field]:
+    """The four hashes of a file, as Sysmon and EDR sensors give them, in lower case.
+
+    Args:
+        prefix: of the column names.
+        path, ecs: the file object's path in OCSF and in ECS.
+        what: whose hashes.
+        sigma: whether Sigma's names for single hashes mean this file.
+    """
+    kinds = (
+        ("sha256", 3, "hash.sha256", "sha256"),
+        ("sha1", 2, "hash.sha1", "sha1"),
+        ("md5", 1, "hash.md5", "md5"),
+        ("imphash", 99, "pe.imphash", "Imphash"),
+    )
+    return [
+        column(f"{prefix}_{kind}", TEXT, f"{kind.upper()} of {what}",
+               ocsf=f"{path}.hashes[algorithm_id={number}].value", ecs=f"{ecs}.{name}",
+               sigma=alias if sigma else None, bloom=True)
+        for kind, number, name, alias in kinds
+    ]
+
+
+def actor(path: str | dict[str, str] = "Image", user: bool = True) -> list[pa.Field]:
+    """The process that did it, and the user it ran as.
+
+    Args:
+        path: Sigma name(s) of its image.
+        user: also the user_* columns, meaning the actor's user.
+    """
+    columns = [
+        column("actor_path", WORD, "image of the process that did it",
+               ocsf="actor.process.path", ecs="process.executable", sigma=path, bloom=True),
+        column("actor_name", WORD, "file name of that image", ocsf="actor.process.name",
+               ecs="process.name"),
+        column("actor_cmd_line", TEXT, "its command line", ocsf="actor.process.cmd_line",
+               ecs="process.command_line", sigma="CommandLine" if path == "Image" else None),
+        column("actor_pid", BIG, "its process id", ocsf="actor.process.pid", ecs="process.pid",
+               sigma="ProcessId" if path == "Image" else {
+                   "process_access": "SourceProcessId",
+                   "create_remote_thread": "SourceProcessId",
+               }),
+        column("actor_tid", BIG, "its thread", ocsf="actor.process.tid",
+               ecs="process.thread.id", stats=False,
+               sigma=None if path == "Image" else {"process_access": "SourceThreadId"}),
+        column("actor_uid", TEXT, "its unique id (ProcessGuid, sensor's id)",
+               ocsf="actor.process.uid", ecs="process.entity_id", bloom=True,
+               sigma="ProcessGuid" if path == "Image" else {
+                   "process_access": "SourceProcessGUID",
+                   "create_remote_thread": "SourceProcessGuid",
+               }),
+        column("actor_sha256", TEXT, "SHA-256 of its image", bloom=True,
+               ocsf="actor.process.file.hashes[algorithm_id=3].value",
+               ecs="process.hash.sha256"),
+    ]
+    if user:
+        columns += [
+            column("user_name", WORD, "user that did it", ocsf="actor.user.name",
+                   ecs="user.name", bloom=True),
+            column("user_domain", WORD, "domain or host of that user", ocsf="actor.user.domain",
+                   ecs="user.domain"),
+            column("user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
+                   bloom=True),
+            column("session_uid", WORD, "its logon session (LogonId)",
+                   ocsf="actor.session.uid", sigma="LogonId", bloom=True),
+        ]
+    return columns
+
+
+def subject(session: bool = True) -> list[pa.Field]:
+    """The user that did it, where user_* is the one that it was done to (Windows: Subject*)."""
+    columns = [
+        column("actor_user_name", WORD, "user that did it", ocsf="actor.user.name",
+               ecs="user.name", bloom=True, sigma="SubjectUserName"),
+        column("actor_user_domain", WORD, "domain or host of that user",
+               ocsf="actor.user.domain", ecs="user.domain", sigma="SubjectDomainName"),
+        column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
+               bloom=True, sigma="SubjectUserSid"),
+    ]
+    if session:
+        columns.append(
+            column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
+                   bloom=True, sigma="SubjectLogonId")
+        )
+    return columns
