@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tracelake import __version__
+from tracelake.version import VERSION
 from tracelake.ingest.books import artifact_row, batch_of, source_row
 from tracelake.ingest.containers import Member, members
 from tracelake.ingest.events import (
@@ -226,7 +226,7 @@ class _Source:
                     provenance = self._provenance(number, None)
                     writer.write("damage", complete(TABLES["damage"], damage, provenance))
                 rows.append(
-                    artifact_row(engagement, self._id, number, unit, __version__, facts)
+                    artifact_row(engagement, self._id, number, unit, VERSION, facts)
                 )
             if rows:
                 writer.write("artifact", batch_of("artifact", rows))
@@ -237,7 +237,7 @@ class _Source:
                 os.path.realpath(self._task.path),
                 self._stamp[0],
                 unit,
-                __version__,
+                VERSION,
                 [*self._facts.values(), *(facts for facts, _ in self._left.values())],
             )
             writer.write("source", batch_of("source", [row]))
@@ -252,7 +252,7 @@ class _Source:
             source_id=self._id,
             artifact_no=number,
             parser=parser.name if parser else "container",
-            parser_version=parser.version if parser else __version__,
+            parser_version=parser.version if parser else VERSION,
             mapping_version=MAPPING_VERSION,
         )
 

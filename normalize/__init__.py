@@ -10,4 +10,7 @@ from tracelake.normalize.tables import ALL
 TABLES: dict[str, Table] = {table.name: table for table in ALL}
 """All tables by name."""
 
-__all__ = ["TABLES", "Provenance", "Table", "complete"]
+MAPPING_VERSION = "ocsf-1.8.0/1"
+"""The names' version and that of the rules that fill them; stands in every row."""
+
+__all__ = ["MAPPING_VERSION", "TABLES", "Provenance", "Table", "complete"]

@@ -1,0 +1,5 @@
+"""Evidence formats. Adding one is a module and a line here."""
+
+from tracelake.parsers.artifact import Parser
+
+PARSERS: tuple[Parser, ...] = ()

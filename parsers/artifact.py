@@ -44,6 +44,8 @@ class Parser:
         tables: names of the tables that `read` fills, `damage` left out.
         read: yields (table, batch) with the columns that were filled; raises the
             EvidenceError that stopped it, after the whole rows before it were yielded.
+        render: (the artifact from its start, offset of a record) -> the record as its own
+            tools show it, where they show more than bytes.
     """
 
     name: str
@@ -51,3 +53,4 @@ class Parser:
     match: Callable[[bytes, str], tuple[Match, str]]
     tables: tuple[str, ...]
     read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
+    render: Callable[[Feed, int], str] | None = None

@@ -1,0 +1,78 @@
+"""The way back: from a row to the bytes it came from."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tracelake.ingest.containers import Member, members
+from tracelake.native.errors import EvidenceError
+from tracelake.native.feed import Feed
+
+
+class EvidenceGone(Exception):
+    """The source cannot be read any more, or does not hold what it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """A stretch of an artifact: `data` stands at `offset`."""
+
+    offset: int
+    data: bytes
+
+
+@contextmanager
+def artifact_bytes(uri: str, name: str, number: int) -> Iterator[Feed]:
+    """The bytes of artifact `number` of the source at `uri`, in order.
+
+    Args:
+        uri: the source's path.
+        name: its path relative to the root at ingest (a compressed file's inner name comes
+            from it).
+
+    Raises:
+        EvidenceGone: it is not there, or has no such artifact.
+    """
+    try:
+        file = open(uri, "rb", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise EvidenceGone(f"{uri}: {error.strerror}") from error
+    with file:
+        for at, member in enumerate(members(file, name)):
+            if at == number:
+                yield _open(uri, member)
+                return
+        raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
+
+
+def _open(uri: str, member: Member) -> Feed:
+    if member.trouble is not None:
+        raise EvidenceGone(f"{uri}: {member.path}: {member.trouble}")
+    return Feed(member.open())
+
+
+def read_at(feed: Feed, offset: int, length: int) -> Bytes:
+    """`length` bytes at `offset`, fewer where the artifact ends.
+
+    Raises:
+        EvidenceGone: the artifact breaks off before `offset`.
+    """
+    try:
+        while feed.position < offset:
+            if not feed.read(min(offset - feed.position, 1 << 20)):
+                raise EvidenceGone(f"it ends at offset {feed.position}, before {offset}")
+        return Bytes(offset, feed.read(length))
+    except EvidenceError as error:
+        raise EvidenceGone(str(error)) from error
+
+
+def hexdump(data: bytes, offset: int) -> str:
+    """Sixteen bytes a line: offset, hexadecimal, printable ASCII."""
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        hexes = " ".join(f"{byte:02x}" for byte in row)
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        lines.append(f"{offset + at:08x}  {hexes:<47}  {text}")
+    return os.linesep.join(lines)

@@ -1,0 +1,73 @@
+"""What an ingest did, for a person and for a script."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tracelake.ingest.events import Facts
+
+
+@dataclass(slots=True)
+class ParserReport:
+    """The sums of one parser. `seconds` are CPU seconds of parsing, hashing left out."""
+
+    artifacts: int = 0
+    bytes: int = 0
+    records: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    damage: int = 0
+    seconds: float = 0.0
+
+    def add(self, facts: Facts, seconds: float) -> None:
+        """Counts one artifact."""
+        self.artifacts += 1
+        self.bytes += facts.size or 0
+        self.records += facts.records
+        self.rows.update(facts.rows)
+        self.duplicates += facts.duplicates
+        self.damage += facts.damage
+        self.seconds += seconds
+
+
+@dataclass(slots=True)
+class Report:
+    """What an ingest did.
+
+    Attributes:
+        sources: taken in by this run. skipped: path and reason of those that were in already.
+        failed: path and reason of what could not be taken in at all.
+        left: path inside its source, and each parser's reason, of files that nobody took;
+            damaged: the same of those that could not be opened.
+        open_accounts: artifacts whose records do not add up: a bug in a parser.
+        first_row: seconds from the start until the first unit could be queried, or None.
+        interrupted: it was stopped before everything was read.
+    """
+
+    parsers: dict[str, ParserReport] = field(default_factory=dict)
+    sources: int = 0
+    bytes: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    left: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    unopened: list[tuple[str, str]] = field(default_factory=list)
+    open_accounts: list[str] = field(default_factory=list)
+    first_row: float | None = None
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything was taken in or was in already (damage is reported, not an error)."""
+        return 1 if self.failed or self.interrupted else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values, for `--json`."""
+        out = asdict(self)
+        out["left"] = [
+            {"source": source, "path": path, "refused": refused}
+            for source, path, refused in self.left
+        ]
+        for name in ("skipped", "failed", "unopened"):
+            out[name] = [{"path": path, "why": why} for path, why in out[name]]
+        return out

@@ -1,0 +1,201 @@
+"""An ingest: discover, read in workers, commit, report."""
+
+import os
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tracelake.version import VERSION
+from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
+from tracelake.ingest.discover import Found, discover
+from tracelake.ingest.events import (
+    Decision,
+    Event,
+    Facts,
+    Failed,
+    Hashed,
+    Left,
+    Skipped,
+    Task,
+    UnitReady,
+)
+from tracelake.ingest.report import ParserReport, Report
+from tracelake.ingest.workers import one_by_one, side_by_side
+from tracelake.lake.lake import Lake
+from tracelake.lake.writer import WrittenUnit
+
+# A commit costs tens of milliseconds a table however many units it holds, so units wait for
+# each other: not longer than this, and not at all while nothing can be queried yet.
+COMMIT_EVERY = 1.0
+COMMIT_UNITS = 64
+# The number under which `artifact` lists a whole source that was met again.
+SEEN_AGAIN = -1
+
+Watch = Callable[[Event, Report], None]
+
+
+def plan(roots: list[Path]) -> tuple[list[Task], list[tuple[str, str]]]:
+    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons."""
+    tasks = []
+    unreachable = []
+    for item in discover(roots):
+        if isinstance(item, Found):
+            tasks.append(Task(str(item.path), item.name, item.size))
+        else:
+            unreachable.append((str(item.path), item.why))
+    return tasks, unreachable
+
+
+def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None = None) -> Report:
+    """Takes in every file under `roots`; what was in already is skipped.
+
+    Args:
+        roots: files and folders.
+        lake: the engagement.
+        workers: processes; 1 works in this one.
+        watch: is told each event, after it was counted.
+
+    Raises:
+        OSError: the lake cannot be written (every other trouble is in the report).
+    """
+    tasks, unreachable = plan(roots)
+    return Ingest(lake, watch).run(tasks, unreachable, workers)
+
+
+class Ingest:
+    """One run: decides what is read, commits what was read, keeps the report."""
+
+    def __init__(self, lake: Lake, watch: Watch | None = None) -> None:
+        self._lake = lake
+        self._watch = watch
+        self.report = Report()
+        self._started = time.monotonic()
+        self._committed = self._started
+        self._pending: list[WrittenUnit] = []
+        snapshot = lake.snapshot()
+        self._known = snapshot.sources()
+        self._begun: dict[str, str] = {}
+        self._seen_again: dict[str, list[Task]] = {}
+
+    def run(
+        self, tasks: list[Task], unreachable: list[tuple[str, str]], workers: int
+    ) -> Report:
+        """The one loop."""
+        self.report.failed += unreachable
+        if workers == 1 or len(tasks) < 2:
+            events = one_by_one(tasks, self._lake, self._decide)
+        else:
+            events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
+        with _PatientInterrupt() as interrupted:
+            for event in events:
+                self._count(event)
+                if self._due():
+                    self._commit()
+                if self._watch is not None:
+                    self._watch(event, self.report)
+                if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
+                    self.report.interrupted = interrupted.is_set()
+                    break
+            events.close()  # type: ignore[attr-defined] # both are generators
+            self._note_seen_again()
+            self._commit()
+        self.report.seconds = time.monotonic() - self._started
+        return self.report
+
+    def _decide(self, hashed: Hashed) -> Decision:
+        """Whether a source is read: each once, whatever name it comes under."""
+        source_id = hashed.source_id
+        if source_id in self._known:
+            self._seen_again.setdefault(source_id, []).append(hashed.task)
+            return Decision(f"already in, as {self._known[source_id]}")
+        if source_id in self._begun:
+            self._seen_again.setdefault(source_id, []).append(hashed.task)
+            return Decision(f"the same bytes as {self._begun[source_id]}")
+        self._begun[source_id] = hashed.task.path
+        done = self._lake.snapshot().artifact_rows(source_id)
+        return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
+
+    def _count(self, event: Event) -> None:
+        report = self.report
+        if isinstance(event, UnitReady):
+            self._pending.append(event.unit)
+            if event.facts is not None and event.facts.parser is not None:
+                sums = report.parsers.setdefault(event.facts.parser, ParserReport())
+                sums.add(event.facts, event.cpu_seconds)
+                if not event.facts.closes:
+                    report.open_accounts.append(f"{event.task.path}: {event.facts.path}")
+            else:
+                report.sources += 1
+                report.bytes += event.task.size
+        elif isinstance(event, Left):
+            if event.facts.refused:
+                facts = event.facts
+                report.left.append((event.task.path, facts.path, facts.refused))
+            else:
+                report.unopened.append((event.task.path, event.facts.path))
+        elif isinstance(event, Skipped):
+            report.skipped.append((event.task.path, event.why))
+        elif isinstance(event, Failed):
+            report.failed.append((event.path, event.why))
+
+    def _due(self) -> bool:
+        if not self._pending:
+            return False
+        if self.report.first_row is None or len(self._pending) >= COMMIT_UNITS:
+            return True
+        return time.monotonic() - self._committed > COMMIT_EVERY
+
+    def _commit(self) -> None:
+        if not self._pending:
+            return
+        self._lake.commit(self._pending)
+        self._pending = []
+        self._committed = time.monotonic()
+        if self.report.first_row is None:
+            self.report.first_row = self._committed - self._started
+
+    def _note_seen_again(self) -> None:
+        """Lists a further name of bytes that are in: one row of `artifact` for each, once."""
+        for source_id, tasks in sorted(self._seen_again.items()):
+            snapshot = self._lake.snapshot()
+            source = snapshot.sources().get(source_id)
+            if source is None:
+                continue  # its first copy could not be taken in, which the report says
+            known = {path for row in snapshot.artifact_rows(source_id) for path in row["paths"]}
+            for task in tasks:
+                name = printable(task.name)
+                if name in known or printable(os.path.realpath(task.path)) == source:
+                    continue
+                known.add(name)
+                unit = f"{source_id[:16]}-seen-{zlib.crc32(name.encode()):08x}"
+                facts = Facts(task.name, None, {"*": f"the same bytes as {source}"}, task.size)
+                row = artifact_row(
+                    self._lake.engagement, source_id, SEEN_AGAIN, unit, VERSION, facts
+                )
+                writer = self._lake.writer(unit)
+                writer.write("artifact", batch_of("artifact", [row]))
+                self._pending.append(writer.close())
+
+
+class _PatientInterrupt:
+    """Ctrl-C asks the run to end after the running commit; a second one ends it at once."""
+
+    def __enter__(self) -> threading.Event:
+        self.asked = threading.Event()
+        self.before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGINT, self._ask)
+        return self.asked
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked.is_set():
+            raise KeyboardInterrupt
+        self.asked.set()

@@ -1,0 +1,124 @@
+"""An engagement in Python and in notebooks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracelake.lake.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tracelake.analysis.session import Session
+    from tracelake.ingest.report import Report
+    from tracelake.ingest.run import Watch
+
+DEFAULT_LAKE = "./lake"
+
+
+def lake_uri(uri: str | os.PathLike[str] | None) -> str:
+    """The lake that is meant: the one given, `TRACELAKE_LAKE`, or ./lake."""
+    return os.fspath(uri or os.environ.get("TRACELAKE_LAKE") or DEFAULT_LAKE)
+
+
+class Case:
+    """One engagement: ingest into it, ask it questions. Made by `tracelake.open`.
+
+    All queries of a case see the same state of its tables until `refresh` (or `ingest`).
+    """
+
+    def __init__(
+        self, lake: Lake, since: datetime | str | None = None, until: datetime | str | None = None
+    ) -> None:
+        self.lake = lake
+        self._since = as_time(since)
+        self._until = as_time(until)
+        self._session: Session | None = None
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """The result of one SELECT over the engagement's tables and views, as a DuckDB relation:
+        `.df()`, `.arrow()`, `.pl()`, `.fetchall()` and further SQL work on it.
+
+        Raises:
+            duckdb.Error: the statement is wrong.
+            ValueError: it is more than one statement, or does more than read.
+        """
+        return self.session.sql(query)
+
+    @property
+    def session(self) -> Session:
+        """The DuckDB session behind `sql`, opened on first use."""
+        if self._session is None:
+            from tracelake.analysis.session import Session
+
+            self._session = Session(self.lake.snapshot(), since=self._since, until=self._until)
+        return self._session
+
+    def between(self, since: datetime | str | None, until: datetime | str | None) -> Case:
+        """The same engagement, seen through a time window [since, until): a SIEM's time picker.
+        Files outside are not read; rows without a time are left out.
+        """
+        return Case(self.lake, since, until)
+
+    def refresh(self) -> None:
+        """Lets the next query see what has been committed since."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def ingest(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        workers: int = 1,
+        watch: Watch | None = None,
+    ) -> Report:
+        """Takes in files and folders; what is in already is skipped.
+
+        Args:
+            paths: files and folders (walked).
+            workers: processes that read; 1 reads in this one.
+            watch: told each ingest event.
+
+        Returns:
+            what was read, and what could not be; nothing is raised for bad evidence.
+        """
+        from tracelake.ingest.run import ingest
+
+        report = ingest([Path(path) for path in paths], self.lake, workers, watch)
+        self.refresh()
+        return report
+
+
+def open_case(
+    lake: str | os.PathLike[str] | None = None, *, engagement: str, create: bool = True
+) -> Case:
+    """Opens an engagement.
+
+    Args:
+        lake: the lake's folder; TRACELAKE_LAKE or ./lake where it is not given.
+        engagement: its id, `[a-z0-9][a-z0-9_-]{0,62}`.
+        create: whether a new engagement is begun where there is none of this id.
+
+    Raises:
+        ValueError: the id is none.
+        LakeError: the lake cannot be opened.
+    """
+    return Case(Lake.open(lake_uri(lake), engagement, create=create))
+
+
+def as_time(value: datetime | str | None) -> datetime | None:
+    """A time in UTC of an ISO 8601 date or time; without a zone it is taken as UTC.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    from datetime import UTC
+
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,151 @@
+"""Query results for people and for scripts.
+
+What is shown on a terminal is evidence, and evidence is hostile: control characters are
+written out, so that no log entry can move the cursor or recolour the line above it.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+
+# A table on a terminal is for reading; more rows than this are for --format csv.
+TABLE_ROWS = 1000
+# C0 and C1 controls, and the marks that turn the direction of writing round.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+FORMATS = ("table", "csv", "json", "parquet")
+
+
+def shown(value: Any) -> str:
+    """One value as a cell on a terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="microseconds").removesuffix("+00:00")
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        pair = value and all(isinstance(item, tuple) and len(item) == 2 for item in value)
+        if pair:
+            return ", ".join(f"{shown(k)}={shown(v)}" for k, v in value)
+        return ", ".join(shown(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{shown(k)}={shown(v)}" for k, v in value.items())
+    return UNSAFE.sub(_written_out, str(value))
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(
+        code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    )
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """Rows as a table on standard output."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
+    numeric = None
+    cells = [list(row) for row in rows]
+    for at, name in enumerate(names):
+        numeric = bool(cells) and all(isinstance(row[at], (int, float)) for row in cells)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(shown(value)) for value in row))
+    # A pipe has no width: then nothing is folded.
+    width = None if sys.stdout.isatty() else 10_000
+    console = Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
+    console.print(table)
+
+
+def write_result(reader: pa.RecordBatchReader, form: str, to: Path | None) -> None:
+    """Writes a query's result, batch by batch.
+
+    Args:
+        form: table, csv, json (one object a line) or parquet.
+        to: the file; None writes to standard output.
+
+    Raises:
+        ValueError: parquet without a file.
+        OSError: the file cannot be written.
+    """
+    if form == "parquet":
+        if to is None:
+            raise ValueError("--format parquet needs -o FILE")
+        _write_parquet(reader, to)
+    elif form == "table" and to is None:
+        _print_reader(reader)
+    elif to is None:
+        _write_text(reader, form, sys.stdout)
+    else:
+        with open(to, "w", encoding="utf-8", newline="") as file:
+            _write_text(reader, form, file)
+
+
+def _print_reader(reader: pa.RecordBatchReader) -> None:
+    rows: list[tuple[Any, ...]] = []
+    more = 0
+    for batch in reader:
+        room = TABLE_ROWS - len(rows)
+        part = batch.slice(0, max(room, 0))
+        rows.extend(zip(*(column.to_pylist() for column in part.columns), strict=True))
+        more += batch.num_rows - part.num_rows
+    print_table(reader.schema.names, rows)
+    if more:
+        print(f"... and {more:,} more rows; --format csv -o FILE writes them all")
+
+
+def _write_text(reader: pa.RecordBatchReader, form: str, file: TextIO) -> None:
+    if form == "json":
+        for batch in reader:
+            for row in batch.to_pylist():
+                plain = {name: _plain(value) for name, value in row.items()}
+                file.write(json.dumps(plain, ensure_ascii=False) + "\n")
+        return
+    import csv
+
+    writer = csv.writer(file)
+    writer.writerow(reader.schema.names)
+    for batch in reader:
+        columns = [column.to_pylist() for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            cells = [_plain(value) for value in row]
+            writer.writerow(
+                json.dumps(cell) if isinstance(cell, (list, dict)) else cell for cell in cells
+            )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has them. A map is an object, or a list of pairs where keys repeat."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(item, tuple) for item in value):
+            pairs = {key: _plain(item) for key, item in value}
+            if len(pairs) == len(value):
+                return pairs
+        return [_plain(item) for item in value]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def _write_parquet(reader: pa.RecordBatchReader, to: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(to, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)

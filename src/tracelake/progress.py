@@ -1,0 +1,86 @@
+"""The progress bar of an ingest; silent where standard error is no terminal."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tracelake.ingest.events import Event, Failed, Read, Skipped, SourceDone
+from tracelake.ingest.report import Report
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+
+class Progress:
+    """Bytes read of bytes found, bytes a second, and what is being read.
+
+    A source is read twice, for its hash and for its rows; the bar counts both.
+    """
+
+    def __init__(self, paths: Sequence[Path], quiet: bool = False) -> None:
+        self._paths = paths
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        # What each source has been counted for: the rest is added when it is done.
+        self._counted: dict[str, int] = {}
+
+    def __enter__(self) -> "Progress":
+        if not self._quiet:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._bar = Progress(
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[reading]}", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=self._total(), reading="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def watch(self, event: Event, report: Report) -> None:
+        """Moves the bar on; what `ingest` calls with each event."""
+        if self._bar is None or self._task is None:
+            return
+        if isinstance(event, Read):
+            # Of a compressed source more is parsed than it has bytes: count its hash only.
+            self._counted[event.path] = self._counted.get(event.path, 0) + event.hashed
+            from tracelake.output import shown
+
+            self._bar.update(
+                self._task, advance=event.hashed, reading=shown(os.path.basename(event.path))
+            )
+        elif isinstance(event, SourceDone):
+            rest = 2 * event.task.size - self._counted.pop(event.task.path, 0)
+            self._bar.update(self._task, advance=rest)
+
+    def _total(self) -> int:
+        from tracelake.ingest.run import plan
+
+        tasks, _ = plan(list(self._paths))
+        return 2 * sum(task.size for task in tasks)
