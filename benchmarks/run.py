@@ -51,6 +51,8 @@ class Rival:
 
 
 PYTHON = sys.executable
+# What the console script does, whether or not it is installed.
+TRACELAKE = (PYTHON, "-c", "from tracelake.cli import main; main()")
 ENGAGEMENT = ("--engagement", "bench", "--workers", "1", "--json")
 RIVALS = (
     Rival("dpkt, flows only", "pcap", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 8.0),
@@ -92,7 +94,7 @@ class Ours:
 
 def ingest(path: Path, lake: Path) -> Cost:
     return cost(
-        [PYTHON, "-m", "tracelake.cli", "ingest", str(path), *ENGAGEMENT, "--lake", str(lake)],
+        [*TRACELAKE, "ingest", str(path), *ENGAGEMENT, "--lake", str(lake)],
         {**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
 
