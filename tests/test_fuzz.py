@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tests.fuzz.containers import container_seeds, examine_container
 from tests.fuzz.corpus import corpus
 from tests.fuzz.examine import examine
 from tests.fuzz.mutate import mutated
@@ -40,3 +41,12 @@ def test_bytes_of_no_format(parser: Parser) -> None:
         examine(parser, rng.randbytes(n))
         examine(parser, b"\0" * n)
         examine(parser, b"\xff" * n)
+
+
+def test_mutated_containers() -> None:
+    rng = random.Random(3)
+    seeds = container_seeds()
+    assert all(examine_container(seed).bytes for seed in seeds)
+    outcomes = [examine_container(mutated(rng, seeds)) for _ in range(4 * INPUTS)]
+    assert sum(1 for o in outcomes if o.bytes) > INPUTS
+    assert sum(1 for o in outcomes if o.reasons) > INPUTS

@@ -16,10 +16,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tests.fuzz.containers import Opened, container_seeds, examine_container
 from tests.fuzz.corpus import ROOT, corpus
-from tests.fuzz.examine import examine
+from tests.fuzz.examine import Outcome, examine
 from tests.fuzz.mutate import mutated
 from tracelake.parsers import PARSERS
 
@@ -32,38 +35,42 @@ HANG_S = 20
 MEMORY_GROWTH_KIB = 512 << 10
 KEEP = 400
 
+Target = Callable[[bytes], Outcome | Opened]
+TARGETS: dict[str, Target] = {p.name: partial(examine, p) for p in PARSERS}
+TARGETS["containers"] = examine_container
+
 
 def work(seconds: float, seed: int, only: str | None) -> None:
     """The worker: reads mutated inputs until the time is over."""
     rng = random.Random(seed)
-    parsers = [p for p in PARSERS if only in (None, p.name)]
-    seeds = corpus()
+    names = [name for name in TARGETS if only in (None, name)]
+    seeds = corpus() | {"containers": container_seeds()}
     kept = {name: list(each) for name, each in seeds.items()}
-    known: dict[str, set[object]] = {p.name: set() for p in PARSERS}
-    done: dict[str, int] = {p.name: 0 for p in parsers}
+    known: dict[str, set[object]] = {name: set() for name in names}
+    done = dict.fromkeys(names, 0)
     until = time.monotonic() + seconds
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # also ends a loop that never comes back
     while time.monotonic() < until:
-        parser = rng.choice(parsers)
+        name = rng.choice(names)
         own = rng.random() < 0.95
-        source = kept[parser.name] if own else kept[rng.choice(list(kept))]
+        source = kept[name] if own else kept[rng.choice(list(kept))]
         if not source:
             source = [b"\0"]
         data = mutated(rng, source)
-        CURRENT.write_bytes(parser.name.encode() + b"\n" + data)
+        CURRENT.write_bytes(name.encode() + b"\n" + data)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         signal.alarm(HANG_S)
-        outcome = examine(parser, data)
+        outcome = TARGETS[name](data)
         signal.alarm(0)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         if grown > MEMORY_GROWTH_KIB:
             raise MemoryError(f"{grown >> 10} MiB more for an input of {len(data)} bytes")
-        done[parser.name] += 1
+        done[name] += 1
         # What leads to something new is worth damaging further.
-        if outcome.signature not in known[parser.name]:
-            known[parser.name].add(outcome.signature)
-            if len(kept[parser.name]) < len(seeds[parser.name]) + KEEP:
-                kept[parser.name].append(data)
+        if outcome.signature not in known[name]:
+            known[name].add(outcome.signature)
+            if len(kept[name]) < len(seeds[name]) + KEEP:
+                kept[name].append(data)
     for name, count in done.items():
         print(
             f"{name}: {count} inputs, {len(known[name])} kinds of outcome, no finding", flush=True
@@ -117,10 +124,8 @@ def summary(told: str, code: int) -> str:
 
 
 def replay(path: Path) -> int:
-    """Reads a saved input once, with the parser that its name begins with."""
-    name = path.name.rsplit("-", 1)[0]
-    parser = next(p for p in PARSERS if p.name == name)
-    print(examine(parser, path.read_bytes()))
+    """Reads a saved input once, as what its name begins with."""
+    print(TARGETS[path.name.rsplit("-", 1)[0]](path.read_bytes()))
     return 0
 
 
@@ -128,7 +133,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="mutation fuzzing of the parsers")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--parser", choices=[p.name for p in PARSERS])
+    parser.add_argument("--parser", choices=list(TARGETS))
     parser.add_argument("--work", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--replay", type=Path)
     given = parser.parse_args()

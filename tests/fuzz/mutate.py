@@ -13,7 +13,8 @@ WORDS = (
     b"**\0\0", b"ElfChnk\0", b"ElfFile\0", b"\x0f\x01\x01\x00", b"\xd4\xc3\xb2\xa1",
     b"\x0a\x0d\x0d\x0a", b"\x06\0\0\0", b"\xc0\x0c", b"\xff\xfe", b"\xed\xa0\x80",
     b"\xf4\x90\x80\x80", b'"EventID":', b"\\ud800", b"[[[[[[[[", b"1e999", b"-0", b"null", b"{}",
-    b"\n",
+    b"\n", b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"ustar", b"\x1f\x8b\x08",
+    b"\x28\xb5\x2f\xfd",
 )  # fmt: skip
 
 CHUNK = 65536
