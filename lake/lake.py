@@ -1,0 +1,158 @@
+"""An engagement's lake: a folder with one Delta table per dataset."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from tracelake.lake import marker
+from tracelake.lake.errors import LakeError, UnknownEngagement
+from tracelake.lake.layout import Layout
+from tracelake.lake.unit import WrittenUnit
+from tracelake.lake.writer import UnitWriter
+
+if TYPE_CHECKING:
+    from tracelake.lake.commit import Committer, Outcome
+    from tracelake.lake.snapshot import Snapshot
+
+_ENGAGEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+
+
+def _folder(uri: str) -> Path:
+    """The folder that a lake's URI names.
+
+    Raises:
+        ValueError: it names something else.
+    """
+    scheme = _SCHEME.fullmatch(uri)
+    if scheme is None:
+        return Path(uri).absolute()
+    if scheme["scheme"].lower() != "file" or not scheme["rest"].startswith("/"):
+        raise ValueError(f"{uri}: a lake is a folder, given as a path or as file:///path")
+    return Path(scheme["rest"])
+
+
+def engagements(uri: str) -> list[str]:
+    """The engagements of a lake, sorted."""
+    folder = _folder(uri)
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if _ENGAGEMENT.fullmatch(path.name) and (path / marker.NAME).is_file()
+    )
+
+
+class Lake:
+    """One engagement. Can be pickled; a worker process opens nothing by having one.
+
+    Attributes:
+        uri: the lake, as it was given.
+        engagement: its id.
+        root: the engagement's folder, absolute.
+    """
+
+    def __init__(
+        self, uri: str, engagement: str, root: Path, schemas: Mapping[str, pa.Schema] | None
+    ) -> None:
+        self.uri = uri
+        self.engagement = engagement
+        self.root = root
+        self._schemas = schemas
+        self._layouts: dict[str, Layout] = {}
+        self._committer: Committer | None = None
+
+    @classmethod
+    def open(
+        cls,
+        uri: str,
+        engagement: str,
+        create: bool = False,
+        schemas: Mapping[str, pa.Schema] | None = None,
+    ) -> "Lake":
+        """Opens an engagement.
+
+        Args:
+            uri: folder of the lake.
+            engagement: `[a-z0-9][a-z0-9_-]{0,62}`.
+            create: make the engagement if it is not there, for its owner only (0700).
+            schemas: table -> schema; those of `normalize` unless given.
+
+        Raises:
+            ValueError: not an engagement id, or not a folder's URI.
+            UnknownEngagement: it is not there (and shall not be made).
+            NewerFormat: a later version made it.
+            LakeError: the folder is there and is not a lake.
+            OSError: the folder cannot be read or made.
+        """
+        if not _ENGAGEMENT.fullmatch(engagement):
+            raise ValueError(f"{engagement!r} is not an engagement id: {_ENGAGEMENT.pattern}")
+        root = _folder(uri) / engagement
+        if create:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                root.mkdir(mode=0o700)
+            except FileExistsError:
+                if not root.is_dir():
+                    raise LakeError(f"{root}: is not a folder") from None
+            # A run killed between folder and marker leaves drafts of the marker at most.
+            if all(path.name.startswith(f".{marker.NAME}") for path in root.iterdir()):
+                marker.create(root, engagement)
+        try:
+            marker.check(root, engagement)
+        except FileNotFoundError:
+            if create:
+                raise LakeError(f"{root}: is in use and is not a lake ({marker.NAME} is missing)")
+            raise UnknownEngagement(engagement, uri, engagements(uri)) from None
+        return cls(uri, engagement, root, schemas)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Lake, (self.uri, self.engagement, self.root, self._schemas))
+
+    def schema(self, table: str) -> pa.Schema:
+        """A table's schema.
+
+        Raises:
+            LakeError: there is no such table.
+        """
+        return self.layout(table).schema
+
+    def layout(self, table: str) -> Layout:
+        """How a table's files are laid out."""
+        layout = self._layouts.get(table)
+        if layout is None:
+            layout = self._layouts[table] = Layout.of(self._find_schema(table))
+        return layout
+
+    def _find_schema(self, table: str) -> pa.Schema:
+        if self._schemas is None:
+            from tracelake.normalize import TABLES
+
+            self._schemas = {name: known.schema for name, known in TABLES.items()}
+        try:
+            return self._schemas[table]
+        except KeyError:
+            raise LakeError(f"there is no table {table!r}") from None
+
+    def writer(self, unit: str) -> UnitWriter:
+        """Begins to write a unit; in a worker process."""
+        return UnitWriter(self, unit)
+
+    def commit(self, units: Sequence[WrittenUnit]) -> "Outcome":
+        """Commits units that were written; in the parent process. See `commit.py`."""
+        if self._committer is None:
+            # deltalake takes 70 ms to import: not in workers, nor for `--dry-run`.
+            from tracelake.lake.commit import Committer
+
+            self._committer = Committer(self)
+        return self._committer.commit(units)
+
+    def snapshot(self) -> "Snapshot":
+        """The lake as it is now; it does not change while it is used. See `snapshot.py`."""
+        from tracelake.lake.snapshot import Snapshot
+
+        return Snapshot(self.root)

@@ -1,0 +1,61 @@
+"""The version marker of an engagement's lake: which format its files have.
+
+It is the first file of an engagement and is never rewritten, so whatever is found beside
+it was written by a version that knew this format.
+"""
+
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tracelake.lake.errors import LakeError, NewerFormat
+
+FORMAT = 1
+"""Counts up when an older version would misread or damage what this one writes."""
+
+NAME = "tracelake.json"
+
+
+def create(root: Path, engagement: str) -> None:
+    """Puts the marker into `root` whole or not at all; another's that came first stays."""
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps({"format": FORMAT, "engagement": engagement, "created": made}) + "\n"
+    draft = root / f".{NAME}.{secrets.token_hex(4)}"
+    try:
+        with draft.open("x") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, root / NAME)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check(root: Path, engagement: str) -> None:
+    """Reads the marker.
+
+    Raises:
+        FileNotFoundError: there is none.
+        NewerFormat: this version is too old for the lake.
+        LakeError: the marker cannot be read, or belongs to another engagement.
+    """
+    path = root / NAME
+    try:
+        marker = json.loads(path.read_bytes())
+        version, name = marker["format"], marker["engagement"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LakeError(f"{path}: the lake's version marker cannot be read ({error!r})") from error
+    if not isinstance(version, int) or version < 1:
+        raise LakeError(f"{path}: {version!r} is not a version of the lake's format")
+    if version > FORMAT:
+        raise NewerFormat(
+            f"{path}: the lake has format {version}, this tracelake knows up to {FORMAT}; "
+            "use a newer tracelake"
+        )
+    if name != engagement:
+        raise LakeError(f"{path}: the marker is of engagement {name!r}, not {engagement!r}")
