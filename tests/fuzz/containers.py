@@ -75,7 +75,8 @@ def container_seeds() -> list[bytes]:
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=form) as tar:
-            for name, data in [*held, ("n" * 90 + "/" + "m" * 90, b"long name"), ("in.zip", seeds[1])]:
+            long = "n" * 90 + "/" + "m" * 90
+            for name, data in [*held, (long, b"a long name"), ("in.zip", seeds[1])]:
                 info = tarfile.TarInfo(name)
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -120,7 +121,7 @@ def summary(told: str, code: int) -> str:
     if code < 0 and code != -signal.SIGALRM:
         return f"ended by {signal.Signals(-code).name}"
     lines = [line for line in told.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no word"
+    return re.sub(r"-?\d+", "N", lines[-1].strip()) if lines else "no word"
 
 
 def replay(path: Path) -> int:
