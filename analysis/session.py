@@ -30,7 +30,7 @@ class Snapshot(Protocol):
     """The files of one engagement at one moment: only whole units, the same for every query."""
 
     @property
-    def root(self) -> str:
+    def root(self) -> Path | str:
         """Folder (or URI) below which all files lie."""
 
     def files(
@@ -64,7 +64,7 @@ class Session:
         connection: duckdb.DuckDBPyConnection | None = None,
     ) -> None:
         self.window = Window(since, until)
-        self.root = snapshot.root
+        self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
@@ -102,6 +102,7 @@ class Session:
             pruned = (window.since, window.until) if base.prunes(table) else (None, None)
             files = self._inside(snapshot.files(table.name, *pruned))
             self._connection.execute(base.view(table, files, window))
+        self._connection.execute(base.ARTIFACT_PATH)
 
     def _provide(self, query: str) -> None:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""

@@ -171,13 +171,9 @@ def view(window: Window) -> str:
     union = " UNION ALL BY NAME ".join(_part(t) for t in TABLES.values() if t.is_events)
     held = window.holds("s.time")
     where = f"s.time IS NOT NULL{' AND ' + held if held else ''}"
-    paths = (
-        "SELECT source_id, artifact_no, any_value(paths[1]) AS src_path "
-        "FROM main.artifact GROUP BY ALL"
-    )
     return (
         "CREATE VIEW timeline AS SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
-        "s.table_name, s.message, s.source_id, a.src_path, s.row_id "
-        f"FROM ({union}) AS s LEFT JOIN ({paths}) AS a "
+        "s.table_name, s.message, s.source_id, a.path AS src_path, s.row_id "
+        f"FROM ({union}) AS s LEFT JOIN artifact_path AS a "
         f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no WHERE {where}"
     )
