@@ -1,6 +1,5 @@
 """What an ingest did, for a person and for a script."""
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ class ParserReport:
     artifacts: int = 0
     bytes: int = 0
     records: int = 0
-    rows: Counter[str] = field(default_factory=Counter)
+    rows: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     damage: int = 0
     seconds: float = 0.0
@@ -24,7 +23,8 @@ class ParserReport:
         self.artifacts += 1
         self.bytes += facts.size or 0
         self.records += facts.records
-        self.rows.update(facts.rows)
+        for table, rows in facts.rows.items():
+            self.rows[table] = self.rows.get(table, 0) + rows
         self.duplicates += facts.duplicates
         self.damage += facts.damage
         self.seconds += seconds
