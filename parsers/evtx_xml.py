@@ -264,7 +264,7 @@ def _fragment(
                 nodes, _ = _fragment(room, value.start, value.end, None, depth + 1, nested=True)
                 stack[-1].children.extend(nodes)
             else:
-                items = texts(value.kind, data[value.start : value.end])
+                items = _shown(value.kind, data[value.start : value.end])
                 room.spend(sum(map(len, items)))
                 if attribute is not None:
                     attribute.append(", ".join(items))
@@ -392,6 +392,14 @@ def texts(kind: int, data: bytes) -> list[str]:
     if not size:
         raise Unsupported("array", 0, f"of type 0x{kind:02x}")
     return [_scalar(item, data[at : at + size]) for at in range(0, len(data), size)]
+
+
+def _shown(kind: int, data: bytes) -> list[str]:
+    """As `texts`; a value that does not fit its type is shown as hexadecimal digits."""
+    try:
+        return texts(kind, data)
+    except EvidenceError:
+        return [data.hex().upper()]
 
 
 def _strings(data: bytes) -> list[str]:
