@@ -418,7 +418,7 @@ def _scalar(kind: int, data: bytes) -> str:
         if kind == 0x02:
             return _ansi(data).rstrip("\0")
         if kind in (0x0B, 0x0C):
-            return repr(struct.unpack(_FIXED[kind], data)[0])
+            return repr(struct.unpack(_FIXED[kind], data)[0]).removesuffix(".0")
         if kind in _FIXED:
             return str(struct.unpack(_FIXED[kind], data)[0])
         if kind == 0x0D:
