@@ -21,11 +21,13 @@ def commit_path(table: Path, version: int) -> Path:
     return table / "_delta_log" / f"{version:020}.json"
 
 
-def sync(table: Path, first: int, last: int) -> None:
-    """Puts the log files of versions `first` to `last` on disk: what is committed next to
-    another table says that these are there, also after a power cut."""
-    for number in range(first, last + 1):
+def sync(table: Path, first: int) -> None:
+    """Puts the log files from version `first` on to disk: what is committed to another table
+    next says that these are there, also after a power cut."""
+    number = first
+    while commit_path(table, number).exists():
         sync_file(commit_path(table, number))
+        number += 1
     sync_folder(table / "_delta_log")
 
 

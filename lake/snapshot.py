@@ -36,11 +36,12 @@ class Snapshot:
         self.root = root
         self._tables: dict[str, DeltaTable] = {}
         self._actions: dict[str, pa.Table] = {}
+        self._artifacts: dict[str, list[dict[str, Any]]] | None = None
         names = sorted(path.parent.name for path in root.glob("*/_delta_log"))
         for name in sorted(names, key=lambda name: name != "artifact"):
             # A table being made has its folder before its first version.
-            if DeltaTable.is_deltatable(str(root / name)):
-                self._tables[name] = DeltaTable(str(root / name))
+            if DeltaTable.is_deltatable((root / name).as_uri()):
+                self._tables[name] = DeltaTable((root / name).as_uri())
         self.versions = {name: table.version() for name, table in self._tables.items()}
         self._complete: frozenset[str] = frozenset()
         if "artifact" in self.versions:
@@ -102,12 +103,27 @@ class Snapshot:
         folder = f"{self.root / table}/"
         return [folder + name for name in names]
 
-    def sources(self) -> dict[str, list[dict[str, Any]]]:
-        """The `source` table: source_id -> its rows, one for each time it was read anew."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for path in self.files("source"):
-            for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
-                found.setdefault(row["source_id"], []).append(row)
+    def sources(self) -> dict[str, str]:
+        """The sources that are in: source_id -> where it was read from (`uri`)."""
+        rows = self._rows("source", ["source_id", "uri"])
+        return dict(zip(rows["source_id"], rows["uri"], strict=True))
+
+    def artifact_rows(self, source_id: str) -> list[dict[str, Any]]:
+        """The `artifact` rows of a source. They are read once, for all sources."""
+        if self._artifacts is None:
+            self._artifacts = {}
+            for path in self.files("artifact"):
+                for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
+                    self._artifacts.setdefault(row["source_id"], []).append(row)
+        return self._artifacts.get(source_id, [])
+
+    def _rows(self, table: str, columns: list[str]) -> dict[str, list[Any]]:
+        """Some columns of a whole table; for the books."""
+        found: dict[str, list[Any]] = {name: [] for name in columns}
+        for path in self.files(table):
+            read = pq.ParquetFile(path).read(columns=columns)
+            for name in columns:
+                found[name] += read.column(name).to_pylist()
         return found
 
     def _of(self, table: str) -> pa.Table:

@@ -82,7 +82,7 @@ def from_footer(footer: pq.FileMetaData, keeps: dict[str, pa.DataType]) -> Stati
             if len(high) <= LONGEST:
                 found.highest[name] = high
         elif pa.types.is_timestamp(kind):
-            if _FIRST <= int(low) and int(high) <= _LAST:
+            if int(low) >= _FIRST and int(high) <= _LAST:
                 found.lowest[name], found.highest[name] = low, high
         else:
             found.lowest[name], found.highest[name] = low, high
