@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from tracelake.ingest.events import Facts
-from tracelake.normalize import TABLES
+from tracelake.normalize import MAPPING_VERSION, TABLES
 
 
 def artifact_row(

@@ -23,13 +23,12 @@ class Bytes:
 
 
 @contextmanager
-def artifact_bytes(uri: str, name: str, number: int) -> Iterator[Feed]:
+def artifact_bytes(uri: str, number: int) -> Iterator[Feed]:
     """The bytes of artifact `number` of the source at `uri`, in order.
 
     Args:
         uri: the source's path.
-        name: its path relative to the root at ingest (a compressed file's inner name comes
-            from it).
+        number: its place in the order in which `containers.members` finds files.
 
     Raises:
         EvidenceGone: it is not there, or has no such artifact.
@@ -39,7 +38,7 @@ def artifact_bytes(uri: str, name: str, number: int) -> Iterator[Feed]:
     except OSError as error:
         raise EvidenceGone(f"{uri}: {error.strerror}") from error
     with file:
-        for at, member in enumerate(members(file, name)):
+        for at, member in enumerate(members(file, os.path.basename(uri))):
             if at == number:
                 yield _open(uri, member)
                 return

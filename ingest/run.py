@@ -76,8 +76,9 @@ class Ingest:
         self._started = time.monotonic()
         self._committed = self._started
         self._pending: list[WrittenUnit] = []
-        snapshot = lake.snapshot()
-        self._known = snapshot.sources()
+        self._known = {
+            source_id: rows[0]["uri"] for source_id, rows in lake.snapshot().sources().items()
+        }
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
@@ -162,9 +163,10 @@ class Ingest:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""
         for source_id, tasks in sorted(self._seen_again.items()):
             snapshot = self._lake.snapshot()
-            source = snapshot.sources().get(source_id)
-            if source is None:
+            rows = snapshot.sources().get(source_id)
+            if not rows:
                 continue  # its first copy could not be taken in, which the report says
+            source = rows[0]["uri"]
             known = {path for row in snapshot.artifact_rows(source_id) for path in row["paths"]}
             for task in tasks:
                 name = printable(task.name)

@@ -112,6 +112,9 @@ class Guard:
         packed: FeedFile | None = None,
         packed_size: int | None = None,
     ) -> None:
+        # One read of the layer below at a time: `readinto` of the standard library's readers
+        # loops until the buffer is full, and what it has is lost when the loop meets the break.
+        self._read1 = getattr(stream, "read1", None)
         self._stream = stream
         self._what = what
         self._packed = packed
@@ -121,7 +124,7 @@ class Guard:
     def readinto(self, buffer: memoryview) -> int:
         """Fills the buffer. Raises EvidenceError for anything the evidence is to blame for."""
         try:
-            n = self._stream.readinto(buffer) or 0
+            n = self._read(buffer)
         except EvidenceError:
             raise
         except EOFError as error:
@@ -145,6 +148,13 @@ class Guard:
                 "unpack it by hand if it is genuine",
             )
         return n
+
+    def _read(self, buffer: memoryview) -> int:
+        if self._read1 is None:
+            return self._stream.readinto(buffer) or 0
+        data = self._read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def _expanded(self) -> float:
         packed = self._packed.tell() if self._packed is not None else self._packed_size

@@ -126,6 +126,15 @@ class Snapshot:
                 found[name] += read.column(name).to_pylist()
         return found
 
+    def artifact_rows(self, source_id: str) -> list[dict[str, Any]]:
+        """The rows of `artifact` that belong to a source."""
+        found: list[dict[str, Any]] = []
+        for path in self.files("artifact"):
+            rows = pq.ParquetFile(path).read()
+            mine = pc.equal(rows.column("source_id"), source_id)
+            found.extend(rows.filter(mine).to_pylist(maps_as_pydicts="strict"))
+        return found
+
     def _of(self, table: str) -> pa.Table:
         actions = self._actions.get(table)
         if actions is None:

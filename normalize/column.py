@@ -13,6 +13,7 @@ Metadata keys of a field:
     sigma.*            Sigma name in every category of the table
     sigma.<category>   Sigma name in that category, instead
     bloom              1: worth a bloom filter (addresses, names, hashes, users, ids)
+    hex                1: a bit mask, written 0x... for people and for Sigma
     stats              1: worth statistics (the column prunes)
 """
 
@@ -53,6 +54,7 @@ def column(
     sigma: str | dict[str, str] | None = None,
     bloom: bool = False,
     stats: bool | None = None,
+    mask: bool = False,
     required: bool = False,
 ) -> pa.Field:
     """Makes a field. Names of others: see the module's docstring.
@@ -61,6 +63,7 @@ def column(
         ocsf: the path, or one per class_uid; the first is `ocsf.path`.
         sigma: the name in all categories, or one per category.
         stats: whether statistics are kept; by default for times and integers.
+        mask: the number is a bit mask (`hex`; no statistics).
         required: every row has a value (the field is not nullable).
     """
     metadata = {"doc": doc}
@@ -79,7 +82,9 @@ def column(
         metadata |= {f"sigma.{category}": value for category, value in sigma.items()}
     if bloom:
         metadata["bloom"] = "1"
-    if kind in PRUNES if stats is None else stats:
+    if mask:
+        metadata["hex"] = "1"
+    if (kind in PRUNES and not mask) if stats is None else stats:
         metadata["stats"] = "1"
     return pa.field(name, kind, nullable=not required, metadata=metadata)
 

@@ -7,7 +7,7 @@ millisecond, however many columns the table has.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,12 +39,12 @@ class Provenance:
     mapping_version: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def _nulls(kind: pa.DataType) -> pa.Array:
     return pa.nulls(ROWS, kind)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _zeros() -> pa.Array:
     return pa.repeat(pa.scalar(0, pa.int32()), ROWS)
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-SEGMENT = re.compile(r"(\w+)(\[\]|\[\w+=\d+\])?$")
+SEGMENT = re.compile(r"(\w+)(\[\]|\[\d+\]|\[\w+=\d+\])?$")
 
 
 class Ocsf:

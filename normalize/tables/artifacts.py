@@ -25,7 +25,7 @@ ARTIFACT_QUERY = events(
     column("subject_name", WORD, "its name", bloom=True, ecs="file.name",
            ocsf={205019: "name", 5020: "package.name", 5022: "startup_item.name",
                  5016: "service.name"}),
-    fingerprints("subject", "module.file", "file", "what was used", sigma=False),
+    fingerprints("subject", {5011: "module.file"}, "file", "what was used", sigma=False),
     column("subject_size", BIG, "its bytes", ecs="file.size"),
     column("subject_publisher", WORD, "who made it"),
     column("subject_version", WORD, "its version"),

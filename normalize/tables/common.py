@@ -120,12 +120,15 @@ def events(
     return table(name, short, classes, doc, BEFORE, *columns, AFTER)
 
 
-def fingerprints(prefix: str, path: str, ecs: str, what: str, sigma: bool = True) -> list[pa.Field]:
+def fingerprints(
+    prefix: str, path: str | dict[int, str], ecs: str, what: str, sigma: bool = True
+) -> list[pa.Field]:
     """The four hashes of a file, as Sysmon and EDR sensors give them, in lower case.
 
     Args:
         prefix: of the column names.
-        path, ecs: the file object's path in OCSF and in ECS.
+        path: the file object's path in OCSF, or one per class.
+        ecs: its name in ECS.
         what: whose hashes.
         sigma: whether Sigma's names for single hashes mean this file.
     """
@@ -135,45 +138,57 @@ def fingerprints(prefix: str, path: str, ecs: str, what: str, sigma: bool = True
         ("md5", 1, "hash.md5", "md5"),
         ("imphash", 99, "pe.imphash", "Imphash"),
     )
+
+
+    def at(number: int) -> str | dict[int, str]:
+        end = f".hashes[algorithm_id={number}].value"
+        return path + end if isinstance(path, str) else {k: v + end for k, v in path.items()}
+
     return [
-        column(f"{prefix}_{kind}", TEXT, f"{kind.upper()} of {what}",
-               ocsf=f"{path}.hashes[algorithm_id={number}].value", ecs=f"{ecs}.{name}",
-               sigma=alias if sigma else None, bloom=True)
+        column(f"{prefix}_{kind}", TEXT, f"{kind.upper()} of {what}", ocsf=at(number),
+               ecs=f"{ecs}.{name}", sigma=alias if sigma else None, bloom=True)
         for kind, number, name, alias in kinds
     ]
 
 
-def actor(path: str | dict[str, str] = "Image", user: bool = True) -> list[pa.Field]:
+def actor(
+    path: str | dict[str, str] = "Image", user: bool = True, ecs: bool = True
+) -> list[pa.Field]:
     """The process that did it, and the user it ran as.
 
     Args:
         path: Sigma name(s) of its image.
         user: also the user_* columns, meaning the actor's user.
+        ecs: whether it is what ECS calls `process`.
     """
+
+    def name(value: str) -> str | None:
+        return value if ecs else None
+
     columns = [
         column("actor_path", WORD, "image of the process that did it",
-               ocsf="actor.process.path", ecs="process.executable", sigma=path, bloom=True),
+               ocsf="actor.process.path", ecs=name("process.executable"), sigma=path, bloom=True),
         column("actor_name", WORD, "file name of that image", ocsf="actor.process.name",
-               ecs="process.name"),
+               ecs=name("process.name")),
         column("actor_cmd_line", TEXT, "its command line", ocsf="actor.process.cmd_line",
-               ecs="process.command_line", sigma="CommandLine" if path == "Image" else None),
-        column("actor_pid", BIG, "its process id", ocsf="actor.process.pid", ecs="process.pid",
-               sigma="ProcessId" if path == "Image" else {
+               ecs=name("process.command_line"), sigma="CommandLine" if path == "Image" else None),
+        column("actor_pid", BIG, "its process id", ocsf="actor.process.pid",
+               ecs=name("process.pid"), sigma="ProcessId" if path == "Image" else {
                    "process_access": "SourceProcessId",
                    "create_remote_thread": "SourceProcessId",
                }),
         column("actor_tid", BIG, "its thread", ocsf="actor.process.tid",
-               ecs="process.thread.id", stats=False,
+               ecs=name("process.thread.id"), stats=False,
                sigma=None if path == "Image" else {"process_access": "SourceThreadId"}),
         column("actor_uid", TEXT, "its unique id (ProcessGuid, sensor's id)",
-               ocsf="actor.process.uid", ecs="process.entity_id", bloom=True,
+               ocsf="actor.process.uid", ecs=name("process.entity_id"), bloom=True,
                sigma="ProcessGuid" if path == "Image" else {
                    "process_access": "SourceProcessGUID",
                    "create_remote_thread": "SourceProcessGuid",
                }),
         column("actor_sha256", TEXT, "SHA-256 of its image", bloom=True,
                ocsf="actor.process.file.hashes[algorithm_id=3].value",
-               ecs="process.hash.sha256"),
+               ecs=name("process.hash.sha256")),
     ]
     if user:
         columns += [
@@ -189,19 +204,23 @@ def actor(path: str | dict[str, str] = "Image", user: bool = True) -> list[pa.Fi
     return columns
 
 
-def subject(session: bool = True) -> list[pa.Field]:
-    """The user that did it, where user_* is the one that it was done to (Windows: Subject*)."""
-    columns = [
+def subject(ecs: bool = True) -> list[pa.Field]:
+    """The user that did it, where user_* is the one that it was done to (Windows: Subject*).
+
+    Args:
+        ecs: whether it is what ECS calls `user`.
+    """
+
+    def name(value: str) -> str | None:
+        return value if ecs else None
+
+    return [
         column("actor_user_name", WORD, "user that did it", ocsf="actor.user.name",
-               ecs="user.name", bloom=True, sigma="SubjectUserName"),
+               ecs=name("user.name"), bloom=True, sigma="SubjectUserName"),
         column("actor_user_domain", WORD, "domain or host of that user",
-               ocsf="actor.user.domain", ecs="user.domain", sigma="SubjectDomainName"),
-        column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
-               bloom=True, sigma="SubjectUserSid"),
+               ocsf="actor.user.domain", ecs=name("user.domain"), sigma="SubjectDomainName"),
+        column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid",
+               ecs=name("user.id"), bloom=True, sigma="SubjectUserSid"),
+        column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
+               bloom=True, sigma="SubjectLogonId"),
     ]
-    if session:
-        columns.append(
-            column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
-                   bloom=True, sigma="SubjectLogonId")
-        )
-    return columns

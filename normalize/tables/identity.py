@@ -1,6 +1,6 @@
 """Who logged on, and what was done to accounts and groups."""
 
-from tracelake.normalize.column import BOOL, INT, TEXT, TEXTS, TINY, WORD, column
+from tracelake.normalize.column import BIG, BOOL, INT, TEXT, TEXTS, TINY, WORD, column
 from tracelake.normalize.tables.common import actor, events, subject
 
 AUTHENTICATION = events(
@@ -12,7 +12,7 @@ AUTHENTICATION = events(
            sigma="TargetDomainName"),
     column("user_uid", WORD, "its SID or number", ocsf="user.uid", ecs="user.id",
            sigma="TargetUserSid TargetSid", bloom=True),
-    subject(),
+    subject(ecs=False),
     column("logon_type_id", TINY, "Windows logon type: 2 interactive, 3 network, ...",
            ocsf="logon_type_id", ecs="winlog.logon.type", sigma="LogonType", stats=True),
     column("auth_protocol", WORD, "protocol or package", ocsf="auth_protocol",
@@ -96,8 +96,8 @@ ACCOUNT_CHANGE = events(
     column("attribute_name", WORD, "attribute that was changed",
            sigma="AttributeLDAPDisplayName"),
     column("attribute_value", TEXT, "its value from then on", sigma="AttributeValue"),
-    column("access_mask", WORD, "access asked for, as 0x and hexadecimal digits",
-           sigma="AccessMask"),
+    column("access_mask", BIG, "access asked for, as a bit mask",
+           sigma="AccessMask", mask=True),
     column("src_ip", WORD, "address that it came from",
            ocsf={3001: "src_endpoint.ip", 3003: "src_endpoint.ip", 3005: "src_endpoint.ip",
                  3006: "src_endpoint.ip"}, ecs="source.ip", bloom=True),

@@ -22,13 +22,23 @@ from tracelake.normalize.column import (
 from tracelake.normalize.tables.common import actor, events, fingerprints
 
 
-def flow(transport: bool = True) -> list[pa.Field]:
-    """The flow that it was seen in, and its two ends."""
+def flow(transport: bool = True, classes: tuple[int, ...] = ()) -> list[pa.Field]:
+    """The flow that it was seen in, and its two ends.
+
+    Args:
+        transport: whether the transport protocol can differ.
+        classes: OCSF classes that have connection_info, where not all of the table do.
+    """
+
+    def connection(path: str) -> str | dict[int, str]:
+        path = f"connection_info.{path}"
+        return {uid: path for uid in classes} if classes else path
+
     columns = [
         column("conn_uid", TEXT, "the flow; the same in all tables", zeek="uid", bloom=True,
-               ocsf="connection_info.uid"),
+               ocsf=connection("uid")),
         column("community_id", TEXT, "the flow's Community ID, version 1", zeek="community_id",
-               ocsf="connection_info.community_uid", ecs="network.community_id", bloom=True),
+               ocsf=connection("community_uid"), ecs="network.community_id", bloom=True),
         column("src_ip", WORD, "address of the side that began", zeek="id.orig_h",
                ocsf="src_endpoint.ip", ecs="source.ip", bloom=True,
                sigma={"network_connection": "SourceIp", "*": "src_ip", "smb": "IpAddress"}),
@@ -98,7 +108,7 @@ NETWORK_ACTIVITY = events(
     column("history", WORD, "Zeek's history of the connection (ShADadFf)", zeek="history",
            ocsf="connection_info.flag_history"),
     column("tcp_flags", INT, "all TCP flags seen, as a bit mask",
-           ocsf="connection_info.tcp_flags", stats=False),
+           ocsf="connection_info.tcp_flags", mask=True),
     column("src_internal", BOOL, "the side that began is one's own network's",
            zeek="local_orig"),
     column("dst_internal", BOOL, "the other side is one's own network's", zeek="local_resp"),
@@ -239,7 +249,7 @@ TLS_ACTIVITY = events(
     column("cert_sha256", TEXT, "its SHA-256", bloom=True, ecs="tls.server.hash.sha256",
            ocsf="tls.certificate.fingerprints[algorithm_id=3].value"),
     column("cert_chain", TEXTS, "SHA-256 of the server's certificates, in order",
-           zeek="cert_chain_fps", ocsf="tls.certificate_chain"),
+           zeek="cert_chain_fps", ocsf="tls.certificate_chain[].uid"),
     column("client_cert_chain", TEXTS, "SHA-256 of the client's certificates, in order",
            zeek="client_cert_chain_fps"),
     column("cert_not_before", TIME, "valid from", ocsf="tls.certificate.created_time",
@@ -284,8 +294,8 @@ SMB_ACTIVITY = events(
     column("rtt_s", DOUBLE, "call to answer, seconds", zeek="rtt"),
     column("named_pipe", WORD, "pipe", zeek="named_pipe", sigma={"pipe_created": "PipeName"},
            bloom=True),
-    column("access_mask", WORD, "access asked for, as 0x and hexadecimal digits",
-           sigma="AccessMask"),
+    column("access_mask", BIG, "access asked for, as a bit mask",
+           sigma="AccessMask", mask=True),
     actor({"pipe_created": "Image"}),
 )
 
@@ -338,7 +348,7 @@ REMOTE_ACCESS_ACTIVITY = events(
 NET_SERVICE_ACTIVITY = events(
     "net_service_activity", "svcnet", [4004, 4008, 4009, 4013, 4001],
     "A transaction of DHCP (4004), FTP (4008), SMTP (4009), NTP (4013), LDAP or SNMP (4001).",
-    flow(transport=False),
+    flow(transport=False, classes=(4004, 4008, 4013, 4001)),
     column("protocol", WORD, "dhcp, ftp, smtp, ntp, ldap, snmp, ...", ecs="network.protocol",
            ocsf={4004: "app_protocol_name", 4008: "app_protocol_name", 4009: "protocol_name",
                  4013: "app_protocol_name", 4001: "app_protocol_name"}),

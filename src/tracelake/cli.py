@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from tracelake.case import DEFAULT_LAKE, Case, as_time, lake_uri
-from tracelake.lake.lake import Lake, LakeError, check_engagement
+from tracelake.lake.errors import LakeError
+from tracelake.lake.lake import Lake
 from tracelake.version import VERSION
 
 app = typer.Typer(
@@ -61,11 +62,10 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
-    check(engagement)
     if dry_run:
         print_plan(paths, as_json)
         return
-    opened = Lake.open(lake_uri(lake), engagement, create=True)
+    opened = open_lake(engagement, lake, create=True)
     with Progress(paths, quiet=as_json) as progress:
         report = run(paths, opened, workers or os.cpu_count() or 1, progress.watch)
     if as_json:
@@ -159,7 +159,7 @@ def verify(engagement: Engagement, lake: LakeOption = None) -> None:
 
     findings = 0
     checked = 0
-    for finding in check_all(Lake.open(lake_uri(lake), engagement)):
+    for finding in check_all(open_lake(engagement, lake)):
         checked += finding.checks
         for line in finding.wrong:
             findings += 1
@@ -196,13 +196,12 @@ def case_of(
     engagement: str, lake: str | None, since: str | None = None, until: str | None = None
 ) -> Case:
     """The engagement that the options name; ends the program where there is none."""
-    check(engagement)
     for name, value in (("--since", since), ("--until", until)):
         try:
             as_time(value)
         except ValueError:
             fail(2, f"{name} {value}: it is a date or time such as 2020-09-14T12:30")
-    return Case(Lake.open(lake_uri(lake), engagement), since, until)
+    return Case(open_lake(engagement, lake), since, until)
 
 
 def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
@@ -217,10 +216,10 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
         fail(1, " ".join(str(error).split()))
 
 
-def check(engagement: str) -> None:
-    """Ends the program where the id is none."""
+def open_lake(engagement: str, lake: str | None, create: bool = False) -> Lake:
+    """The engagement's lake; ends the program where its id or the lake's URI is none."""
     try:
-        check_engagement(engagement)
+        return Lake.open(lake_uri(lake), engagement, create=create)
     except ValueError as error:
         fail(2, str(error))
 

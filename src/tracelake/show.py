@@ -28,25 +28,25 @@ def show_row(case: Case, row_id: str) -> None:
     table = row.pop("table")
     print_table(["column", table], [(k, v) for k, v in row.items() if v is not None])
     origin = case.sql(
-        "select s.uri, s.sha256, a.path, a.root_name from artifact_path as a join source as s "
+        "select s.uri, s.sha256, a.path from artifact_path as a join source as s "
         f"using (source_id) where source_id = '{row['source_id']}' "
         f"and artifact_no = {row['artifact_no']}"
     ).fetchone()
     if origin is None:
         raise NoSuchRow("its source is not closed yet: an ingest of it runs, or was stopped")
-    uri, sha256, path, name = origin
+    uri, sha256, path = origin
     print(f"source    {shown(uri)}\nSHA-256   {sha256}\nartifact  {shown(path)}")
     offset, length = row["src_offset"], row["src_length"] or 0
     print(f"record    offset {offset} (0x{offset:x}), {length} bytes")
     try:
-        with artifact_bytes(uri, name, row["artifact_no"]) as feed:
+        with artifact_bytes(uri, row["artifact_no"]) as feed:
             found = read_at(feed, offset, min(length, DUMP_BYTES))
         print(hexdump(found.data, found.offset))
         if length > DUMP_BYTES:
             print(f"... and {length - DUMP_BYTES} more bytes")
         render = {parser.name: parser.render for parser in PARSERS}.get(row["parser"])
         if render is not None:
-            with artifact_bytes(uri, name, row["artifact_no"]) as feed:
+            with artifact_bytes(uri, row["artifact_no"]) as feed:
                 print(shown_lines(render(feed, offset)))
     except EvidenceGone as error:
         print(f"the evidence cannot be shown: {error}")

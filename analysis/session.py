@@ -1,0 +1,161 @@
+"""A DuckDB session over one snapshot of one engagement, locked into it.
+
+It reads files below the engagement's root and nothing else, cannot be unlocked, and takes
+one reading statement at a time. What it cannot close is closed elsewhere: whoever holds the
+Python process can open other files by other means, so people who must not see an engagement
+must not have its credentials (docs: one root, one role per engagement).
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import duckdb
+
+from tracelake.analysis.views import GROUPS, base, quote
+from tracelake.analysis.views.base import Window
+from tracelake.normalize import TABLES
+
+# Names under which DuckDB lists what there is: whoever asks must see all views.
+CATALOG = re.compile(r"\b(show|describe|duckdb_\w+|information_schema|sqlite_master|pg_\w+)\b")
+EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
+
+
+class Snapshot(Protocol):
+    """The files of one engagement at one moment: only whole units, the same for every query."""
+
+    @property
+    def root(self) -> Path | str:
+        """Folder (or URI) below which all files lie."""
+
+    def files(
+        self, table: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[str]:
+        """The table's Parquet files that may have rows with since <= time < until."""
+
+
+class RefusedQuery(ValueError):
+    """The text is not one reading statement."""
+
+
+class Session:
+    """Views over a snapshot: one per table, `timeline`, `ocsf.*`, `ecs.*`, `zeek.*`, `sigma.*`.
+
+    Args:
+        snapshot: which files.
+        since, until: the window: since <= time < until. Rows without any date are left out
+            when either is given.
+        memory_limit: of this session, as DuckDB writes it (`4GB`); None: DuckDB's default.
+        connection: one to build on (with httpfs loaded, for a lake on S3); it is locked.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        memory_limit: str | None = None,
+        connection: duckdb.DuckDBPyConnection | None = None,
+    ) -> None:
+        self.window = Window(since, until)
+        self.root = str(snapshot.root)
+        self._connection = connection or duckdb.connect()
+        self._waiting = list(GROUPS)
+        self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
+        try:
+            self._lock(memory_limit)
+            self._register(snapshot)
+        except BaseException:
+            self.close()
+            raise
+
+    def _lock(self, memory_limit: str | None) -> None:
+        local = "://" not in self.root
+        root = str(Path(self.root).resolve()) if local else self.root.rstrip("/")
+        settings = [
+            "SET TimeZone = 'UTC'",
+            f"SET temp_directory = {quote.text(str(self._spill))}",
+            "SET python_enable_replacements = false",
+            "SET autoinstall_known_extensions = false",
+            "SET autoload_known_extensions = false",
+            "SET allow_community_extensions = false",
+            "SET allow_persistent_secrets = false",
+            "SET parquet_metadata_cache = true",
+            f"SET allowed_directories = [{quote.text(root + '/')}]",
+            "SET enable_external_access = false",
+        ]
+        if memory_limit is not None:
+            settings.insert(0, f"SET memory_limit = {quote.text(memory_limit)}")
+        for setting in (*settings, "SET lock_configuration = true"):
+            self._connection.execute(setting)
+        self._resolved = root if local else None
+
+    def _register(self, snapshot: Snapshot) -> None:
+        window = self.window
+        for table in TABLES.values():
+            pruned = (window.since, window.until) if base.prunes(table) else (None, None)
+            files = self._inside(snapshot.files(table.name, *pruned))
+            self._connection.execute(base.view(table, files, window))
+        self._connection.execute(base.ARTIFACT_PATH)
+
+    def _provide(self, query: str) -> None:
+        """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
+        query = query.lower()
+        everything = CATALOG.search(query) is not None
+        for word in [w for w in self._waiting if everything or w in query]:
+            self._waiting.remove(word)
+            for statement in GROUPS[word](self.window):
+                self._connection.execute(statement)
+
+    def _inside(self, files: Iterable[str]) -> list[str]:
+        """Paths as the lock compares them: below the root without links."""
+        if self._resolved is None:
+            return list(files)
+        return [str(Path(file).resolve()) for file in files]
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Runs one reading statement: SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW,
+        or EXPLAIN of one.
+
+        Raises:
+            RefusedQuery: the text is something else, or more than one statement.
+            duckdb.Error: DuckDB cannot parse or run it, or it reaches outside of the root.
+        """
+        found = self._connection.extract_statements(query)
+        if len(found) != 1:
+            raise RefusedQuery(f"one statement is wanted, {len(found)} are given")
+        kind = found[0].type
+        if kind == duckdb.StatementType.EXPLAIN:
+            inner = EXPLAIN.sub("", found[0].query, count=1)
+            explained = self._connection.extract_statements(inner)
+            kind = explained[0].type if len(explained) == 1 else kind
+        if kind != duckdb.StatementType.SELECT:
+            raise RefusedQuery(f"only reading statements are run, this is {kind.name}")
+        self._provide(query)
+        return self._connection.sql(query)
+
+    def interrupt(self) -> None:
+        """Stops the query that another thread is running."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Ends the session and removes what it spilled to disk."""
+        self._connection.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

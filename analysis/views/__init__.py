@@ -1,0 +1,43 @@
+"""The views of a session, all generated from the columns' metadata."""
+
+from collections.abc import Callable, Iterator
+
+from tracelake.analysis.views import alias, ocsf, timeline
+from tracelake.analysis.views.base import Window
+from tracelake.normalize import TABLES
+from tracelake.normalize.ocsf import views as classes
+
+
+def _timeline(window: Window) -> Iterator[str]:
+    yield timeline.view(window)
+
+
+def _ocsf(_: Window) -> Iterator[str]:
+    yield "CREATE SCHEMA ocsf"
+    for name, (table, uid) in classes(TABLES).items():
+        yield ocsf.view(name, table, uid)
+
+
+def _ecs(_: Window) -> Iterator[str]:
+    yield "CREATE SCHEMA ecs"
+    yield from alias.ecs_views()
+
+
+def _zeek(_: Window) -> Iterator[str]:
+    yield "CREATE SCHEMA zeek"
+    yield from alias.zeek_views()
+
+
+def _sigma(_: Window) -> Iterator[str]:
+    yield "CREATE SCHEMA sigma"
+    yield from alias.sigma_views()
+
+
+GROUPS: dict[str, Callable[[Window], Iterator[str]]] = {
+    "timeline": _timeline,
+    "ocsf": _ocsf,
+    "ecs": _ecs,
+    "zeek": _zeek,
+    "sigma": _sigma,
+}
+"""Word that a query names them by -> SQL of the views that stand on the tables' own."""

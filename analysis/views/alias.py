@@ -1,0 +1,132 @@
+"""`ecs.*`, `zeek.*` and `sigma.*`: the same rows under the names of other worlds."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from tracelake.analysis.views import quote
+from tracelake.normalize import TABLES, Table, sigma, zeek
+from tracelake.normalize.alias import Alias
+from tracelake.normalize.column import note
+
+KEPT = ("row_id", "time", "engagement_id", "source_id", "unmapped")
+"""Columns that every Sigma view has under their own names."""
+
+
+def _view(schema: str, name: str, table: str, where: str, columns: dict[str, str]) -> str:
+    listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
+    condition = f" WHERE {where}" if where else ""
+    return (
+        f"CREATE VIEW {schema}.{quote.name(name)} AS "
+        f"SELECT {listed} FROM main.{quote.name(table)}{condition}"
+    )
+
+
+def ecs_view(table: Table) -> str:
+    """SQL that makes `ecs.<table>`: the columns that ECS has a name for."""
+    columns = {"row_id": "row_id"}
+    for field in table.schema:
+        name = note(field, "ecs")
+        if name:
+            columns[name] = quote.name(field.name)
+    columns["event.outcome"] = "CASE status_id WHEN 1 THEN 'success' WHEN 2 THEN 'failure' END"
+    columns["event.dataset"] = quote.text(table.name)
+    return _view("ecs", table.name, table.name, "", columns)
+
+
+def zeek_view(log: str, alias: Alias) -> str:
+    """SQL that makes `zeek.<log>`."""
+    columns = {}
+    for field in TABLES[alias.table].schema:
+        name = note(field, "zeek")
+        if name:
+            columns[name] = quote.name(field.name)
+    columns |= alias.computed
+    columns["row_id"] = "row_id"
+    return _view("zeek", log, alias.table, alias.where, columns)
+
+
+def _as_sigma(field: pa.Field) -> str:
+    """A column as Sigma rules expect its values: masks as 0x..., truth as true and false."""
+    column = quote.name(field.name)
+    if note(field, "hex") == "1":
+        return f"'0x' || lower(to_hex({column}))"
+    if pa.types.is_boolean(field.type):
+        return f"CAST({column} AS VARCHAR)"
+    if pa.types.is_list(field.type):
+        return f"array_to_string({column}, chr(10))"
+    return column
+
+
+def sigma_columns(category: str, alias: Alias) -> dict[str, str]:
+    """Sigma name -> SQL over the table's columns, in one category."""
+    columns: dict[str, str] = {}
+    for field in TABLES[alias.table].schema:
+        for name in sigma.names(field, category):
+            columns[name] = _as_sigma(field)
+    return columns | sigma.COMMON | alias.computed
+
+
+def sigma_view(category: str, alias: Alias) -> str:
+    """SQL that makes `sigma.<category>`."""
+    columns = {name: name for name in KEPT} | sigma_columns(category, alias)
+    return _view("sigma", category, alias.table, alias.where, columns)
+
+
+def _evtx_columns(table: Table) -> dict[str, str]:
+    """Sigma name -> SQL for every row of a table, whatever its category."""
+    spelt: dict[str, str] = {}  # SQL does not tell names apart by case, Sysmon does
+    choices: dict[str, list[str]] = {}
+    whole: dict[str, str] = {}
+    for category, alias in sigma.CATEGORIES.items():
+        if alias.table == table.name and alias.where:
+            for name, sql in sigma_columns(category, alias).items():
+                key = spelt.setdefault(name.lower(), name)
+                choices.setdefault(key, []).append(f"WHEN {alias.where} THEN {_text(sql)}")
+    for field in table.schema:
+        for name in sigma.names(field, "*"):
+            whole[spelt.setdefault(name.lower(), name)] = _text(_as_sigma(field))
+    columns = {}
+    for name in spelt.values():
+        rest = whole.get(name, "NULL")
+        cases = choices.get(name)
+        columns[name] = f"CASE {' '.join(cases)} ELSE {rest} END" if cases else rest
+    return columns | sigma.COMMON
+
+
+def _text(sql: str) -> str:
+    return f"CAST({sql} AS VARCHAR)"
+
+
+def evtx_view() -> str:
+    """SQL that makes `sigma.evtx`: every row that a Windows event became, with every Sigma
+    name that any of them has (as text), `EventID`, and `unmapped` for all others."""
+    parts = []
+    for table in TABLES.values():
+        if not table.is_events:
+            continue
+        columns = {name: name for name in KEPT} | _evtx_columns(table)
+        columns["table_name"] = quote.text(table.name)
+        listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
+        parts.append(
+            f"SELECT {listed} FROM main.{quote.name(table.name)} "
+            "WHERE log_name IS NOT NULL AND event_code IS NOT NULL"
+        )
+    return "CREATE VIEW sigma.evtx AS " + " UNION ALL BY NAME ".join(parts)
+
+
+def ecs_views() -> Iterator[str]:
+    """SQL of `ecs.*`."""
+    return (ecs_view(table) for table in TABLES.values() if table.is_events)
+
+
+def zeek_views() -> Iterator[str]:
+    """SQL of `zeek.*`."""
+    return (zeek_view(log, alias) for log, alias in zeek.LOGS.items())
+
+
+def sigma_views() -> Iterator[str]:
+    """SQL of `sigma.*`."""
+    for category, alias in sigma.CATEGORIES.items():
+        yield sigma_view(category, alias)
+    yield evtx_view()

@@ -1,0 +1,179 @@
+"""`timeline`: everything that has a date, in one list, one line each."""
+
+import pyarrow as pa
+
+from tracelake.analysis.views import quote
+from tracelake.analysis.views.base import OTHER_TIMES, Window
+from tracelake.normalize import TABLES, Table
+
+USER = "CASE WHEN user_domain IS NULL THEN user_name ELSE user_domain || '\\' || user_name END"
+FLOW = (
+    "src_ip || coalesce(':' || src_port, '') || ' -> ' || coalesce(dst_ip, '?') || "
+    "coalesce(':' || dst_port, '')"
+)
+BY = "'by ' || actor_path"
+
+
+def _line(*parts: str) -> str:
+    """SQL: the parts that are there, in one line."""
+    return f"concat_ws(' ', {', '.join(parts)})"
+
+
+def _activity(column: str = "activity_id", **names: str) -> str:
+    cases = " ".join(f"WHEN {key[1:]} THEN '{value}'" for key, value in names.items())
+    return f"CASE {column} {cases} ELSE 'activity ' || {column} END"
+
+
+MESSAGES: dict[str, str] = {
+    "process_activity": _line(
+        "'process'", _activity(_1="started", _2="ended", _3="opened", _4="injected"),
+        "coalesce(proc_cmd_line, proc_path, proc_name)", "'pid ' || proc_pid",
+        "'by ' || coalesce(parent_path, parent_name, actor_path)",
+        f"'as ' || {USER}", "'exit code ' || exit_code",
+    ),
+    "file_activity": _line(
+        "'file'",
+        _activity(_1="created", _2="read", _3="written", _4="deleted", _5="renamed",
+                  _6="given other attributes", _7="given other rights", _14="opened"),
+        "coalesce(file_path, file_name)", "'from ' || file_prev_path", BY,
+    ),
+    "file_query": _line("'file'", "coalesce(file_path, file_name)",
+                        "CASE WHEN NOT in_use THEN '(deleted)' END", "file_size || ' bytes'"),
+    "module_activity": _line(
+        "CASE class_uid WHEN 1002 THEN 'driver loaded' ELSE 'library loaded' END", "module_path",
+        BY, "'signed by ' || module_signer",
+    ),
+    "registry_activity": _line(
+        "'registry'",
+        "CASE WHEN class_uid IN (205004, 205005) THEN 'holds' WHEN class_uid = 201001 THEN "
+        + _activity(_1="key created", _2="key read", _3="key changed", _4="key deleted",
+                    _5="key renamed")
+        + " ELSE " + _activity(_1="value read", _2="value set", _3="value changed",
+                               _4="value deleted") + " END",
+        "reg_key_path || coalesce('\\' || reg_value_name, '')", "'= ' || left(reg_value_data, 200)",
+        BY,
+    ),
+    "service_activity": _line(
+        "'service'",
+        _activity(_1="installed", _2="changed", _3="started", _4="stopped", _5="restarted",
+                  _6="enabled", _7="disabled", _8="updated", _9="deleted"),
+        "svc_name", "svc_cmd_line", "'as ' || svc_account",
+    ),
+    "job_activity": _line(
+        "'task'",
+        _activity(_1="created", _2="changed", _3="deleted", _4="enabled", _5="disabled",
+                  _6="started"),
+        "job_name", "left(job_cmd_line, 500)", "'as ' || job_user",
+    ),
+    "script_activity": _line(
+        "coalesce(script_type, 'script')",
+        "'part ' || part_no || ' of ' || part_total", "script_path",
+        "left(replace(coalesce(script_content, host_application), chr(10), ' '), 500)",
+    ),
+    "event_log_activity": _line(
+        "'log'",
+        _activity(_1="cleared", _2="deleted", _3="exported", _4="archived", _5="rotated",
+                  _6="started", _7="stopped", _8="restarted", _9="enabled", _10="disabled"),
+        "coalesce(log_target, log_name)", "status_detail", f"'by ' || {USER}",
+    ),
+    "authentication": _line(
+        _activity(_1="logon", _2="logoff", _3="ticket asked for", _4="service ticket asked for",
+                  _5="ticket renewed", _6="pre-authentication"),
+        "CASE status_id WHEN 2 THEN 'failed' END", USER, "'type ' || logon_type_id",
+        "'from ' || concat_ws(' ', src_hostname, src_ip)", "auth_protocol",
+        "'to ' || coalesce(service_name, dst_hostname)", "status_code",
+    ),
+    "account_change": _line(
+        "'account change'", "type_uid", USER, "'group ' || group_name",
+        "'by ' || actor_user_name", "array_to_string(privileges, ', ')",
+    ),
+    "network_activity": _line(
+        FLOW, "transport", "app_protocol", "conn_state", "bytes_out || ' out'",
+        "bytes_in || ' in'", "'to ' || dst_hostname", BY,
+    ),
+    "dns_activity": _line(
+        "coalesce(query_type || ' ', '') || query_hostname",
+        "'= ' || array_to_string(answers, ', ')", "coalesce(rcode, status_code)",
+        "'from ' || src_ip", BY,
+    ),
+    "http_activity": _line(
+        "http_method",
+        "coalesce(url_hostname, '') || coalesce(url_path, '') || coalesce('?' || url_query, '')",
+        "status_code", FLOW, "left(user_agent, 200)",
+    ),
+    "tls_activity": _line("tls_version", "sni", FLOW, "cert_subject", "ja4"),
+    "smb_activity": _line(
+        "coalesce(command, dce_operation, 'smb')", "share", "file_path", "named_pipe", FLOW,
+        "user_name", BY,
+    ),
+    "remote_access_activity": _line("protocol", FLOW, "client", "server", USER,
+                                    "CASE WHEN auth_success THEN 'authenticated' "
+                                    "WHEN NOT auth_success THEN 'not authenticated' END"),
+    "net_service_activity": _line("protocol", "command", "argument", FLOW, "user_name",
+                                  "hostname", "assigned_ip", "mail_from", "subject"),
+    "network_weird": _line("'weird'", "name", "additional", FLOW),
+    "certificate": _line("'certificate'", "cert_subject", "'by ' || cert_issuer", "cert_sha256"),
+    "network_file_activity": _line("'file over'", "protocol", "file_name", "mime_type",
+                                   "seen_bytes || ' bytes'", FLOW, "file_sha256"),
+    "ics_activity": _line("protocol", "function", "CASE WHEN is_write THEN '(write)' END",
+                          "'unit ' || unit_id", "'address ' || address", FLOW),
+    "artifact_query": _line("artifact", "coalesce(subject_path, subject_name)",
+                            "'run ' || run_count || ' times'", "'as ' || user_name",
+                            "left(detail, 500)"),
+    "browser_activity": _line("browser", "record_type", "url", "title", "file_path",
+                              "'as ' || user_name"),
+    "detection_finding": _line("analytic_type", "coalesce(title, analytic_name)", "threat_name",
+                               "file_path", "array_to_string(attack_techniques, ', ')"),
+    "raw_event": _line(
+        "'event ' || event_code", "log_provider",
+        "coalesce(message, left(array_to_string(list_transform(map_entries(unmapped), "
+        "lambda e: e.key || '=' || coalesce(e.value, '')), ' '), 500))",
+    ),
+}
+"""One line that says what the row says, per table."""
+
+
+def _all_times(table: Table) -> str:
+    """SQL: [{time, time_desc}, ...] of a row, each time once."""
+    entries = ["[struct_pack(t := time, d := time_desc)]"]
+    for column in OTHER_TIMES[table.name]:
+        if pa.types.is_list(table.schema.field(column).type):
+            what = column.removesuffix("_times")
+            entries.append(
+                f"list_transform({column}, lambda t, i: "
+                f"struct_pack(t := t, d := '{what}[' || i || ']'))"
+            )
+        else:
+            what = column.removesuffix("_time")
+            entries.append(f"[struct_pack(t := {column}, d := {quote.text(what)})]")
+    joined = " || ".join(f"coalesce({entry}, [])" for entry in entries)
+    # A time that is also `time` keeps the name that its row gave it.
+    return (
+        f"list_filter({joined}, lambda e, i: e.t IS NOT NULL AND "
+        "(i = 1 OR time IS NULL OR e.t <> time OR e.d <> coalesce(time_desc, e.d)))"
+    )
+
+
+def _part(table: Table) -> str:
+    source = f"main.{quote.name(table.name)}"
+    kept = "device_hostname, class_uid, source_id, artifact_no, row_id"
+    tail = f"{quote.text(table.name)} AS table_name, {MESSAGES[table.name]} AS message"
+    if table.name not in OTHER_TIMES:
+        return f"SELECT time, time_desc, {kept}, {tail} FROM {source}"
+    return (
+        f"SELECT e.t AS time, e.d AS time_desc, {kept}, table_name, message FROM "
+        f"(SELECT unnest({_all_times(table)}) AS e, {kept}, {tail} FROM {source}) AS s"
+    )
+
+
+def view(window: Window) -> str:
+    """SQL that makes `timeline`. Rows without a date are not in it."""
+    union = " UNION ALL BY NAME ".join(_part(t) for t in TABLES.values() if t.is_events)
+    held = window.holds("s.time")
+    where = f"s.time IS NOT NULL{' AND ' + held if held else ''}"
+    return (
+        "CREATE VIEW timeline AS SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
+        "s.table_name, s.message, s.source_id, a.path AS src_path, s.row_id "
+        f"FROM ({union}) AS s LEFT JOIN artifact_path AS a "
+        f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no WHERE {where}"
+    )

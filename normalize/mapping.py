@@ -1,0 +1,372 @@
+"""Which named value of which event becomes which column: the mapping files and their checker.
+
+A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
+
+    provider = "Microsoft-Windows-Security-Auditing"    # or a list of names
+
+    [4688]                              # event id or name; "4634 4647" for several
+    table = "process_activity"
+    activity_id = 1                     # any whole-number column may be set to a constant
+    [4688.columns]
+    proc_path = "NewProcessName"                            # the field as it is
+    proc_pid = "NewProcessId | hex"                         # through a transform
+    user_name = ["TargetUserName", "SubjectUserName"]       # the first that is set
+    [maps.direction]                    # a value map of this file: `Initiated | map direction`
+    true = 2
+    false = 1
+
+A field is *set* unless it has no value, is empty, or is the lone "-" of Windows. What a file
+says is checked when it is read: MappingError names the file, the line, and what is wrong.
+
+**Nothing is lost.** Every transform has an inverse, written beside it in TRANSFORMS. A name-value
+pair of an event is left out of `unmapped` only when a column holds it exactly: the inverse of
+the column's value, taken when the row is made, is the field's text letter for letter. Otherwise
+("-" became null, "0x0A" became 10, "::ffff:10.0.0.1" became 10.0.0.1, a hash list in another
+order, a number that does not fit) the pair stands in `unmapped` as well. For a column with
+several fields to choose from it counts as held only if the first one was taken and no other was
+set. So `rebuild` gives back every pair of an event from its row; a test does so with
+every mapping. A name that comes again in one event is `name[2]`, `name[3]`, ... there.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from tracelake.normalize import TABLES
+from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+
+FOLDER = Path(__file__).parent / "mappings"
+
+NUMBERS = (TINY, SMALL, INT, BIG)
+WORDS = (TEXT, WORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """How a field's text becomes a column's value.
+
+    Attributes:
+        kinds: column types that it can fill.
+        doc: what it does, and its inverse.
+        argument: what stands after its name: "" nothing, "map" the name of a value map,
+            "hash" the name of a hash.
+        derived: the column only repeats a part of what another column or field holds, or is
+            made up; it never stands for the field.
+    """
+
+    kinds: tuple[pa.DataType, ...]
+    doc: str
+    argument: str = ""
+    derived: bool = False
+
+
+TRANSFORMS = {
+    "text": Transform(WORDS, "The text as it is, both ways. Default of text columns."),
+    "number": Transform(
+        NUMBERS, "Decimal or 0x number; inverse: decimal. Default of whole-number columns."
+    ),
+    "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
+    "signed_hex": Transform(
+        WORDS, "A 64-bit mask given as a signed decimal (NXLog) as 0x...; inverse: signed decimal."
+    ),
+    "truth": Transform((BOOL,), "true or false in any case; inverse: lower case. Default."),
+    "time": Transform(
+        (TIME,), "ISO 8601 or FILETIME; inverse: 2020-09-14T12:13:09.1234560Z. Default."
+    ),
+    "utc_ms": Transform((TIME,), "Sysmon's 2020-09-14 12:13:09.123, UTC; inverse: the same."),
+    "ip": Transform(
+        WORDS, "Canonical address (RFC 5952; ::ffff:1.2.3.4 as 1.2.3.4); inverse: as it is."
+    ),
+    "guid": Transform(WORDS, "{GUID} in lower case; inverse: as it is."),
+    "guid_upper": Transform(WORDS, "{GUID} in lower case; inverse: upper case (NXLog)."),
+    "sid": Transform(
+        WORDS, "The text as it is; the null SID S-1-0-0 counts as not set. Inverse: as it is."
+    ),
+    "logon_id": Transform(
+        WORDS, "The text as it is; 0x0 counts as not set. Inverse: as it is."
+    ),
+    "account": Transform(
+        WORDS, "B of A\\B, or all; inverse: A\\B with the column that has `domain`, or B."
+    ),
+    "domain": Transform(WORDS, "A of A\\B; inverse: with `account`."),
+    "hash": Transform(
+        WORDS,
+        "One hash of Sysmon's SHA1=..,MD5=..,SHA256=..,IMPHASH=.., lower case; inverse: those "
+        "that are there, in this order, upper case.",
+        argument="hash",
+    ),
+    "map": Transform(
+        (*WORDS, *NUMBERS, BOOL),
+        "By a value map of the file; inverse: the first text with that value. Other texts: null.",
+        argument="map",
+    ),
+    "list": Transform(
+        (TEXTS,), "Parts that each end in a semicolon; inverse: the same."
+    ),
+    "dns_answers": Transform(
+        (TEXTS,),
+        "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
+    ),
+    "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
+    "extension": Transform(
+        WORDS, "What follows the last dot of the file name, lower case.", derived=True
+    ),
+    "process_uid": Transform(
+        (TEXT,),
+        "host:pid:time of a process that has no unique id of its own: lower-case host name, "
+        "decimal process id, microseconds since 1970 of the row's time.",
+        derived=True,
+    ),
+}
+"""All transforms by name. The native half is parsers/events.pyx."""
+
+HASHES = ("sha1", "md5", "sha256", "imphash")
+"""In Sysmon's own order."""
+
+DEFAULTS = (
+    *((kind, "text") for kind in WORDS),
+    *((kind, "number") for kind in NUMBERS),
+    (BOOL, "truth"),
+    (TIME, "time"),
+)
+
+
+def default_transform(kind: pa.DataType) -> str:
+    """Transform of a column whose mapping names none; "" where it must name one."""
+    return next((name for type_, name in DEFAULTS if type_ == kind), "")
+
+
+FIXED = frozenset(
+    {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
+     "parse_flags", "artifact_no", "type_uid", "category_uid"}
+)
+"""Columns that no mapping may fill: the engine or `ingest` does."""
+
+
+class MappingError(ValueError):
+    """A mapping file says something that cannot be: where, and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A field and the way it goes into a column.
+
+    Attributes:
+        field: its name in the event.
+        transform: key of TRANSFORMS.
+        argument: of the transform ("sha256", name of a value map), else "".
+        values: the value map, where the transform is `map`.
+    """
+
+    field: str
+    transform: str
+    argument: str = ""
+    values: tuple[tuple[str, int | str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What becomes of one kind of event.
+
+    Attributes:
+        provider, code: who writes it and its id (or name).
+        table: table of its row.
+        constants: columns with the same whole number on every row.
+        columns: per column the fields to choose from.
+        where: file and section, for messages and docs.
+    """
+
+    provider: str
+    code: str
+    table: str
+    constants: Mapping[str, int]
+    columns: Mapping[str, tuple[Source, ...]]
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """All events that have a mapping, by (provider, code); `version` changes with any of them."""
+
+    events: Mapping[tuple[str, str], Event]
+    version: str
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Tables that events may go to, `raw_event` included."""
+        return tuple(sorted({event.table for event in self.events.values()} | {"raw_event"}))
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line on which `key` of `section` stands (1 if it cannot be told)."""
+    inside, at = section == "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*(.+?)\s*\]+\s*(#.*)?$", line)
+        if header:
+            name = re.sub(r"[\"'\s]+", " ", header[1]).replace(" .", ".").strip()
+            inside = name == section
+            at = number if inside else at
+        elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return at
+
+
+class _File:
+    """One mapping file being read."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        try:
+            self.content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise MappingError(f"{name}: {error}") from error
+
+    def refuse(self, section: str, key: str, why: str) -> MappingError:
+        at = _line(self.text, section, key)
+        return MappingError(f"{self.name}, line {at}: [{section}] {key}: {why}")
+
+    def value_map(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
+        found = self.content.get("maps", {}).get(name)
+        if not isinstance(found, dict):
+            raise self.refuse(section, key, f"the file has no [maps.{name}]")
+        if len({type(value) for value in found.values()}) != 1 or not all(
+            isinstance(value, int | str) for value in found.values()
+        ):
+            raise self.refuse(f"maps.{name}", "", "values must be all texts or all whole numbers")
+        return tuple(found.items())
+
+    def source(self, section: str, column: str, kind: pa.DataType, spec: object) -> Source:
+        """The field of `spec`, "Field" or "Field | transform [argument]"."""
+        if not isinstance(spec, str):
+            raise self.refuse(section, column, f"a field is a text, not {spec!r}")
+        field, bar, rest = (part.strip() for part in spec.partition(" | "))
+        if not field:
+            raise self.refuse(section, column, f"no field in {spec!r}")
+        name, _, argument = rest.partition(" ") if bar else ("", "", "")
+        if not bar:
+            name = default_transform(kind)
+            if not name:
+                raise self.refuse(section, column, f"a {kind} column needs a transform")
+        transform = TRANSFORMS.get(name)
+        if transform is None:
+            known = ", ".join(TRANSFORMS)
+            raise self.refuse(section, column, f"no transform {name!r}; there are {known}")
+        if kind not in transform.kinds:
+            raise self.refuse(section, column, f"{name} cannot fill a {kind} column")
+        if transform.argument == "map":
+            values = self.value_map(section, column, argument)
+            wanted = bool if kind == BOOL else int if kind in NUMBERS else str
+            if type(values[0][1]) is not wanted:
+                raise self.refuse(section, column, f"[maps.{argument}] does not fit {kind}")
+            return Source(field, name, argument, values)
+        if transform.argument == "hash" and argument not in HASHES:
+            raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
+        if argument and not transform.argument:
+            raise self.refuse(section, column, f"{name} takes no argument")
+        return Source(field, name, argument)
+
+    def columns(self, section: str, table: str, given: object) -> dict[str, tuple[Source, ...]]:
+        schema = TABLES[table].schema
+        if not isinstance(given, dict):
+            raise self.refuse(section, "columns", "is not a table of columns")
+        section = f"{section}.columns"
+        columns: dict[str, tuple[Source, ...]] = {}
+        for column, spec in given.items():
+            if schema.get_field_index(column) < 0:
+                raise self.refuse(section, column, f"{table} has no such column")
+            if column in FIXED:
+                raise self.refuse(section, column, "is not for mappings to fill")
+            kind = schema.field(column).type
+            specs = spec if isinstance(spec, list) else [spec]
+            if not specs:
+                raise self.refuse(section, column, "names no field")
+            columns[column] = tuple(self.source(section, column, kind, one) for one in specs)
+            if len({source.field for source in columns[column]}) != len(specs):
+                raise self.refuse(section, column, "names a field twice")
+        # `rebuild` gives a chosen value to the first field, unless another one is known to be
+        # set: that must be known without asking a second choice.
+        firsts = {sources[0].field for sources in columns.values() if len(sources) > 1}
+        for column, sources in columns.items():
+            for source in sources[1:]:
+                if source.field in firsts:
+                    raise self.refuse(
+                        section, column, f"{source.field} is the first choice of another column"
+                    )
+        return columns
+
+    def events(self) -> Iterable[Event]:
+        providers = self.content.get("provider")
+        if isinstance(providers, str):
+            providers = [providers]
+        if not providers or not all(isinstance(name, str) and name for name in providers):
+            raise self.refuse("", "provider", "is missing, or not a text or list of texts")
+        for section, body in self.content.items():
+            if section in ("provider", "maps"):
+                continue
+            if not isinstance(body, dict):
+                raise self.refuse("", section, "is neither `provider`, nor [maps], nor an event")
+            table = body.get("table")
+            if table not in TABLES or not TABLES[table].is_events:
+                raise self.refuse(section, "table", f"no table of events {table!r}")
+            constants = {}
+            for key, value in body.items():
+                if key in ("table", "columns"):
+                    continue
+                at = TABLES[table].schema.get_field_index(key)
+                if at < 0 or key in FIXED or TABLES[table].schema.field(at).type not in NUMBERS:
+                    raise self.refuse(section, key, f"{table} has no such whole-number column")
+                if not isinstance(value, int) or isinstance(value, bool):
+                    raise self.refuse(section, key, "is not a whole number")
+                width = TABLES[table].schema.field(at).type.bit_width
+                if not -(1 << (width - 1)) <= value < 1 << (width - 1):
+                    raise self.refuse(section, key, f"does not fit {width} bits")
+                constants[key] = value
+            columns = self.columns(section, table, body.get("columns", {}))
+            both = constants.keys() & columns.keys()
+            if both:
+                raise self.refuse(section, min(both), "is a constant and a column")
+            for provider in providers:
+                for code in section.split():
+                    where = f"{self.name} [{section}]"
+                    yield Event(provider, code, table, constants, columns, where)
+
+
+def read(files: Iterable[tuple[str, str]]) -> Mappings:
+    """Reads and checks mapping files, given as (name, text); later ones win.
+
+    Raises MappingError: two of `files` map the same event under one provider within one file,
+    or anything else that the module's docstring does not allow.
+    """
+    events: dict[tuple[str, str], Event] = {}
+    digest = hashlib.sha256()
+    for name, text in files:
+        file = _File(name, text)
+        seen: dict[tuple[str, str], Event] = {}
+        for event in file.events():
+            key = (event.provider, event.code)
+            if key in seen:
+                raise file.refuse(event.code, "", f"is mapped twice, also in {seen[key].where}")
+            seen[key] = event
+        events |= seen
+        digest.update(f"{name}\0{text}\0".encode())
+    return Mappings(events, f"ocsf-1.8.0/{digest.hexdigest()[:8]}")
+
+
+def load(extra: Iterable[Path] = ()) -> Mappings:
+    """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
+    return read((*_shipped(), *((str(path), path.read_text("utf-8")) for path in extra)))
+
+
+@cache
+def _shipped() -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (path.relative_to(FOLDER).as_posix(), path.read_text("utf-8"))
+        for path in sorted(FOLDER.glob("windows/*.toml"))
+    )

@@ -1,0 +1,51 @@
+"""Zeek's logs: which rows each one means. Names of fields stand in the columns' metadata."""
+
+from tracelake.normalize.alias import Alias
+
+WIRE = "conn_uid IS NOT NULL"
+URI = "url_path || CASE WHEN url_query IS NULL THEN '' ELSE '?' || url_query END"
+
+LOGS: dict[str, Alias] = {
+    "conn": Alias(
+        "network_activity", WIRE,
+        {"id.orig_p": "coalesce(src_port, icmp_type)",
+         "id.resp_p": "coalesce(dst_port, icmp_code)"},
+    ),
+    "dns": Alias("dns_activity", WIRE),
+    "http": Alias("http_activity", WIRE, {"uri": URI}),
+    "ssl": Alias("tls_activity", WIRE),
+    "x509": Alias("certificate"),
+    "files": Alias("network_file_activity", WIRE, {"md5": "file_md5", "sha1": "file_sha1",
+                                                   "sha256": "file_sha256"}),
+    "smb_files": Alias("smb_activity", f"{WIRE} AND file_path IS NOT NULL"),
+    "smb_mapping": Alias(
+        "smb_activity", f"{WIRE} AND file_path IS NULL AND dce_operation IS NULL "
+        "AND share IS NOT NULL"
+    ),
+    "dce_rpc": Alias("smb_activity", f"{WIRE} AND dce_operation IS NOT NULL"),
+    "kerberos": Alias(
+        "authentication", f"{WIRE} AND lower(auth_protocol) = 'kerberos'",
+        {"client": "user_name || CASE WHEN user_domain IS NULL THEN '' ELSE '/' || user_domain "
+         "END", "success": "status_id = 1", "error_msg": "status_detail",
+         "cipher": "ticket_encryption"},
+    ),
+    "ntlm": Alias(
+        "authentication", f"{WIRE} AND lower(auth_protocol) = 'ntlm'",
+        {"username": "user_name", "domainname": "user_domain", "hostname": "src_hostname",
+         "success": "status_id = 1"},
+    ),
+    "rdp": Alias("remote_access_activity", f"{WIRE} AND class_uid = 4005"),
+    "ssh": Alias("remote_access_activity", f"{WIRE} AND class_uid = 4007"),
+    "tunnel": Alias("remote_access_activity", f"{WIRE} AND class_uid = 4014"),
+    "dhcp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4004"),
+    "ftp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4008"),
+    "smtp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4009"),
+    "ntp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4013"),
+    "snmp": Alias("net_service_activity", f"{WIRE} AND protocol = 'snmp'"),
+    "ldap": Alias("net_service_activity", f"{WIRE} AND protocol = 'ldap'"),
+    "weird": Alias("network_weird"),
+    "modbus": Alias("ics_activity", f"{WIRE} AND protocol = 'modbus'"),
+    "dnp3": Alias("ics_activity", f"{WIRE} AND protocol = 'dnp3'",
+                  {"fc_request": "CASE WHEN message_type = 'request' THEN function END",
+                   "fc_reply": "CASE WHEN message_type = 'response' THEN function END"}),
+}

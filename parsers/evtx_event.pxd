@@ -1,0 +1,63 @@
+"""One record's values, decoded by its template's plan, before they go to a table."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.evtx_plan cimport SLOTS, Item, NameSet, Op, Plan, Plans
+from tracelake.parsers.values cimport Value
+
+
+cdef struct Pair:
+    const uint8_t* name         # UTF-8, of the plan or of the record
+    int32_t name_length
+    int32_t base_length         # without the number that makes it unique
+    Plan* plan
+    int32_t op                  # of the plan, whose name this is; -1: a name of this record only
+    Value value
+
+
+cdef class Event:
+    """The record that was decoded last: fields of System, and pairs in document order.
+
+    All pointers are good until the next `decode`, and while the chunk stands.
+    """
+    cdef Plans plans
+    cdef Value[SLOTS] system
+    cdef Pair* pairs
+    cdef int32_t count
+    cdef int32_t room
+    cdef bint guessed           # a template or a value was read by guess (parse_flags 16)
+    cdef Item* items            # values of the instances that are being run
+    cdef int32_t item_count
+    cdef int32_t item_room
+    cdef uint8_t* arena         # text that is put together for this record
+    cdef Py_ssize_t arena_used
+    cdef int32_t pair_plans     # plans that gave pairs
+    cdef bint renumber          # a name may come twice
+    cdef int64_t work           # left for this record
+    cdef int64_t chunk_work     # left for this chunk
+    cdef NameSet names
+    cdef int64_t record         # offset of the record, for messages
+
+    cdef int begin_chunk(self, const uint8_t* chunk, Py_ssize_t length, int64_t origin) except -1 nogil
+    cdef int decode(self, Cursor content) except -1 nogil
+    cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil
+    cdef int _instance(self, Cursor* c, int32_t context, int depth) except -1 nogil
+    cdef int _run(self, Plan* plan, const uint8_t* body, int32_t base, int32_t count,
+                  int depth) except -1 nogil
+    cdef int32_t _context(self, Plan* plan, int32_t number) except -1 nogil
+    cdef int _spend(self, Py_ssize_t n) except -1 nogil
+    cdef int _value(self, const Item* item, Value* out) except -1 nogil
+    cdef int _pair(self, Plan* plan, int32_t number, const Value* value, int32_t base,
+                   int32_t count) except -1 nogil
+    cdef int _array(self, Plan* plan, int32_t number, Item item, int32_t base,
+                    int32_t count) except -1 nogil
+    cdef int _joined(self, Plan* plan, Op* op, int32_t base, int32_t count,
+                     Value* out) except -1 nogil
+    cdef int _append(self, const Value* value) except -1 nogil
+    cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
+    cdef int _renumber(self) except -1 nogil
+
+
+# The next item of an array: 1 if there is one.
+cdef int next_item(Item* rest, Item* out) noexcept nogil

@@ -1,0 +1,497 @@
+"""Decodes one record: takes its values apart and runs its template's plan over them.
+
+Specification: [MS-EVEN6] 2.2.12.4 (template instance), 2.2.12.5 (values); libevtx. See
+`evtx_plan.pyx` for names.
+
+A value whose size does not fit its type, or whose type is unknown, is kept as hexadecimal and
+the row is flagged (parse_flags 16), so that a flipped bit costs one value and not the record.
+"""
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy
+
+from tracelake.native.cursor cimport (
+    corrupt, le16, le32, le64, left, offset, span, take,
+)
+from tracelake.native.text cimport utf16le_utf8
+from tracelake.parsers.evtx_plan cimport (
+    OP_INSTANCE, OP_PAIR, OP_SYSTEM, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
+    Instance, Part, Place, names_number, names_reset, put_number, take_instance,
+)
+from tracelake.parsers.values cimport (
+    BINARY, BOOL, DOUBLE, FILETIME, FLOAT, GUID, HEX32, HEX64, INT, NOTHING, SID, SYSTEMTIME,
+    TEXT_VALID, UINT, UTF16, bytes_value, number_value, render, room_for,
+)
+
+cdef enum:
+    MAX_FRAGMENTS = 16          # nested in each other; real events have 2
+    MAX_PAIRS = 65536           # of one record
+    MAX_ITEMS = 262144          # values of nested instances at one time
+    ARENA = 1048576             # bytes of joined texts and of names made for one record
+    RECORD_WORK = 4194304       # bytes of values that one record may give
+    CHUNK_WORK = 16777216       # and all records of a chunk
+
+# What Windows-1252 has at 0x80 to 0x9F.
+cdef uint16_t[32] ANSI = [
+    0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160, 0x2039,
+    0x0152, 0x8D, 0x017D, 0x8F, 0x90, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+    0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
+]
+
+
+cdef inline int _size(uint8_t kind) noexcept nogil:
+    """Bytes of a value of fixed size; 0 where the size is the value's own."""
+    if kind == 0x03 or kind == 0x04:
+        return 1
+    if kind == 0x05 or kind == 0x06:
+        return 2
+    if kind == 0x07 or kind == 0x08 or kind == 0x0B or kind == 0x0D or kind == 0x14:
+        return 4
+    if kind == 0x09 or kind == 0x0A or kind == 0x0C or kind == 0x11 or kind == 0x15:
+        return 8
+    if kind == 0x0F or kind == 0x12:
+        return 16
+    return 0
+
+
+cdef int next_item(Item* rest, Item* out) noexcept nogil:
+    cdef uint8_t kind = rest.kind & 0x7F
+    cdef int32_t n = 0, width = 1
+    if rest.n <= 0:
+        return 0
+    out.kind = kind
+    out.p = rest.p
+    if kind == TYPE_STRING or kind == TYPE_ANSI:
+        # Texts are separated by NULs; one at the very end belongs to the last text.
+        width = 2 if kind == TYPE_STRING else 1
+        while n + width <= rest.n and (rest.p[n] or (width == 2 and rest.p[n + 1])):
+            n += width
+        out.n = n
+        if n + width <= rest.n:
+            n += width
+        else:
+            n = rest.n
+    elif kind == 0x13:
+        n = 8 + 4 * (rest.p[1] if rest.n > 1 else 0)
+        out.n = n if n < rest.n else rest.n
+    elif kind == 0x10:
+        n = 8 if rest.n % 8 == 0 else 4
+        out.n = n if n < rest.n else rest.n
+    else:
+        n = _size(kind)
+        if n == 0:
+            n = rest.n          # no way to tell where one ends: all of it, as it stands
+        out.n = n if n < rest.n else rest.n
+    if n > rest.n:
+        n = rest.n
+    rest.p += n
+    rest.n -= n
+    return 1
+
+
+cdef class Event:
+    def __cinit__(self, Plans plans):
+        self.plans = plans
+        self.room = 256
+        self.item_room = 1024
+        self.pairs = <Pair*>malloc(self.room * sizeof(Pair))
+        self.items = <Item*>malloc(self.item_room * sizeof(Item))
+        self.arena = <uint8_t*>malloc(ARENA)
+        if self.pairs is NULL or self.items is NULL or self.arena is NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.pairs)
+        free(self.items)
+        free(self.arena)
+        free(self.names.keys)
+        free(self.names.counts)
+
+    cdef int begin_chunk(
+        self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
+    ) except -1 nogil:
+        self.chunk_work = CHUNK_WORK
+        return self.plans.begin_chunk(chunk, length, origin)
+
+    cdef int decode(self, Cursor content) except -1 nogil:
+        """Decodes a record's content: what stands between its header and its size copy."""
+        cdef int i
+        for i in range(<int>SLOTS):
+            self.system[i].kind = NOTHING
+        self.count = 0
+        self.item_count = 0
+        self.arena_used = 0
+        self.pair_plans = 0
+        self.renumber = False
+        self.guessed = False
+        self.record = content.origin
+        self.work = RECORD_WORK
+        self._fragment(content, 0, 0, False)
+        if self.renumber or self.pair_plans > 1:
+            self._renumber()
+        return 0
+
+    cdef int _spend(self, Py_ssize_t n) except -1 nogil:
+        # 64 beside its bytes: a value that is empty costs work too.
+        self.work -= n + 64
+        self.chunk_work -= n + 64
+        if self.work < 0 or self.chunk_work < 0:
+            return corrupt(self.record, b"record", b"its values expand without bound")
+        return 0
+
+    cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil:
+        """Reads a fragment: nearly always a template instance, else elements of its own."""
+        cdef Plan* plan
+        cdef uint8_t token
+        if depth > MAX_FRAGMENTS:
+            return corrupt(offset(&c), b"binary XML", b"is nested too deep")
+        while left(&c) > 0:
+            token = c.at[0] & 0x0F
+            if token == 0x0F:
+                take(&c, 4, b"fragment header")
+            elif token == 0x0C:
+                self._instance(&c, context, depth)
+            elif token == 0x00:
+                break
+            else:
+                c = span(c.at, left(&c), offset(&c))
+                plan = self.plans.fragment(c, context, nested)
+                self._run(plan, c.start, self.item_count, 0, depth + 1)
+                break
+        return 0
+
+    cdef int _instance(self, Cursor* c, int32_t context, int depth) except -1 nogil:
+        cdef Instance instance
+        cdef Place* place
+        cdef int32_t base = self.item_count, i, n, room
+        cdef const uint8_t* p
+        cdef Item* item
+        cdef void* grown
+        cdef int64_t at = offset(c)
+        if depth > MAX_FRAGMENTS:
+            return corrupt(at, b"template instance", b"is nested too deep")
+        self._spend(0)
+        take_instance(c, self.plans.chunk_length, self.plans.chunk, &instance)
+        place = self.plans.definition(instance.definition, context)
+        if base + instance.count > self.item_room:
+            if base + instance.count > MAX_ITEMS:
+                return corrupt(at, b"template instance", b"holds too many values")
+            room = self.item_room
+            while room < base + instance.count:
+                room *= 2
+            grown = realloc(self.items, room * sizeof(Item))
+            if grown is NULL:
+                with gil:
+                    raise MemoryError()
+            self.items = <Item*>grown
+            self.item_room = room
+        p = instance.values
+        for i in range(instance.count):
+            item = &self.items[base + i]
+            n = le16(instance.descriptors + 4 * i)
+            item.kind = instance.descriptors[4 * i + 2]
+            item.p = p
+            item.n = n
+            p += n
+        self.item_count = base + instance.count
+        self._run(place.plan, place.body, base, instance.count, depth + 1)
+        self.item_count = base
+        return 0
+
+    cdef int32_t _context(self, Plan* plan, int32_t number) except -1 nogil:
+        """Where a fragment stands that is the value of this op, or an instance in it."""
+        cdef Op* op = &plan.ops[number]
+        if plan.contexts[number] < 0:
+            plan.contexts[number] = self.plans.context(
+                op.section, plan.text + op.prefix_at, op.prefix_length
+            )
+        return plan.contexts[number]
+
+    cdef int _run(
+        self, Plan* plan, const uint8_t* body, int32_t base, int32_t count, int depth
+    ) except -1 nogil:
+        cdef int32_t i
+        cdef Op* op
+        cdef Item* item
+        cdef Value value
+        cdef Cursor c
+        if plan.guessed:
+            self.guessed = True
+        if plan.pairs:
+            self.pair_plans += 1
+        for i in range(plan.op_count):
+            op = &plan.ops[i]
+            if op.index >= 0:
+                if op.index >= count:
+                    return corrupt(self.record, b"substitution", b"names a value that is not there")
+                item = &self.items[base + op.index]
+                if item.kind == TYPE_XML:
+                    if op.attribute:
+                        return corrupt(self.record, b"attribute", b"holds binary XML")
+                    c = span(item.p, item.n, self.plans.origin + (item.p - self.plans.chunk))
+                    self._spend(item.n)
+                    self._fragment(c, self._context(plan, i), depth + 1, True)
+                    continue
+                if item.kind & TYPE_ARRAY:
+                    self._array(plan, i, item[0], base, count)
+                    continue
+                self._value(item, &value)
+                if value.kind == NOTHING and (op.quiet or (op.attribute and op.optional)):
+                    continue
+            elif op.kind == OP_INSTANCE:
+                c = span(body, self.plans.chunk_length - (body - self.plans.chunk),
+                         self.plans.origin + (body - self.plans.chunk))
+                take(&c, op.instance, b"template instance")
+                self._instance(&c, self._context(plan, i), depth + 1)
+                continue
+            else:
+                self._joined(plan, op, base, count, &value)
+            if op.kind == OP_SYSTEM:
+                self.system[op.slot] = value
+            else:
+                self._pair(plan, i, &value, base, count)
+        return 0
+
+    cdef int _pair(
+        self, Plan* plan, int32_t number, const Value* value, int32_t base, int32_t count
+    ) except -1 nogil:
+        cdef Op* op = &plan.ops[number]
+        cdef Pair* pair
+        cdef Value name
+        cdef int repaired = 0
+        cdef void* grown
+        if self.count >= self.room:
+            if self.count >= MAX_PAIRS:
+                return corrupt(self.record, b"record", b"holds too many values")
+            grown = realloc(self.pairs, 2 * self.room * sizeof(Pair))
+            if grown is NULL:
+                with gil:
+                    raise MemoryError()
+            self.pairs = <Pair*>grown
+            self.room *= 2
+        self._spend(value.n)
+        pair = &self.pairs[self.count]
+        pair.plan = plan
+        pair.op = number
+        pair.name = plan.text + op.name_at
+        pair.name_length = op.name_length
+        pair.base_length = op.base_length
+        pair.value = value[0]
+        if op.name_index >= 0:
+            if op.name_index >= count:
+                return corrupt(self.record, b"substitution", b"names a value that is not there")
+            self._value(&self.items[base + op.name_index], &name)
+            self._spend(name.n)
+            pair.name = self._room(room_for(&name))
+            pair.name_length = <int32_t>render(&name, <uint8_t*>pair.name, &repaired)
+            self.arena_used += pair.name_length
+            if pair.name_length == 0:
+                pair.name = plan.text + op.name_at
+                pair.name_length = op.name_length
+            pair.base_length = pair.name_length
+            pair.op = -1
+            self.renumber = True
+        self.count += 1
+        return 0
+
+    cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil:
+        """Where the next `n` bytes of the record's own text go."""
+        if n > ARENA - self.arena_used:
+            corrupt(self.record, b"record", b"its texts expand without bound")
+            return NULL
+        return self.arena + self.arena_used
+
+    cdef int _array(
+        self, Plan* plan, int32_t number, Item item, int32_t base, int32_t count
+    ) except -1 nogil:
+        """An array in an element of its own is that element once per item; in an attribute,
+        the items joined."""
+        cdef Op* op = &plan.ops[number]
+        cdef Item one
+        cdef Value value
+        cdef int32_t first = self.count
+        if op.attribute or op.kind == OP_SYSTEM:
+            self._joined(plan, op, base, count, &value)
+            if op.kind == OP_SYSTEM:
+                self.system[op.slot] = value
+            else:
+                self._pair(plan, number, &value, base, count)
+            return 0
+        while next_item(&item, &one):
+            self._value(&one, &value)
+            self._pair(plan, number, &value, base, count)
+        if self.count == first:
+            if not op.quiet:
+                value.kind = NOTHING
+                value.n = 0
+                self._pair(plan, number, &value, base, count)
+        elif self.count > first + 1:
+            self.renumber = True
+        return 0
+
+    cdef int _append(self, const Value* value) except -1 nogil:
+        cdef int repaired = 0
+        self._spend(value.n)
+        self.arena_used += render(value, self._room(room_for(value)), &repaired)
+        return 0
+
+    cdef int _joined(
+        self, Plan* plan, Op* op, int32_t base, int32_t count, Value* out
+    ) except -1 nogil:
+        """A text of several parts, or of one literal, or an array in one text."""
+        cdef Part* part
+        cdef Item item, one
+        cdef Value value
+        cdef int32_t number = op.first
+        cdef Py_ssize_t start = self.arena_used
+        cdef bint again = False, any_value = False
+        if op.parts == 0:
+            out[0] = number_value(NOTHING, 0)
+            return 0
+        if op.parts == 1 and plan.parts[number].index < 0:
+            part = &plan.parts[number]
+            out[0] = bytes_value(TEXT_VALID, plan.text + part.at, part.length)
+            return 0
+        while number >= 0:
+            part = &plan.parts[number]
+            number = part.next
+            if part.index < 0:
+                value = bytes_value(TEXT_VALID, plan.text + part.at, part.length)
+                self._append(&value)
+                any_value = True
+                continue
+            if part.index >= count:
+                return corrupt(self.record, b"substitution", b"names a value that is not there")
+            item = self.items[base + part.index]
+            if item.kind == TYPE_XML:
+                return corrupt(self.record, b"element", b"mixes text and binary XML")
+            if item.kind & TYPE_ARRAY:
+                again = False
+                while next_item(&item, &one):
+                    if again:
+                        value = bytes_value(TEXT_VALID, <const uint8_t*>b", ", 2)
+                        self._append(&value)
+                    self._value(&one, &value)
+                    self._append(&value)
+                    again = True
+                    any_value = True
+            else:
+                self._value(&item, &value)
+                if value.kind != NOTHING:
+                    self._append(&value)
+                    any_value = True
+        if any_value:
+            out[0] = bytes_value(TEXT_VALID, self.arena + start, self.arena_used - start)
+        else:
+            out[0] = number_value(NOTHING, 0)
+        return 0
+
+    cdef int _value(self, const Item* item, Value* out) except -1 nogil:
+        """An item's bytes as a typed value; see the module's docstring for what does not fit."""
+        cdef uint8_t kind = item.kind
+        cdef const uint8_t* p = item.p
+        cdef Py_ssize_t n = item.n, i
+        cdef uint8_t* text
+        cdef uint8_t[2] unit
+        cdef int repaired = 0
+        if kind == TYPE_NULL:
+            out[0] = number_value(NOTHING, 0)
+            return 0
+        if kind == TYPE_STRING or kind == 0x23:
+            n //= 2
+            while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
+                n -= 1          # Windows counts the terminator in some providers' texts
+            out[0] = bytes_value(UTF16, p, n)
+            return 0
+        if _size(kind) and _size(kind) != n:
+            kind = 0xFF
+        if kind == 0x03:
+            out[0] = number_value(INT, <uint64_t><int64_t><int8_t>p[0])
+        elif kind == 0x04:
+            out[0] = number_value(UINT, p[0])
+        elif kind == 0x05:
+            out[0] = number_value(INT, <uint64_t><int64_t><int16_t>le16(p))
+        elif kind == 0x06:
+            out[0] = number_value(UINT, le16(p))
+        elif kind == 0x07:
+            out[0] = number_value(INT, <uint64_t><int64_t><int32_t>le32(p))
+        elif kind == 0x08:
+            out[0] = number_value(UINT, le32(p))
+        elif kind == 0x09:
+            out[0] = number_value(INT, le64(p))
+        elif kind == 0x0A:
+            out[0] = number_value(UINT, le64(p))
+        elif kind == 0x0B:
+            out[0] = number_value(FLOAT, le32(p))
+        elif kind == 0x0C:
+            out[0] = number_value(DOUBLE, le64(p))
+        elif kind == 0x0D:
+            out[0] = number_value(BOOL, le32(p))
+        elif kind == 0x0E:
+            out[0] = bytes_value(BINARY, p, n)
+        elif kind == 0x0F:
+            out[0] = bytes_value(GUID, p, 16)
+        elif kind == 0x14:
+            out[0] = number_value(HEX32, le32(p))
+        elif kind == 0x15 or ((kind == 0x10 or kind == 0x20) and n == 8):
+            out[0] = number_value(HEX64, le64(p))
+        elif (kind == 0x10 or kind == 0x20) and n == 4:
+            out[0] = number_value(HEX32, le32(p))
+        elif kind == 0x11:
+            out[0] = number_value(FILETIME, le64(p))
+        elif kind == 0x12:
+            out[0] = bytes_value(SYSTEMTIME, p, 16)
+        elif kind == 0x13 and n >= 8 and n == 8 + 4 * <Py_ssize_t>p[1]:
+            out[0] = bytes_value(SID, p, n)
+        elif kind == TYPE_ANSI:
+            while n > 0 and p[n - 1] == 0:
+                n -= 1
+            for i in range(n):
+                if p[i] >= 0x80:
+                    break
+            else:
+                out[0] = bytes_value(TEXT_VALID, p, n)
+                return 0
+            self._spend(3 * n)
+            text = self._room(3 * n)
+            out[0] = bytes_value(TEXT_VALID, text, 0)
+            for i in range(n):
+                unit[0] = p[i]
+                unit[1] = 0
+                if 0x80 <= p[i] < 0xA0:
+                    unit[0] = ANSI[p[i] - 0x80] & 0xFF
+                    unit[1] = ANSI[p[i] - 0x80] >> 8
+                out.n += utf16le_utf8(unit, 1, text + out.n, &repaired)
+            self.arena_used += out.n
+        else:
+            self.guessed = True
+            out[0] = bytes_value(BINARY, p, n)
+        return 0
+
+    cdef int _renumber(self) except -1 nogil:
+        """Makes the names of a record's pairs unique where its plans alone cannot."""
+        cdef int32_t i, number, n
+        cdef Pair* pair
+        cdef uint8_t* name
+        cdef uint8_t[12] suffix
+        names_reset(&self.names, self.count)
+        for i in range(self.count):
+            pair = &self.pairs[i]
+            number = names_number(&self.names, pair.name, pair.base_length)
+            n = 0 if number == 1 else put_number(suffix, number)
+            if pair.name_length == pair.base_length + n and (
+                n == 0 or memcmp(pair.name + pair.base_length, suffix, n) == 0
+            ):
+                continue        # the plan's own name
+            pair.op = -1
+            if n == 0:
+                pair.name_length = pair.base_length
+                continue
+            name = self._room(pair.base_length + n)
+            memcpy(name, pair.name, pair.base_length)
+            memcpy(name + pair.base_length, suffix, n)
+            self.arena_used += pair.base_length + n
+            pair.name = name
+            pair.name_length = pair.base_length + n
+        return 0
