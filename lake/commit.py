@@ -27,7 +27,7 @@ from deltalake import (
     Transaction,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from tracelake.lake import log
 from tracelake.lake.errors import LakeError
@@ -159,7 +159,9 @@ class Committer:
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
-        adds = [AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files]
+        adds = [
+            AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files
+        ]
         properties = CommitProperties(app_transactions=[Transaction(unit, 1) for unit in units])
         try:
             if handle is None:
@@ -175,7 +177,7 @@ class Committer:
                 log.sync(path, 0)
                 return True
             handle.delta.create_write_transaction(
-                adds,
+                list[AddAction | RemoveAction](adds),
                 "append",
                 self._schema(table),
                 commit_properties=properties,
@@ -231,7 +233,7 @@ class Committer:
         new = []
         for field in self._schema(table).fields:
             if field.name not in there:
-                new.append(Field(field.name, field.type, True, field.metadata))
+                new.append(Field(field.name, field.type, nullable=True, metadata=field.metadata))
             elif there[field.name] != field.type:
                 raise LakeError(
                     f"{self._lake.root / table}: column {field.name} is {there[field.name]} "

@@ -36,7 +36,7 @@ class Snapshot:
         self.root = root
         self._tables: dict[str, DeltaTable] = {}
         self._actions: dict[str, pa.Table] = {}
-        self._artifacts: dict[str, list[dict[str, Any]]] | None = None
+        self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
         names = sorted(path.parent.name for path in root.glob("*/_delta_log"))
         for name in sorted(names, key=lambda name: name != "artifact"):
             # A table being made has its folder before its first version.
@@ -94,7 +94,7 @@ class Snapshot:
                 raise ValueError(f"{moment}: a moment needs a time zone")
         if table not in self._tables:
             return []
-        actions = self._of(table)
+        actions = self.actions(table)
         if since is not None or until is not None:
             actions = _in_window(actions, since, until)
         names = actions.column("path").to_pylist()
@@ -103,44 +103,37 @@ class Snapshot:
         folder = f"{self.root / table}/"
         return [folder + name for name in names]
 
-    def sources(self) -> dict[str, str]:
-        """The sources that are in: source_id -> where it was read from (`uri`)."""
-        rows = self._rows("source", ["source_id", "uri"])
-        return dict(zip(rows["source_id"], rows["uri"], strict=True))
+    def sources(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of `source`, by source_id."""
+        return self._rows("source")
 
     def artifact_rows(self, source_id: str) -> list[dict[str, Any]]:
-        """The `artifact` rows of a source. They are read once, for all sources."""
-        if self._artifacts is None:
-            self._artifacts = {}
-            for path in self.files("artifact"):
+        """The rows of `artifact` of one source. They are read once, for all sources."""
+        return self._rows("artifact").get(source_id, [])
+
+    def _rows(self, table: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows of a table of books by source_id; read on first use."""
+        found = self._books.get(table)
+        if found is None:
+            found = self._books[table] = {}
+            for path in self.files(table):
                 for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
-                    self._artifacts.setdefault(row["source_id"], []).append(row)
-        return self._artifacts.get(source_id, [])
-
-    def _rows(self, table: str, columns: list[str]) -> dict[str, list[Any]]:
-        """Some columns of a whole table; for the books."""
-        found: dict[str, list[Any]] = {name: [] for name in columns}
-        for path in self.files(table):
-            read = pq.ParquetFile(path).read(columns=columns)
-            for name in columns:
-                found[name] += read.column(name).to_pylist()
+                    found.setdefault(row["source_id"], []).append(row)
         return found
 
-    def artifact_rows(self, source_id: str) -> list[dict[str, Any]]:
-        """The rows of `artifact` that belong to a source."""
-        found: list[dict[str, Any]] = []
-        for path in self.files("artifact"):
-            rows = pq.ParquetFile(path).read()
-            mine = pc.equal(rows.column("source_id"), source_id)
-            found.extend(rows.filter(mine).to_pylist(maps_as_pydicts="strict"))
-        return found
-
-    def _of(self, table: str) -> pa.Table:
+    def actions(self, table: str) -> pa.Table:
+        """What the log says of a table's files, those of incomplete units too: `path`,
+        `size_bytes`, `num_records`, `min.<column>`, `max.<column>`, `null_count.<column>`."""
         actions = self._actions.get(table)
         if actions is None:
             actions = pa.table(self._tables[table].get_add_actions(flatten=True))
             self._actions[table] = actions
         return actions
+
+    def kinds(self, table: str) -> dict[str, pa.DataType]:
+        """The columns of a table and their types, as its log has them."""
+        schema = pa.schema(self._tables[table].schema().to_arrow())
+        return dict(zip(schema.names, schema.types, strict=True))
 
 
 def _in_window(actions: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:

@@ -76,7 +76,7 @@ def from_footer(footer: pq.FileMetaData, keeps: dict[str, pa.DataType]) -> Stati
             found.nulls[name] = nulls
         if not bounded or not lowest:
             continue
-        low, high = min(lowest), max(highest)  # type: ignore[type-var]
+        low, high = min(lowest), max(highest)
         if isinstance(low, str) and isinstance(high, str):
             found.lowest[name] = low[:LONGEST]
             if len(high) <= LONGEST:

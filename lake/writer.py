@@ -20,6 +20,8 @@ from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_n
 if TYPE_CHECKING:
     from tracelake.lake.lake import Lake
 
+__all__ = ["ROLL", "UnitWriter", "WrittenUnit", "sorted_by_time"]
+
 ROLL = 1_000_000
 """Rows after which the next file begins."""
 
