@@ -105,13 +105,18 @@ def query(
 @app.command()
 def tables(engagement: Engagement, lake: LakeOption = None) -> None:
     """List the tables that have rows, and the views over them."""
-    from tracelake.analysis.session import views
+    from tracelake.normalize import TABLES
     from tracelake.output import print_table
 
     case = case_of(engagement, lake)
-    counts = case.session.counts()
-    print_table(["table", "rows"], sorted(counts.items()))
-    print("views: " + ", ".join(views()))
+    counts = " union all ".join(f"select '{name}', count(*) from {name}" for name in TABLES)
+    rows = [(name, n) for name, n in case.sql(counts).fetchall() if n]
+    print_table(["table", "rows"], sorted(rows))
+    views = case.sql(
+        "select table_schema || '.' || table_name from information_schema.tables "
+        "where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') order by all"
+    ).fetchall()
+    print("views: timeline, artifact_path, " + ", ".join(name for (name,) in views))
 
 
 @app.command()

@@ -35,7 +35,12 @@ def examine(uri: str) -> Iterator[tuple[str, bool, str]]:
 def _dependencies() -> Iterator[tuple[str, bool, str]]:
     from packaging.requirements import Requirement
 
-    for line in requires("tracelake") or []:
+    try:
+        needs = requires("tracelake") or []
+    except PackageNotFoundError:
+        yield "dependencies", False, "tracelake is run without being installed: make venv"
+        return
+    for line in needs:
         need = Requirement(line)
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue

@@ -54,17 +54,19 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], title: str 
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
-    numeric = None
     cells = [list(row) for row in rows]
     for at, name in enumerate(names):
         numeric = bool(cells) and all(isinstance(row[at], (int, float)) for row in cells)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(Text(shown(value)) for value in row))
-    # A pipe has no width: then nothing is folded.
-    width = None if sys.stdout.isatty() else 10_000
-    console = Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
-    console.print(table)
+    # A pipe has no width: then nothing is folded, and no line ends in blanks.
+    width = None if sys.stdout.isatty() else 1_000_000
+    console = Console(highlight=False, width=width)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().strip("\n").splitlines():
+        print(line.rstrip())
 
 
 def write_result(reader: pa.RecordBatchReader, form: str, to: Path | None) -> None:
