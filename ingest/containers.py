@@ -34,6 +34,7 @@ class Member:
         trouble: why it cannot be read, where that is known beforehand.
         container: the kind of container (zip, tar, ...) that broke, where this is not a file
             but the place at which a container could not be read on.
+        whole: it is the source itself: a loose file, whose hash is known.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Member:
     size: int | None = None
     trouble: EvidenceError | None = None
     container: str | None = None
+    whole: bool = False
 
 
 def kind_of(head: bytes) -> str | None:
@@ -67,7 +69,7 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
     file.seek(0)
     kind = kind_of(head)
     if kind is None:
-        yield Member(name, lambda: Guard(file, "file"))
+        yield Member(name, lambda: Guard(file, "file"), whole=True)
     elif kind == "zip":
         yield from _zip(file, "", name, 0)
     else:
