@@ -56,7 +56,7 @@ LOG = (
     column("event_version", SMALL, "version of the event's template (Version)",
            ecs="winlog.version", sigma="Version"),
     column("event_level", SMALL, "1 critical, 2 error, 3 warning, 4 information, 5 verbose",
-           ocsf="metadata.log_level", sigma="Level"),
+           ocsf="metadata.log_level", ocsf_as="VARCHAR", sigma="Level"),
     column("event_task", INT, "Task", sigma="Task", stats=False),
     column("event_opcode", SMALL, "Opcode", sigma="Opcode"),
     column("event_keywords", WORD, "Keywords, as 0x and hexadecimal digits",
@@ -104,7 +104,7 @@ ORIGIN = (
 REST = (
     column("unmapped", MAP, "fields of the record that no column holds", ocsf="unmapped"),
     column("raw", BYTES, "the record's bytes, where they cannot be read again from the evidence",
-           ocsf="raw_data"),
+           ocsf="raw_data", ocsf_as="VARCHAR"),
     column("labels", TEXTS, "labels put on the row", ocsf="metadata.labels", ecs="tags"),
 )
 
