@@ -217,7 +217,7 @@ def _line(text: str, section: str, key: str) -> int:
     return at
 
 
-class _File:
+class File:
     """One mapping file being read."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -347,7 +347,7 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
     events: dict[tuple[str, str], Event] = {}
     digest = hashlib.sha256()
     for name, text in files:
-        file = _File(name, text)
+        file = File(name, text)
         seen: dict[tuple[str, str], Event] = {}
         for event in file.events():
             key = (event.provider, event.code)

@@ -191,9 +191,11 @@ cdef class Events:
     ) except NULL nogil
     # Where the value `name` (UTF-8) of such events goes: columns, or `unmapped`.
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
-    # A field that some shipper calls `name`, into a given column; transform "" is the column's own.
-    # Fields of `System` by their column names, `event_level` and the like. Takes the GIL.
-    cdef Target* bind(self, Plan* plan, str name, str column, str transform) except NULL
+    # A field that some shipper calls `name`, into a column that every table has, through the
+    # transform of a normalize.mapping.Source. Takes the GIL, as does `pair`.
+    cdef Target* bind(self, Plan* plan, str name, str column, source) except NULL
+    # A pair of `unmapped`, whatever the mapping says of its name.
+    cdef Target* pair(self, Plan* plan, str name) except NULL
 
     # --- one event ---
     cdef int begin(self, Plan* plan) except -1 nogil
@@ -215,6 +217,10 @@ cdef class Events:
     cdef inline int system(self, int field, const Value* value) except -1 nogil:
         """A field of `System` of the event at hand."""
         return self.put(self._plan.system[field], value)
+
+    cdef inline int64_t serial(self) noexcept nogil:
+        """Number of the event at hand, 1 for the first."""
+        return self._serial
 
     cdef inline int flag(self, int flags) noexcept nogil:
         """Adds parse flags to the event at hand."""

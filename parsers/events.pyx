@@ -436,13 +436,16 @@ cdef class Events:
                 return found
         return self._new_target(plan, valid)
 
-    cdef Target* bind(self, Plan* plan, str name, str column, str transform) except NULL:
+    cdef Target* bind(self, Plan* plan, str name, str column, source) except NULL:
         cdef Target* target = self._free_target(plan, name.encode())
-        made = [(column, transform or _default(column), None, None)]
+        made = [(column, source.transform, source, None)]
         if column == "src_record_id":
             made.append(("original_event_uid", "text", None, None))
         self._outputs(target, made, <Sheet>plan.sheet)
         return target
+
+    cdef Target* pair(self, Plan* plan, str name) except NULL:
+        return self._free_target(plan, name.encode())
 
     # --- one event ----------------------------------------------------------------------------
 
@@ -1066,12 +1069,6 @@ cdef void* _pending_plan(Events events, event) except NULL:
     cdef Plan* plan = <Plan*>events._block(sizeof(Plan))
     plan.event = <PyObject*>event
     return plan
-
-
-def _default(str column):
-    """Transform of a column of every table that names none."""
-    from tracelake.normalize.mapping import default_transform
-    return default_transform(TABLES["raw_event"].schema.field(column).type)
 
 
 cdef inline bint _same(
