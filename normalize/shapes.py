@@ -13,7 +13,7 @@ their path, with dots: `winlog.event_data`.
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
-    device_hostname = "Hostname"                    # transforms as in a mapping file
+    device_hostname = "Hostname"                    # transforms and choices as in a mapping file
     [maps.level]
     information = 4
 
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import FIXED, FOLDER, File, MappingError, Source
+from tracelake.normalize.mapping import FOLDER, SYSTEM, File, MappingError, Source
 
 CLOCKS = {"zone": 0, "utc": 0, "local": 2}
 """Clock -> how many fields it takes."""
@@ -57,8 +57,7 @@ class Shape:
     data_text: tuple[str, ...]
     time: tuple[Clock, ...]
     logged: tuple[Clock, ...]
-    system: Mapping[str, tuple[str, Source]]
-    """Path -> (column, source)."""
+    system: Mapping[str, tuple[Source, ...]]
 
 
 def _texts(file: File, key: str) -> tuple[str, ...]:
@@ -85,15 +84,19 @@ def _shape(name: str, text: str) -> Shape:
     for key in file.content.keys() - known:
         raise file.refuse("", key, f"is none of {', '.join(sorted(known))}")
     schema = TABLES["raw_event"].schema
-    system: dict[str, tuple[str, Source]] = {}
+    system: dict[str, tuple[Source, ...]] = {}
     for column, given in file.content.get("system", {}).items():
-        if column in FIXED or schema.get_field_index(column) < 0:
+        if schema.get_field_index(column) < 0 or column not in SYSTEM:
             raise file.refuse("system", column, "is not a column that a shape may fill")
-        for spec in given if isinstance(given, list) else [given]:
-            source = file.source("system", column, schema.field(column).type, spec)
-            if source.field in system:
-                raise file.refuse("system", column, f"{source.field} already fills a column")
-            system[source.field] = (column, source)
+        kind = schema.field(column).type
+        system[column] = tuple(
+            file.source("system", column, kind, spec)
+            for spec in (given if isinstance(given, list) else [given])
+        )
+    paths = [source.field for sources in system.values() for source in sources]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise file.refuse("system", "", f"{path} fills more than one column")
     return Shape(
         name=name.rpartition("/")[2].removesuffix(".toml"),
         has=_texts(file, "has"),

@@ -135,6 +135,11 @@ cdef struct Plan:
     bint severity               # taken from Level
 
 
+cdef class Bound:
+    """A Target as a Python object."""
+    cdef Target* target
+
+
 cdef class Sheet:
     """The columns of one table that every event fills."""
     cdef readonly Rows rows
@@ -191,9 +196,10 @@ cdef class Events:
     ) except NULL nogil
     # Where the value `name` (UTF-8) of such events goes: columns, or `unmapped`.
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
-    # A field that some shipper calls `name`, into a column that every table has, through the
-    # transform of a normalize.mapping.Source. Takes the GIL, as does `pair`.
-    cdef Target* bind(self, Plan* plan, str name, str column, source) except NULL
+    # A column that every table has, from fields of a shipper's own: a Bound for each of the
+    # normalize.mapping.Source, of which the first that is set fills the column. Takes the GIL,
+    # as does `pair`.
+    cdef list bind(self, Plan* plan, str column, sources)
     # A pair of `unmapped`, whatever the mapping says of its name.
     cdef Target* pair(self, Plan* plan, str name) except NULL
 
@@ -218,10 +224,6 @@ cdef class Events:
         """A field of `System` of the event at hand."""
         return self.put(self._plan.system[field], value)
 
-    cdef inline int64_t serial(self) noexcept nogil:
-        """Number of the event at hand, 1 for the first."""
-        return self._serial
-
     cdef inline int flag(self, int flags) noexcept nogil:
         """Adds parse flags to the event at hand."""
         self._flags |= flags
@@ -232,6 +234,7 @@ cdef class Events:
     cdef Sheet _sheet_of(self, str table)
     cdef Plan* _build(self, event, str table) except NULL
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
+    cdef Choice* _new_choice(self, Plan* plan, int count) except NULL
     cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1
     cdef Target* _free_target(self, Plan* plan, bytes name) except NULL
     cdef Target* _new_target(self, Plan* plan, bytes name) except NULL

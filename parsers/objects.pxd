@@ -13,7 +13,6 @@ cdef class Member:
     cdef dict members           # key -> Member
     cdef bint names             # its members are the event's named values
     cdef bint as_text           # it holds such an object as JSON text
-    cdef list group             # [serial] shared by members that fill one column: the first counts
 
 
 cdef class Wrap:
@@ -56,9 +55,9 @@ cdef class Objects:
     cdef int _members(self, d, Member parent, int depth) except -1
     cdef int _value(self, Member member, value, int depth) except -1
     cdef int _text(self, Target* target, value) except -1
+    cdef int _made(self, Target* target, str text) except -1
     cdef int _odd_value(self, Member member, value, int depth) except -1
     cdef Target* _pair_of(self, Member member) except NULL
-    cdef Target* _first(self, Member member) except NULL
     cdef Wrap _plan_wrap(self, shape, str provider, str code)
     cdef list _clocks(self, Wrap wrap, clocks)
     cdef bint _is_data(self, Member member) except -1

@@ -17,7 +17,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.events cimport TEXT_REPAIRED, ZONE_ASSUMED, hash64
+from tracelake.parsers.events cimport TEXT_REPAIRED, ZONE_ASSUMED, Bound, hash64
 from tracelake.parsers.values cimport (
     BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value,
 )
@@ -259,7 +259,6 @@ cdef class Objects:
         wrap.root.path = ""
         wrap.root.members = {}
         wrap.root.names = "" in shape.data
-        groups = {}
         wrap.data = []
         for path in shape.data:
             if path:
@@ -272,10 +271,11 @@ cdef class Objects:
             member.names = True
             member.as_text = True
             member.members = {}
-        for path, (column, source) in shape.system.items():
-            member = self._at(wrap, path)
-            member.target = self.events.bind(wrap.plan, path, column, source)
-            member.group = groups.setdefault(column, [0])
+        for column, sources in shape.system.items():
+            bound = self.events.bind(wrap.plan, column, sources)
+            for i, source in enumerate(sources):
+                member = self._at(wrap, source.field)
+                member.target = (<Bound>bound[i]).target
         wrap.time = self._clocks(wrap, shape.time)
         wrap.logged = self._clocks(wrap, shape.logged)
         return wrap
@@ -416,11 +416,11 @@ cdef class Objects:
                         if not -QUARTER // 3 <= apart - zone <= QUARTER // 3:
                             continue
                         us += zone
-                if kind == 2 and how != "utc":
-                    self.events.flag(ZONE_ASSUMED)
                 if clocks is self._wrap.logged:
                     self.events.set_logged(us)
                     break
+                if kind == 2 and how != "utc":
+                    self.events.flag(ZONE_ASSUMED)
                 self.events.set_time(us, below)
                 self.events.time_desc(<const uint8_t*><const char*>name, len(name))
                 # Left out of `unmapped` if `time` gives back its very text.
@@ -469,8 +469,6 @@ cdef class Objects:
         if member is self._clock:
             return 0
         if type(value) is str and not member.as_text:
-            if member.group is not None:
-                target = self._first(member)
             return self._text(target, value)
         if type(value) is bool:
             v = number_value(BOOL, value is True)
@@ -478,24 +476,15 @@ cdef class Objects:
             v = number_value(INT, <uint64_t>PyLong_AsLongLongAndOverflow(value, &overflow))
             if overflow > 0:
                 if value >> 64:
-                    return self._text(target, str(value))
+                    return self._made(target, str(value))
                 v = number_value(UINT, value)
             elif overflow < 0:
-                return self._text(target, str(value))
+                return self._made(target, str(value))
         elif value is None:
             v = number_value(NOTHING, 0)
         else:
             return self._odd_value(member, value, depth)
-        if member.group is not None:
-            target = self._first(member)
         return self.events.put(target, &v)
-
-    cdef Target* _first(self, Member member) except NULL:
-        """The column's target for the first of several members that may fill it."""
-        if member.group[0] == self.events.serial():
-            return self._pair_of(member)
-        member.group[0] = self.events.serial()
-        return member.target
 
     cdef int _text(self, Target* target, value) except -1:
         cdef Py_ssize_t n = 0
@@ -511,18 +500,20 @@ cdef class Objects:
         v = bytes_value(TEXT_VALID, <const uint8_t*>p, n)
         return self.events.put(target, &v)
 
+    cdef int _made(self, Target* target, str text) except -1:
+        """Text that is no part of the object and must stay until the row ends."""
+        self._kept.append(text)
+        return self._text(target, text)
+
     cdef int _odd_value(self, Member member, value, int depth) except -1:
         """Floats, lists, objects, and objects as text."""
         if type(value) is str:
             return self._data_text(member, value, depth)
         if type(value) is Number:
-            self._kept.append(value)
             return self._text(member.target, value)
         if type(value) is float:
             self._floats = True
-            made = orjson.dumps(value).decode()
-            self._kept.append(made)
-            return self._text(member.target, made)
+            return self._made(member.target, orjson.dumps(value).decode())
         if type(value) is dict or type(value) is Pairs:
             if member.names and not member.as_text and depth < MAX_DEPTH and self._is_data(member):
                 if type(value) is dict:
@@ -537,8 +528,7 @@ cdef class Objects:
             if _has_floats(value):
                 self._floats = True
             made = orjson.dumps(value).decode()
-        self._kept.append(made)
-        return self._text(self._pair_of(member), made)
+        return self._made(self._pair_of(member), made)
 
     cdef bint _is_data(self, Member member) except -1:
         for _, data in self._wrap.data:
@@ -548,11 +538,14 @@ cdef class Objects:
 
     cdef int _data_text(self, Member member, str value, int depth) except -1:
         """An object with named values as JSON text."""
+        cdef Py_ssize_t keys = self._keys
         try:
             inner = decode_exactly(value)
         except (ValueError, RecursionError):
             inner = None
-        if type(inner) is dict or type(inner) is Pairs:
-            self._kept.append(inner)
-            return self._members(inner, member, depth + 1)
-        return self._text(self._pair_of(member), value)
+        if type(inner) is not dict and type(inner) is not Pairs:
+            return self._text(self._pair_of(member), value)
+        self._kept.append(inner)
+        self._members(inner, member, depth + 1)
+        self._keys = keys       # the names of the outer text are what is counted
+        return 0
