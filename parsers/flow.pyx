@@ -9,6 +9,8 @@ Cost (676 MB, 1.92 M packets of 338 bytes): see docs/flows.md. A packet touches 
 place, the flow's head and one side; rows cost more than packets only where flows are short.
 """
 
+from ipaddress import ip_network
+
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -552,9 +554,9 @@ cdef class Flows:
             self.vlan_id.put(row, f.vlan)
         if f.inner_vlan >= 0:
             self.inner_vlan_id.put(row, f.inner_vlan)
-        if f.has_mac[ORIG]:
+        if f.has_mac[ORIG] and not _is_zero(f.mac[ORIG]):
             self.src_mac.put_valid(row, text, put_mac(text, f.mac[ORIG]))
-        if f.has_mac[RESP]:
+        if f.has_mac[RESP] and not _is_zero(f.mac[RESP]):
             self.dst_mac.put_valid(row, text, put_mac(text, f.mac[RESP]))
         if f.protocol == TCP:
             self.transport.put_valid(row, b"tcp", 3)
@@ -652,17 +654,56 @@ cdef bint _syn_then_reset(const Flow* f) noexcept nogil:
     return False
 
 
+# Networks that are not globally reachable (IANA's special-purpose registries): whoever has
+# an address there is on one's own side. Zeek 7 counts the same as local.
+INTERNAL = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+    "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15",
+    "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+    "::/128", "::1/128", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32",
+    "fc00::/7", "fe80::/10",
+)
+
+
+cdef struct Network:
+    uint8_t[16] prefix
+    uint8_t[16] mask
+
+
+cdef Network[32] networks
+cdef int network_count = 0
+
+
+cdef int _list_networks() except -1:
+    global network_count
+    for text in INTERNAL:
+        network = ip_network(text)
+        prefix = network.network_address.packed
+        mask = network.netmask.packed
+        if network.version == 4:
+            prefix = b"\0" * 10 + b"\xff\xff" + prefix
+            mask = b"\xff" * 12 + mask
+        memcpy(networks[network_count].prefix, <const char*>prefix, 16)
+        memcpy(networks[network_count].mask, <const char*>mask, 16)
+        network_count += 1
+    return 0
+
+
+_list_networks()
+
+
 cdef bint _internal(const Address* a) noexcept nogil:
-    """Whether an address is of one's own network: private, shared, loopback, link-local
-    (RFC 1918, 6598, 4193, 4291)."""
-    cdef const uint8_t* b = <const uint8_t*>a
-    if is_ipv4(a):
-        b += 12
-        return (
-            b[0] == 10 or b[0] == 127 or (b[0] == 172 and b[1] & 0xF0 == 16)
-            or (b[0] == 192 and b[1] == 168) or (b[0] == 100 and b[1] & 0xC0 == 64)
-            or (b[0] == 169 and b[1] == 254)
-        )
-    if b[0] & 0xFE == 0xFC or (b[0] == 0xFE and b[1] & 0xC0 == 0x80):
-        return True
-    return a.high == 0 and memcmp(b + 8, b"\0\0\0\0\0\0\0\1", 8) == 0
+    """Whether an address is of one's own network."""
+    cdef const Address* prefix
+    cdef const Address* mask
+    cdef int i
+    for i in range(network_count):
+        prefix = <const Address*>networks[i].prefix
+        mask = <const Address*>networks[i].mask
+        if a.high & mask.high == prefix.high and a.low & mask.low == prefix.low:
+            return True
+    return False
+
+
+cdef bint _is_zero(const uint8_t* mac) noexcept nogil:
+    return not (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5])

@@ -1,4 +1,4 @@
-"""Link and network layers: Ethernet with VLAN tags, Linux cooked, null/loopback and raw IP;
+"""Link and network layers: Ethernet with VLAN tags, FDDI, PPPoE, Linux cooked, null/loopback and raw IP;
 IPv4 (RFC 791) and IPv6 with extension headers (RFC 8200).
 
 A packet ends in exactly one of four ways (`Verdict`). Nothing is guessed: a header that is
@@ -14,6 +14,7 @@ from tracelake.native.cursor cimport Cursor, be16, be32, le32, left, span, take
 cdef enum:
     NULL_LOOPBACK = 0
     ETHERNET = 1
+    FDDI = 10
     RAW_BSD = 12            # DLT_RAW as most systems number it ...
     RAW_OPENBSD = 14        # ... and as OpenBSD does
     RAW = 101
@@ -27,9 +28,14 @@ cdef enum:
     TYPE_IPV4 = 0x0800
     TYPE_VLAN = 0x8100
     TYPE_IPV6 = 0x86DD
+    TYPE_PPPOE = 0x8864     # session stage (RFC 2516)
     TYPE_QINQ = 0x88A8
     TYPE_QINQ_OLD = 0x9100
     TYPES = 0x0600          # smaller numbers are lengths (IEEE 802.3)
+
+cdef enum:
+    PPP_IPV4 = 0x0021
+    PPP_IPV6 = 0x0057
 
 cdef enum:
     HOP_BY_HOP = 0
@@ -41,6 +47,7 @@ cdef enum:
     AUTHENTICATION = 51
     ICMPV6 = 58
     DESTINATION = 60
+    HOME_ADDRESS = 0xC9     # option of a destination header
 
 cdef enum:
     IPV4_MORE = 0x2000      # flags and offset: more fragments
@@ -79,6 +86,11 @@ cdef Verdict dissect(
         h = take(&c, 14, b"Ethernet header")
         p.macs = h
         return ethertype(p, &c, be16(h + 12), wire)
+    if link == FDDI:
+        if left(&c) < 13:
+            return damaged(p, b"FDDI header", b"the packet has fewer than 13 bytes")
+        p.macs = take(&c, 13, b"FDDI header") + 1
+        return llc(p, &c, wire)
     if link == LINUX_SLL:
         if left(&c) < 16:
             return damaged(p, b"Linux cooked header", b"the packet has fewer than 16 bytes")
@@ -126,28 +138,44 @@ cdef Verdict ethertype(Packet* p, Cursor* c, uint32_t kind, int64_t wire) noexce
         if left(c) < 4:
             return damaged(p, b"VLAN tag", b"the packet ends in the tag")
         h = take(c, 4, b"VLAN tag")
+        # VLAN 0 is no VLAN, only a priority (IEEE 802.1Q, 9.6).
         if p.vlan < 0:
-            p.vlan = be16(h) & 0x0FFF
-        elif p.inner_vlan < 0:
-            p.inner_vlan = be16(h) & 0x0FFF
+            p.vlan = be16(h) & 0x0FFF or -1
+        else:
+            p.inner_vlan = be16(h) & 0x0FFF or -1       # of several, the innermost
         kind = be16(h + 2)
     if kind == TYPE_IPV4:
         return ipv4(p, c, wire)
     if kind == TYPE_IPV6:
         return ipv6(p, c, wire)
+    if kind == TYPE_PPPOE:
+        if left(c) < 8:
+            return damaged(p, b"PPPoE header", b"the packet ends in it")
+        h = take(c, 8, b"PPPoE header")
+        if be16(h + 6) == PPP_IPV4:
+            return ipv4(p, c, wire)
+        if be16(h + 6) == PPP_IPV6:
+            return ipv6(p, c, wire)
+        return counted(p, KIND_ETHERTYPE + kind)
     if kind < TYPES:
-        if left(c) >= 8 and c.at[0] == 0xAA and c.at[1] == 0xAA and c.at[2] == 3:
-            h = take(c, 8, b"SNAP header")
-            kind = be16(h + 6)
-            # OUI 0 says that an ethertype follows (RFC 1042).
-            if h[3] == 0 and h[4] == 0 and h[5] == 0 and kind >= TYPES:
-                if kind == TYPE_IPV4:
-                    return ipv4(p, c, wire)
-                if kind == TYPE_IPV6:
-                    return ipv6(p, c, wire)
-                return counted(p, KIND_ETHERTYPE + kind)
-        return counted(p, KIND_LLC)
+        return llc(p, c, wire)
     return counted(p, KIND_ETHERTYPE + kind)
+
+
+cdef Verdict llc(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
+    """IEEE 802.2: an ethertype follows where SNAP says so (RFC 1042)."""
+    cdef const uint8_t* h
+    cdef uint32_t kind
+    if left(c) >= 8 and c.at[0] == 0xAA and c.at[1] == 0xAA and c.at[2] == 3:
+        h = take(c, 8, b"SNAP header")
+        kind = be16(h + 6)
+        if h[3] == 0 and h[4] == 0 and h[5] == 0 and kind >= TYPES:
+            if kind == TYPE_IPV4:
+                return ipv4(p, c, wire)
+            if kind == TYPE_IPV6:
+                return ipv6(p, c, wire)
+            return counted(p, KIND_ETHERTYPE + kind)
+    return counted(p, KIND_LLC)
 
 
 cdef Verdict ipv4(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
@@ -245,6 +273,8 @@ cdef Verdict ipv6(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
             # Type 0 with hops left (RFC 5095 forbids it, traffic has it): the last address
             # is where the packet goes.
             memcpy(&p.dst, e + held - 16, 16)
+        if following == DESTINATION:
+            home_address(p, e, held)
         if following == IPV6_FRAGMENT:
             fragment = be16(e + 2)
             p.fragment_id = be32(e + 4)
@@ -266,6 +296,19 @@ cdef Verdict ipv6(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
     if p.captured > p.payload_length:
         p.captured = p.payload_length
     return transport(p)
+
+
+cdef void home_address(Packet* p, const uint8_t* e, int64_t n) noexcept nogil:
+    """Mobile IPv6 (RFC 6275, section 6.3): the sender's home address stands for it."""
+    cdef int64_t at = 2
+    while at + 2 <= n:
+        if e[at] == 0:
+            at += 1             # Pad1 has no length
+            continue
+        if e[at] == HOME_ADDRESS and e[at + 1] == 16 and at + 18 <= n:
+            memcpy(&p.src, e + at + 2, 16)
+            return
+        at += 2 + e[at + 1]
 
 
 cdef Verdict transport(Packet* p) noexcept nogil:

@@ -147,7 +147,7 @@ cdef bint reuses(const Flow* f, const Packet* p) noexcept nogil:
         if o.state != INACTIVE:
             return False
         o = r
-    if not (f.side[ORIG].closed and f.side[RESP].closed):
+    if not (f.side[ORIG].closed or f.side[RESP].closed):
         number = be32(p.payload + 4)
         if number == <uint32_t>o.start:
             return False        # the SYN again
@@ -480,6 +480,7 @@ cdef class Streams:
     cdef bint _pending(self, Flow* f, int side) noexcept nogil:
         """Whether data that the side has sent are still to come."""
         cdef Side* s = &f.side[side]
+        cdef Side* peer = &f.side[1 - side]
         cdef uint64_t delivered, sent
         if s.deaf:
             return False
@@ -489,7 +490,10 @@ cdef class Streams:
             return False
         if delivered != sent - 1 and delivered != sent:
             return True
-        return s.state != RESET and f.side[1 - side].holes >= 0
+        # Who has not reset the connection still acknowledges what the other side sent.
+        return s.state != RESET and not peer.deaf and (
+            peer.holes >= 0 or peer.delivered > peer.trimmed
+        )
 
     cdef void _check_end(self, Flow* f, int side, int64_t now) noexcept nogil:
         """Notices that a side has closed and all of its data were seen."""
