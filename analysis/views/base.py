@@ -100,7 +100,8 @@ def view(table: Table, files: Sequence[str], window: Window) -> str:
 
 
 ARTIFACT_PATH = (
-    "CREATE OR REPLACE VIEW artifact_path AS SELECT source_id, artifact_no, any_value(paths[1]) AS path "
+    "CREATE OR REPLACE VIEW artifact_path AS "
+    "SELECT source_id, artifact_no, any_value(paths[1]) AS path "
     "FROM artifact WHERE artifact_no >= 0 GROUP BY ALL"
 )
 """SQL that makes `artifact_path`: where in its source a row's artifact lies. A join of its own,
