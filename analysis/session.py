@@ -9,7 +9,7 @@ must not have its credentials (docs: one root, one role per engagement).
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ class Snapshot(Protocol):
     """The files of one engagement at one moment: only whole units, the same for every query."""
 
     @property
-    def root(self) -> Path | str:
+    def root(self) -> str | Path:
         """Folder (or URI) below which all files lie."""
 
     def files(
@@ -119,9 +119,15 @@ class Session:
             return list(files)
         return [str(Path(file).resolve()) for file in files]
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+    def sql(
+        self, query: str, parameters: Sequence[object] | dict[str, object] | None = None
+    ) -> duckdb.DuckDBPyRelation:
         """Runs one reading statement: SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW,
         or EXPLAIN of one.
+
+        Args:
+            query: the statement.
+            parameters: values for its `?`, `$1` or `$name`.
 
         Raises:
             RefusedQuery: the text is something else, or more than one statement.
@@ -138,7 +144,7 @@ class Session:
         if kind != duckdb.StatementType.SELECT:
             raise RefusedQuery(f"only reading statements are run, this is {kind.name}")
         self._provide(query)
-        return self._connection.sql(query)
+        return self._connection.sql(query, params=parameters)
 
     def interrupt(self) -> None:
         """Stops the query that another thread is running."""
