@@ -51,4 +51,6 @@ cdef class Transactions:
     cdef int _row(self, const Flow* f, const Message* query, const Message* reply) except -1 nogil
     cdef int _question(self, Py_ssize_t row, const Flow* f, const Message* m) except -1 nogil
     cdef int _close(self, Py_ssize_t items) except -1 nogil
-    cdef int _answers(self, Py_ssize_t row, const Flow* f, const Message* m) except -1 nogil
+    cdef int _answers(
+        self, Py_ssize_t row, const Flow* f, const Message* m, bint alone
+    ) except -1 nogil
