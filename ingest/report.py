@@ -1,6 +1,7 @@
 """What an ingest did, for a person and for a script."""
 
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracelake.ingest.events import Facts
@@ -13,7 +14,7 @@ class ParserReport:
     artifacts: int = 0
     bytes: int = 0
     records: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
     damage: int = 0
     seconds: float = 0.0
@@ -23,8 +24,7 @@ class ParserReport:
         self.artifacts += 1
         self.bytes += facts.size or 0
         self.records += facts.records
-        for table, rows in facts.rows.items():
-            self.rows[table] = self.rows.get(table, 0) + rows
+        self.rows.update(facts.rows)
         self.duplicates += facts.duplicates
         self.damage += facts.damage
         self.seconds += seconds
@@ -63,7 +63,11 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for `--json`."""
-        out = asdict(self)
+        out = {name: getattr(self, name) for name in self.__slots__}
+        out["parsers"] = {
+            name: {key: getattr(sums, key) for key in sums.__slots__} | {"rows": dict(sums.rows)}
+            for name, sums in self.parsers.items()
+        }
         out["left"] = [
             {"source": source, "path": path, "refused": refused}
             for source, path, refused in self.left

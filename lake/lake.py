@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -12,6 +13,8 @@ from tracelake.lake.errors import LakeError, UnknownEngagement
 from tracelake.lake.layout import Layout
 from tracelake.lake.unit import WrittenUnit
 from tracelake.lake.writer import UnitWriter
+
+__all__ = ["Lake", "LakeError", "check_engagement", "engagements"]
 
 if TYPE_CHECKING:
     from tracelake.lake.commit import Committer, Outcome
@@ -29,10 +32,15 @@ def _folder(uri: str) -> Path:
     """
     scheme = _SCHEME.fullmatch(uri)
     if scheme is None:
-        return Path(uri).absolute()
-    if scheme["scheme"].lower() != "file" or not scheme["rest"].startswith("/"):
+        folder = Path(uri).absolute()
+    elif scheme["scheme"].lower() == "file" and scheme["rest"].startswith("/"):
+        folder = Path(scheme["rest"])
+    else:
         raise ValueError(f"{uri}: a lake is a folder, given as a path or as file:///path")
-    return Path(scheme["rest"])
+    if unquote(str(folder)) != str(folder):
+        # deltalake 1.6 decodes the path once more and looks in the wrong folder.
+        raise ValueError(f"{uri}: a lake cannot be in a folder with %20 or the like in its name")
+    return folder
 
 
 def engagements(uri: str) -> list[str]:
@@ -45,6 +53,17 @@ def engagements(uri: str) -> list[str]:
         for path in folder.iterdir()
         if _ENGAGEMENT.fullmatch(path.name) and (path / marker.NAME).is_file()
     )
+
+
+def check_engagement(engagement: str) -> str:
+    """The id, if it is one.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not _ENGAGEMENT.fullmatch(engagement):
+        raise ValueError(f"{engagement!r} is not an engagement id: {_ENGAGEMENT.pattern}")
+    return engagement
 
 
 class Lake:
@@ -89,9 +108,7 @@ class Lake:
             LakeError: the folder is there and is not a lake.
             OSError: the folder cannot be read or made.
         """
-        if not _ENGAGEMENT.fullmatch(engagement):
-            raise ValueError(f"{engagement!r} is not an engagement id: {_ENGAGEMENT.pattern}")
-        root = _folder(uri) / engagement
+        root = _folder(uri) / check_engagement(engagement)
         if create:
             root.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -106,7 +123,9 @@ class Lake:
             marker.check(root, engagement)
         except FileNotFoundError:
             if create:
-                raise LakeError(f"{root}: is in use and is not a lake ({marker.NAME} is missing)")
+                raise LakeError(
+                    f"{root}: is in use and is not a lake ({marker.NAME} is missing)"
+                ) from None
             raise UnknownEngagement(engagement, uri, engagements(uri)) from None
         return cls(uri, engagement, root, schemas)
 

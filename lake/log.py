@@ -7,6 +7,7 @@ Entries", "Transaction Identifiers").
 """
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import orjson
 import pyarrow.compute as pc
@@ -21,11 +22,13 @@ def commit_path(table: Path, version: int) -> Path:
     return table / "_delta_log" / f"{version:020}.json"
 
 
-def sync(table: Path, first: int, last: int) -> None:
-    """Puts the log files of versions `first` to `last` on disk: what is committed next to
-    another table says that these are there, also after a power cut."""
-    for number in range(first, last + 1):
+def sync(table: Path, first: int) -> None:
+    """Puts the log files from version `first` on to disk: what is committed to another table
+    next says that these are there, also after a power cut."""
+    number = first
+    while commit_path(table, number).exists():
         sync_file(commit_path(table, number))
+        number += 1
     sync_folder(table / "_delta_log")
 
 
@@ -54,6 +57,25 @@ def transactions(table: Path, version: int, since: int = -1) -> set[str]:
                 if "txn" in action:
                     found.add(action["txn"]["appId"])
     return found
+
+
+def mentioned(table: Path) -> set[str]:
+    """Names of all files that the log adds or removes, in any version that it still has."""
+    folder = table / "_delta_log"
+    found: set[str] = set()
+    for path in folder.glob("*.checkpoint.parquet"):
+        file = pq.ParquetFile(path)
+        for action in ("add", "remove"):
+            if action in file.schema_arrow.names:
+                names = file.read(columns=[f"{action}.path"]).column(action)
+                found.update(pc.struct_field(names, "path").drop_null().to_pylist())
+    for path in folder.glob("*.json"):
+        for line in path.read_bytes().splitlines():
+            action = orjson.loads(line)
+            for kind in ("add", "remove"):
+                if kind in action:
+                    found.add(action[kind]["path"])
+    return {unquote(name) for name in found}
 
 
 def last_checkpoint(table: Path) -> int | None:

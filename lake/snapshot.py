@@ -36,11 +36,12 @@ class Snapshot:
         self.root = root
         self._tables: dict[str, DeltaTable] = {}
         self._actions: dict[str, pa.Table] = {}
+        self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
         names = sorted(path.parent.name for path in root.glob("*/_delta_log"))
         for name in sorted(names, key=lambda name: name != "artifact"):
             # A table being made has its folder before its first version.
-            if DeltaTable.is_deltatable(str(root / name)):
-                self._tables[name] = DeltaTable(str(root / name))
+            if DeltaTable.is_deltatable((root / name).as_uri()):
+                self._tables[name] = DeltaTable((root / name).as_uri())
         self.versions = {name: table.version() for name, table in self._tables.items()}
         self._complete: frozenset[str] = frozenset()
         if "artifact" in self.versions:
@@ -93,7 +94,7 @@ class Snapshot:
                 raise ValueError(f"{moment}: a moment needs a time zone")
         if table not in self._tables:
             return []
-        actions = self._of(table)
+        actions = self.actions(table)
         if since is not None or until is not None:
             actions = _in_window(actions, since, until)
         names = actions.column("path").to_pylist()
@@ -103,28 +104,36 @@ class Snapshot:
         return [folder + name for name in names]
 
     def sources(self) -> dict[str, list[dict[str, Any]]]:
-        """The `source` table: source_id -> its rows, one for each time it was read anew."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for path in self.files("source"):
-            for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
-                found.setdefault(row["source_id"], []).append(row)
-        return found
+        """The rows of `source`, by source_id."""
+        return self._rows("source")
 
     def artifact_rows(self, source_id: str) -> list[dict[str, Any]]:
-        """The rows of `artifact` that belong to a source."""
-        found: list[dict[str, Any]] = []
-        for path in self.files("artifact"):
-            rows = pq.ParquetFile(path).read()
-            mine = pc.equal(rows.column("source_id"), source_id)
-            found.extend(rows.filter(mine).to_pylist(maps_as_pydicts="strict"))
+        """The rows of `artifact` of one source. They are read once, for all sources."""
+        return self._rows("artifact").get(source_id, [])
+
+    def _rows(self, table: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows of a table of books by source_id; read on first use."""
+        found = self._books.get(table)
+        if found is None:
+            found = self._books[table] = {}
+            for path in self.files(table):
+                for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
+                    found.setdefault(row["source_id"], []).append(row)
         return found
 
-    def _of(self, table: str) -> pa.Table:
+    def actions(self, table: str) -> pa.Table:
+        """What the log says of a table's files, those of incomplete units too: `path`,
+        `size_bytes`, `num_records`, `min.<column>`, `max.<column>`, `null_count.<column>`."""
         actions = self._actions.get(table)
         if actions is None:
             actions = pa.table(self._tables[table].get_add_actions(flatten=True))
             self._actions[table] = actions
         return actions
+
+    def kinds(self, table: str) -> dict[str, pa.DataType]:
+        """The columns of a table and their types, as its log has them."""
+        schema = pa.schema(self._tables[table].schema().to_arrow())
+        return dict(zip(schema.names, schema.types, strict=True))
 
 
 def _in_window(actions: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:

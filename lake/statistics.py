@@ -76,13 +76,13 @@ def from_footer(footer: pq.FileMetaData, keeps: dict[str, pa.DataType]) -> Stati
             found.nulls[name] = nulls
         if not bounded or not lowest:
             continue
-        low, high = min(lowest), max(highest)  # type: ignore[type-var]
+        low, high = min(lowest), max(highest)
         if isinstance(low, str) and isinstance(high, str):
             found.lowest[name] = low[:LONGEST]
             if len(high) <= LONGEST:
                 found.highest[name] = high
         elif pa.types.is_timestamp(kind):
-            if _FIRST <= int(low) and int(high) <= _LAST:
+            if int(low) >= _FIRST and int(high) <= _LAST:
                 found.lowest[name], found.highest[name] = low, high
         else:
             found.lowest[name], found.highest[name] = low, high

@@ -1,5 +1,6 @@
 """A unit's Parquet files: one row group per batch, rolled at a million rows."""
 
+import contextlib
 import errno
 import os
 import time
@@ -18,6 +19,8 @@ from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_n
 
 if TYPE_CHECKING:
     from tracelake.lake.lake import Lake
+
+__all__ = ["ROLL", "UnitWriter", "WrittenUnit", "sorted_by_time"]
 
 ROLL = 1_000_000
 """Rows after which the next file begins."""
@@ -155,7 +158,7 @@ class UnitWriter:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._paths.append(path)
         try:
-            sink = pa.output_stream(str(path), buffer_size=1 << 16)
+            sink = pa.OSFile(str(path), "wb")
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer = pq.ParquetWriter(
@@ -199,10 +202,13 @@ def _stream(batches: list[pa.RecordBatch]) -> bytes:
 
 
 def _abandon(file: _Open) -> None:
-    """Lets go of a file that will be removed; what closing it says no longer matters."""
+    """Lets go of a file that will be removed.
+
+    On a full disk the footer cannot be written either (and then pyarrow misses it as a
+    RuntimeError): that was said already, by the error for which the file is given up.
+    """
     for closes in (file.writer, file.sink):
-        try:
+        with contextlib.suppress(OSError, RuntimeError):
             closes.close()
-        except OSError:
-            continue  # a full disk is full for the footer too
+    file.writer.is_open = False  # or it tries once more when it is collected, and says so
     os.close(file.handle)

@@ -28,6 +28,7 @@ EVENTS = pa.schema(
 BOOK = pa.schema(
     [
         pa.field("source_id", WORD, nullable=False),
+        pa.field("uri", pa.string()),
         pa.field("artifact_no", pa.int32()),
         pa.field("rows", pa.map_(pa.string(), pa.int64())),
     ]
@@ -69,6 +70,7 @@ def book(source: str, number: int = 0) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [
             pa.array([source]).dictionary_encode().cast(WORD),
+            pa.array([f"/{source}"]),
             pa.array([number], pa.int32()),
             pa.array([[("event_log_activity", 3)]], pa.map_(pa.string(), pa.int64())),
         ],

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from lake_case import (
+
+from tests.lake_case import (
     BOOK,
     EVENTS,
     HERE,
@@ -25,12 +26,11 @@ from lake_case import (
     unit_name,
     write,
 )
-
 from tracelake.lake import commit as commit_module
 from tracelake.lake import log, writer
 from tracelake.lake.errors import LakeError, NewerFormat, UnknownEngagement
 from tracelake.lake.lake import Lake, engagements
-from tracelake.lake.unit import unit_of
+from tracelake.lake.unit import WrittenUnit, unit_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -136,7 +136,8 @@ def test_a_batch_is_a_row_group_sorted_by_time(lake: Lake) -> None:
     assert rows.column("unmapped").to_pylist()[0] == [("k", "4"), ("l", "x")]
     assert not any(pa.types.is_dictionary(kind) for kind in parquet.schema_arrow.types)
     assert parquet.schema_arrow.field("time").type == TIME
-    assert (file.rows, file.size) == (7, (lake.root / "event_log_activity" / file.name).stat().st_size)
+    path = lake.root / "event_log_activity" / file.name
+    assert (file.rows, file.size) == (7, path.stat().st_size)
     assert written.rows == {"event_log_activity": 7}
     assert pickle.loads(pickle.dumps(written)) == written
 
@@ -192,15 +193,19 @@ def test_a_wrong_schema_and_a_wrong_name_are_bugs(lake: Lake) -> None:
 
 
 def test_a_discarded_unit_leaves_nothing(lake: Lake) -> None:
-    with pytest.raises(RuntimeError), lake.writer("u-0-test-1") as unit:
-        unit.write("event_log_activity", events(range(5000)))
-        raise RuntimeError
+    def broken() -> None:
+        with lake.writer("u-0-test-1") as unit:
+            unit.write("event_log_activity", events(range(5000)))
+            raise RuntimeError("the source changed meanwhile")
+
+    with pytest.raises(RuntimeError, match="meanwhile"):
+        broken()
     assert list(lake.root.rglob("*.parquet")) == []
 
 
 LIMITED = """
 import resource, sys
-from lake_case import SCHEMAS, events
+from tests.lake_case import SCHEMAS, events
 from tracelake.lake.lake import Lake
 lake = Lake.open(sys.argv[1], "case", create=True, schemas=SCHEMAS)
 unit = lake.writer("u-0-test-1")
@@ -220,11 +225,12 @@ def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path)],
         env=environment(),
-        cwd=Path(HERE).parent,
+        cwd=Path(HERE).parent.parent,
         capture_output=True,
         text=True,
         check=True,
     )
+    assert run.stderr == ""
     number, path = run.stdout.split(maxsplit=1)
     assert number == "27"
     assert path.startswith(str(tmp_path / "case" / "event_log_activity" / "u-0-test-1."))
@@ -247,8 +253,10 @@ def test_a_commit_makes_whole_units(lake: Lake) -> None:
     assert count(now.files("event_log_activity")) == 9
     assert len(now.files("artifact")) == len(now.files("source")) == 1
     assert now.files("nothing") == []
-    assert set(now.sources()) == {source_id(n) for n in range(3)}
-    (row,) = now.sources()[source_id(1)]
+    assert {name: [row["uri"] for row in rows] for name, rows in now.sources().items()} == {
+        source_id(n): [f"/{source_id(n)}"] for n in range(3)
+    }
+    (row,) = now.artifact_rows(source_id(1))
     assert row["rows"] == {"event_log_activity": 3}
     assert now.artifacts(source_id(2)) == {0}
     assert now.artifacts(source_id(9)) == set()
@@ -290,7 +298,7 @@ def test_a_unit_without_its_artifact_row_is_not_shown(lake: Lake) -> None:
     unit = lake.writer(unit_name(2))
     unit.write("event_log_activity", events([1, 2]))
     outcome = lake.commit([unit.close()])
-    assert outcome.landed == ()
+    assert outcome.landed == (unit_name(2),)
     assert not lake.snapshot().is_complete(unit_name(2))
     assert count(lake.snapshot().files("event_log_activity")) == 3
     # The next run writes it anew; what is in already stays, the rest is added.
@@ -358,15 +366,15 @@ def test_a_table_gets_new_columns_and_keeps_types(lake: Lake) -> None:
     unit = later.writer(unit_name(2))
     row = book(source_id(2))
     unit.write(
-        "artifact", pa.RecordBatch.from_arrays([*row.columns, pa.array(["n"])], wider["artifact"].names)
-        .cast(wider["artifact"])
+        "artifact",
+        pa.RecordBatch.from_arrays([*row.columns, pa.array(["n"])], schema=wider["artifact"]),
     )
     assert later.commit([unit.close()]).landed == (unit_name(2),)
     assert DeltaTable(str(lake.root / "artifact")).to_pyarrow_table().num_rows == 2
-    other = {**SCHEMAS, "artifact": BOOK.set(1, pa.field("artifact_no", pa.string()))}
+    other = {**SCHEMAS, "artifact": BOOK.set(2, pa.field("artifact_no", pa.string()))}
     clash = Lake.open(lake.uri, "case", schemas=other)
     unit = clash.writer(unit_name(3))
-    row = row.set_column(1, other["artifact"].field(1), pa.array(["x"]))
+    row = row.set_column(2, other["artifact"].field(2), pa.array(["x"]))
     unit.write("artifact", row.cast(other["artifact"]))
     with pytest.raises(LakeError, match="column artifact_no"):
         clash.commit([unit.close()])
@@ -413,9 +421,66 @@ def test_a_window_takes_the_files_that_can_have_rows_in_it(lake: Lake) -> None:
 
 
 def test_odd_places(tmp_path: Path) -> None:
-    lake = Lake.open(str(tmp_path / "a b%20#é"), "case", create=True, schemas=SCHEMAS)
+    with pytest.raises(ValueError, match="%20"):
+        Lake.open(str(tmp_path / "a%20b"), "case", create=True)
+    lake = Lake.open(str(tmp_path / "a b%#?é"), "case", create=True, schemas=SCHEMAS)
     lake.commit([write(lake, 1)])
     lake.commit([write(lake, 2)])
     files = lake.snapshot().files("event_log_activity")
     assert count(files) == 6
     assert duckdb.sql(f"SELECT count(*) FROM read_parquet({files})").fetchall() == [(6,)]
+
+
+def test_two_commits_from_the_same_version(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The narrowest race: another commits between the look at the log and our commit."""
+    lake.commit([write(lake, 0)])
+    other = pickle.loads(pickle.dumps(lake))
+    written = [write(lake, 1), write(lake, 2)]
+    attempt = commit_module.Committer._try
+    beaten = []
+
+    def late(self: commit_module.Committer, table: str, *rest: object) -> bool:
+        if table not in beaten:
+            beaten.append(table)
+            # The same unit and another one, in the table that is about to be committed.
+            unit = write(other, 1)
+            only = WrittenUnit(
+                unit.unit,
+                {name: files for name, files in unit.files.items() if name == table},
+                {name: rows for name, rows in unit.books.items() if name == table},
+            )
+            other.commit([only])
+        return attempt(self, table, *rest)
+
+    monkeypatch.setattr(commit_module.Committer, "_try", late)
+    lake.commit(written)
+    assert beaten == ["event_log_activity", "process_activity", "artifact", "source"]
+    now = lake.snapshot()
+    assert now.complete_units() == {unit_name(n) for n in range(3)}
+    for table in ("event_log_activity", "process_activity"):
+        assert count(now.files(table)) == 9
+        assert sorted(p.name for p in (lake.root / table).glob(f"{unit_name(2)}.*")) == [
+            file.name for file in written[1].files[table]
+        ]
+    assert count(now.files("artifact")) == count(now.files("source")) == 3
+    for table in beaten:
+        logged = {Path(path).name for path in now.files(table)}
+        there = {path.name for path in (lake.root / table).glob("*.parquet")}
+        assert logged <= there
+
+
+def test_a_commit_that_only_seemed_to_fail_keeps_its_files(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = commit_module.Committer._try
+
+    def unsure(self: commit_module.Committer, *rest: object) -> bool:
+        assert attempt(self, *rest)
+        return False
+
+    monkeypatch.setattr(commit_module.Committer, "_try", unsure)
+    lake.commit([write(lake, 1)])
+    now = lake.snapshot()
+    for table in ("event_log_activity", "process_activity"):
+        assert count(now.files(table)) == 3
+    assert count(now.files("source")) == 1
