@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from benchmarks.build import Built, build
@@ -106,13 +108,14 @@ def counts(lake: Path) -> tuple[int, int, int]:
         if not (folder / "_delta_log").is_dir():
             continue
         table = DeltaTable(str(folder))
-        held = sum(table.get_add_actions().to_pydict()["num_records"])
+        held = sum(pa.table(table.get_add_actions())["num_records"].to_pylist())
         if folder.name not in BOOKS:
             rows += held
         elif folder.name == "damage":
             damage += held
         elif folder.name == "source":
-            records += sum(table.to_pyarrow_table(columns=["records"])["records"].to_pylist())
+            files = [path.removeprefix("file://") for path in table.file_uris()]
+            records += sum(pq.read_table(files, columns=["records"])["records"].to_pylist())
     return records, rows, damage
 
 

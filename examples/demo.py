@@ -41,7 +41,7 @@ def main() -> None:
     tracelake("ingest", evidence, *where)
     for path in sorted((HERE / "queries").glob("*.sql")):
         title, _, sql = path.read_text().partition("\n")
-        print(f"\n{title.removeprefix('-- ')}")
+        print(f"\n{title.strip('/* ')}")
         print(f'$ tracelake query "$(cat {near(path)})" {" ".join(where)}')
         tracelake("query", f"{title}\n{sql}", *where)
 

@@ -29,7 +29,7 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     capture = (EVIDENCE / "captures/mixed.pcap").read_bytes()[:2400]
     pcapng = (EVIDENCE / "captures/three_interfaces_big_endian.pcapng").read_bytes()
     told = lines("edr/cmd_bitsadmin_download_psh_script_2020-10-2302365189.json", 3)
-    events, end = log("logs/new-user-security.evtx", 2)
+    events, end = log("logs/new-user-security.evtx", 1)
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
         ("pcap", "pcapng", pcapng, range(len(pcapng) + 1)),
@@ -41,7 +41,7 @@ def samples() -> list[tuple[str, str, bytes, range]]:
 
 def outcome(parser: str, data: bytes) -> Outcome:
     found = next(p for p in PARSERS if p.name == parser)
-    return read(found, data, "cut", window=4096, piece=1 << 16)
+    return read(found, data, "cut", window=4096, piece=1 << 16, completed=False)
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,5 @@ def test_cut_at_every_byte(parser: str, data: bytes, cuts: range) -> None:
         assert cut.in_rows >= before, f"fewer records with one byte more, at {at}"
         before = cut.in_rows
     assert whole.in_rows > 0
-    assert before > 0
+    # The cuts end behind whole records, but for those in the header of a log.
+    assert (before > 0) == (cuts.stop > 4096 or cuts.stop > len(data))

@@ -253,3 +253,23 @@ def test_a_snapshot_of_another_day_is_unchanged_by_new_files(lake: SmallLake) ->
     with Session(lake) as session:
         lake.write("dns_activity", [{"time": NOON}])
         assert session.sql("SELECT count(*) FROM dns_activity").fetchall() == [(1,)]
+
+
+def test_two_sessions_in_one_process_stay_apart(
+    lake: SmallLake, other: str, tmp_path: Path
+) -> None:
+    mine = lake.write("dns_activity", [{"query_hostname": "a.example"}])
+    stranger = SmallLake(str(tmp_path / "lake" / "demo2"), {"dns_activity": [other]})
+    with Session(lake) as first, Session(stranger) as second:
+        names = "SELECT query_hostname FROM dns_activity"
+        assert first.sql(names).fetchall() == [("a.example",)]
+        assert second.sql(names).fetchall() == [("secret.example",)]
+        for session, path in [(first, other), (second, mine)]:
+            with pytest.raises(duckdb.PermissionException):
+                session.sql(f"FROM read_parquet('{path}')").fetchall()
+
+
+def test_parameters_are_values(session: Session) -> None:
+    query = "SELECT count(*) FROM dns_activity WHERE query_hostname = ?"
+    assert session.sql(query, ["a.example"]).fetchall() == [(1,)]
+    assert session.sql(query, ["' OR 1=1 --"]).fetchall() == [(0,)]

@@ -28,6 +28,14 @@ def ocsf_schema(shared: Path) -> Ocsf:
     return Ocsf(shared / "ocsf" / "schema-1.8.0")
 
 
+WHOLE = {"integer_t", "long_t"}
+OCSF_TYPES = {
+    "VARCHAR": {"string_t", "json_t", "reg_key_path_t"}, "TINYINT": WHOLE, "SMALLINT": WHOLE,
+    "INTEGER": WHOLE, "BIGINT": WHOLE, "DOUBLE": {"float_t"}, "BOOLEAN": {"boolean_t"},
+    "TIMESTAMPTZ": {"timestamp_t"},
+}
+
+
 def repeated(names: list[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
@@ -76,6 +84,12 @@ def test_ocsf_paths_exist_and_are_told_apart(table: Table, ocsf_schema: Ocsf) ->
             if path != "unmapped":
                 is_object = found.get("object_type") is not None
                 assert not is_object, f"{table.name}.{field.name}: {path} is an object"
+                kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+                stored = note(field, "ocsf.as") or duckdb_type(kind)
+                theirs = ocsf_schema.base_type(found)
+                assert theirs in OCSF_TYPES[stored], f"{table.name}.{field.name}: {theirs}"
+                if found.get("is_array") or path.endswith("[]"):
+                    assert pa.types.is_list(field.type), f"{table.name}.{field.name}"
         assert not repeated(paths)
 
 

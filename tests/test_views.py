@@ -342,3 +342,35 @@ def test_event_data_that_repeats_a_name_is_shown(lake: SmallLake) -> None:
     for view in ("sigma.evtx", "ocsf.base_event", "raw_event"):
         found = rows(lake, f"SELECT to_json(t) AS j FROM {view} AS t")
         assert '"a"' in found[0]["j"]
+
+
+def test_sigma_evtx_reads_the_mappings_backwards(lake: SmallLake) -> None:
+    security = {"log_name": "Security", "log_provider": "Microsoft-Windows-Security-Auditing",
+                "event_code": "4688"}
+    lake.write("process_activity", [
+        {**security, "proc_path": "C:\\a.exe", "proc_pid": 0x1A4, "parent_pid": 0x10,
+         "proc_uid": "made:up:1", "parent_path": "C:\\p.exe", "user_name": "bob",
+         "actor_user_name": "SYSTEM", "unmapped": [("MandatoryLabel", "kept as it was")]},
+        {**security, "user_name": "SYSTEM", "actor_user_name": "SYSTEM", "src_offset": 1,
+         "unmapped": [("TargetUserName", "-")]},
+        # The same column under Sysmon's names, for Sysmon's event only.
+        {**PROCESS, "src_offset": 2},
+    ])
+    first, second, third = rows(lake, "SELECT * FROM sigma.evtx ORDER BY row_id")
+    expected = {
+        "EventID": 4688, "NewProcessName": "C:\\a.exe", "NewProcessId": "0x1a4",
+        "ProcessId": "0x10", "ParentProcessName": "C:\\p.exe", "TargetUserName": "bob",
+        "SubjectUserName": "SYSTEM", "MandatoryLabel": "kept as it was", "Image": None,
+    }
+    assert {name: first[name] for name in expected} == expected
+    assert second["TargetUserName"] == "-"
+    assert (third["Image"], third["NewProcessName"], third["ProcessId"]) == (
+        PROCESS["proc_path"], None, "77"
+    )
+    assert (third["User"], third["Hashes"]) == ("CORP\\alice", "SHA1=AA,SHA256=BB,IMPHASH=CC")
+
+
+def test_ocsf_types_are_ocsfs(lake: SmallLake) -> None:
+    lake.write("process_activity", [{**PROCESS, "event_level": 4, "raw": b"a\xff"}])
+    (event,) = rows(lake, "SELECT metadata.log_level AS level, raw_data FROM ocsf.process_activity")
+    assert (event["level"], event["raw_data"]) == ("4", "a\\xFF")

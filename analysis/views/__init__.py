@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tracelake.analysis.views import alias, ocsf, timeline
+from tracelake.analysis.views import alias, evtx, ocsf, timeline
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 from tracelake.normalize.ocsf import views as classes
@@ -31,6 +31,7 @@ def _zeek(_: Window) -> Iterator[str]:
 def _sigma(_: Window) -> Iterator[str]:
     yield "CREATE SCHEMA sigma"
     yield from alias.sigma_views()
+    yield evtx.view()
 
 
 GROUPS: dict[str, Callable[[Window], Iterator[str]]] = {

@@ -80,7 +80,7 @@ MESSAGES: dict[str, str] = {
         _activity(_1="logon", _2="logoff", _3="ticket asked for", _4="service ticket asked for",
                   _5="ticket renewed", _6="pre-authentication"),
         "CASE status_id WHEN 2 THEN 'failed' END", USER, "'type ' || logon_type_id",
-        "'from ' || concat_ws(' ', src_hostname, src_ip)", "auth_protocol",
+        "'from ' || nullif(concat_ws(' ', src_hostname, src_ip), '')", "auth_protocol",
         "'to ' || coalesce(service_name, dst_hostname)", "status_code",
     ),
     "account_change": _line(

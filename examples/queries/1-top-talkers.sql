@@ -1,4 +1,4 @@
--- Top talkers: who moved most bytes, to whom, over what
+/* Top talkers: who moved most bytes, to whom, over what */
 select src_ip, dst_ip, dst_port, transport,
        count(*) as flows,
        sum(packets_out + packets_in) as packets,

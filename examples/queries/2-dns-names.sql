@@ -1,4 +1,4 @@
--- Names that were asked for: on the wire (pcap) and by processes (Sysmon 22)
+/* Names that were asked for: on the wire (pcap) and by processes (Sysmon 22) */
 select query_hostname,
        count(*) as questions,
        string_agg(distinct parser, ' ' order by parser) as seen_by,

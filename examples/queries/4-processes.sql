@@ -1,4 +1,4 @@
--- Processes with their parents: shells and tools, whatever log told of them (Sysmon 1, Security 4688)
+/* Processes with their parents: shells and tools, whatever log told of them (Sysmon 1, Security 4688) */
 select time, device_hostname, user_name, parent_name, proc_name,
        left(proc_cmd_line, 90) as command_line, row_id
 from process_activity

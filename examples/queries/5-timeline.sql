@@ -1,4 +1,4 @@
--- One timeline across all sources: 2020-09-21 to 22 in theshire.local, captures and telemetry
+/* One timeline across all sources: 2020-09-21 to 22 in theshire.local, captures and telemetry */
 select time, device_hostname, message, src_path, row_id
 from timeline
 where time >= '2020-09-21 04:13' and time < '2020-09-22 19:00'

@@ -52,7 +52,7 @@ def flow(transport: bool = True, classes: tuple[int, ...] = ()) -> list[pa.Field
                ocsf="dst_endpoint.port", ecs="destination.port",
                sigma={"network_connection": "DestinationPort", "*": "dst_port"}),
         column("vlan_id", INT, "outer VLAN", zeek="vlan", ecs="network.vlan.id", stats=False,
-               ocsf="src_endpoint.vlan_uid"),
+               ocsf="src_endpoint.vlan_uid", ocsf_as="VARCHAR"),
     ]
     if transport:
         columns.append(
