@@ -1,7 +1,8 @@
 """Event logs made by hand: what no sample has, and what no writer would write.
 
     chunk = Chunk()
-    chunk.record(1, [instance(event([element("Data", {"Name": "a"}, [sub(0)])]), [(1, utf16("x"))])])
+    kind = event([element("Data", {"Name": "a"}, [sub(0)])])
+    chunk.record(1, [instance(kind, [(1, utf16("x"))])])
     data = log([chunk])
 """
 
@@ -92,8 +93,9 @@ class Chunk:
 def log(chunks: Sequence["Chunk | bytes"], count: int | None = None, flags: int = 0) -> bytes:
     """A file of chunks; `count` is what its header says of their number."""
     head = bytearray(4096)
-    struct.pack_into("<8sQQQIHHHH", head, 0, b"ElfFile\0", 0, max(len(chunks) - 1, 0), 1, 128, 1, 3, 4096,
-                     len(chunks) if count is None else count)
+    last = max(len(chunks) - 1, 0)
+    count = len(chunks) if count is None else count
+    struct.pack_into("<8sQQQIHHHH", head, 0, b"ElfFile\0", 0, last, 1, 128, 1, 3, 4096, count)
     struct.pack_into("<I", head, 120, flags)
     struct.pack_into("<I", head, 124, zlib.crc32(head[:120]))
     return bytes(head) + b"".join(c if isinstance(c, bytes) else c.finished() for c in chunks)

@@ -200,7 +200,7 @@ def test_literals_entities_and_sections() -> None:
         data("mixed", text("a"), char(0xE9), entity("amp"), entity("other"), sub(0)),
         data("empty"), element("Binary", {}, [sub(1)]), instruction("t", "ignored"),
         element("Data", {"Name": "n", "Type": "win:x"}, [sub(0)]),
-        element("Deep", {}, [element("Data", {"Name": "er"}, [sub(0)]), element("e", {}, [sub(0)])]),
+        element("Deep", {}, [data("er", sub(0)), element("e", {}, [sub(0)])]),
         element("Data", {"Name": [sub(0)]}, [text("named by a value")]),
     ], [(0x01, utf16("v")), (0x0E, b"\x01")])  # fmt: skip
     assert got == {
@@ -250,7 +250,8 @@ def test_nested_binary_xml() -> None:
 
 def test_a_record_and_a_value_without_a_template() -> None:
     chunk = Chunk()
-    chunk.record(1, [element("Event", {}, [SYSTEM, element("EventData", {}, [data("a", text("b"))])])])
+    section = element("EventData", {}, [data("a", text("b"))])
+    chunk.record(1, [element("Event", {}, [SYSTEM, section])])
     outer = Template([element("Event", {}, [SYSTEM, element("EventData", {}, [sub(0)])])])
     chunk.record(2, [instance(outer, [(0x00, b"")])])
     start = len(chunk.data) + 24 + 4 + 10 + 4 + 4
@@ -405,8 +406,8 @@ def test_a_record_that_cannot_be_decoded_is_a_damage_row() -> None:
     chunk.record(1, [instance(kind, [(1, utf16("value 1"))])])
     bad = chunk.record(2, [raw(b"\x0c\x01" + struct.pack("<III", 4711, 60000, 0))])
     chunk.record(3, [instance(kind, [(1, utf16("value 3"))])])
-    cut = chunk.record(4, [raw(b"\x0c\x01" + struct.pack("<IIIHBB", kind.id, chunk.templates[kind.id],
-                                                         1, 900, 1, 0))])  # fmt: skip
+    known = chunk.templates[kind.id]
+    cut = chunk.record(4, [raw(b"\x0c\x01" + struct.pack("<IIIHBB", kind.id, known, 1, 900, 1, 0))])
     junk = chunk.record(5, [raw(b"\xb7\xff")])
     none = chunk.record(6, [])
     missing = chunk.record(7, [instance(kind)])
@@ -550,9 +551,10 @@ def test_batches_are_bounded() -> None:
         struct.pack_into("<Q", image, 512 + 16, number)  # no two chunks alike
         chunks.append(bytes(image))
     account = Account()
+    artifact = Artifact("x", Feed(io.BytesIO(log(chunks))), account)
     sizes = [
         batch.num_rows
-        for table, batch in evtx.read(Artifact("x", Feed(io.BytesIO(log(chunks))), account), UNMAPPED)
+        for table, batch in evtx.read(artifact, UNMAPPED)
         if table == "raw_event"
     ]
     assert max(sizes) <= 122_880
@@ -560,7 +562,7 @@ def test_batches_are_bounded() -> None:
     assert account.duplicates == account.records - account.in_rows
 
 
-# --- hostile bytes ---------------------------------------------------------------------------------
+# --- hostile bytes -------------------------------------------------------------------------------
 
 
 def refused(chunk: Chunk, seconds: float = 2.0) -> list[tuple[str, str]]:

@@ -161,7 +161,10 @@ def test_every_byte_is_accounted_for(samples: list[tuple[str, Log]]) -> None:
         assert a.bytes_records == sum(row["src_length"] for row in log.rows) or log.damage
 
 
-def compared(samples: list[tuple[str, Log]]) -> Iterator[tuple[str, Log, dict[str, Any], list[str]]]:
+def compared(
+    samples: list[tuple[str, Log]],
+) -> Iterator[tuple[str, Log, dict[str, Any], list[str]]]:
+    """(name, log, row, the XML that the Rust package has for it) of the records to compare."""
     for name, log in samples:
         theirs = rust_xml(log.data) if log.rows else {}
         for row in log.rows[:: log.step]:
@@ -216,7 +219,7 @@ def alike(mine: ElementTree.Element, theirs: ElementTree.Element) -> bool:
     return (
         mine.tag == theirs.tag
         and mine.keys() == theirs.keys()
-        and all(agree(mine.get(key), theirs.get(key)) for key in mine.keys())
+        and all(agree(mine.get(key), theirs.get(key)) for key in mine.attrib)
         and agree(inner(mine), inner(theirs))
         and len(mine) == len(theirs)
         and all(alike(a, b) for a, b in zip(mine, theirs, strict=True))
