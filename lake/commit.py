@@ -10,11 +10,14 @@ Tables are committed one by one, `artifact` after the data and `source` last: a 
 complete when its `artifact` row is in, and readers leave the others out.
 """
 
+import errno
 import random
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -30,6 +33,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from tracelake.lake import log
+from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.schema import delta_schema
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit
@@ -105,13 +109,18 @@ class Committer:
         data = sorted(tables.difference(_AFTER_DATA))
         new: set[str] = set()
         for table in (*data, *(name for name in _AFTER_DATA if name in tables)):
-            if table in BOOKS:
-                with_rows = {n: u for n, u in first.items() if table in u.books}
-                landed = self._commit_books(table, with_rows)
-            else:
-                landed = self._commit_files(
-                    table, {n: u.files[table] for n, u in first.items() if table in u.files}
-                )
+            try:
+                if table in BOOKS:
+                    landed = self._commit_books(
+                        table, {n: u for n, u in first.items() if table in u.books}
+                    )
+                else:
+                    landed = self._commit_files(
+                        table, {n: u.files[table] for n, u in first.items() if table in u.files}
+                    )
+            except OSError as error:
+                self._handles.pop(table, None)
+                raise _said(error, self._lake.root / table) from error
             new |= landed
         return Outcome(tuple(n for n in first if n in new), tuple(n for n in first if n not in new))
 
@@ -159,6 +168,8 @@ class Committer:
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
+        # Files are on disk; their names must be too, before the log says that they are there.
+        sync_folder(path)
         adds = [
             AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files
         ]
@@ -190,7 +201,7 @@ class Committer:
             self._handles.pop(table, None)
             if handle is None and log.commit_path(path, 0).exists():
                 return False  # somebody else created the table meanwhile
-            raise LakeError(f"{path}: {error}") from error
+            raise LakeError(f"{path}: {_one_line(error)}") from error
         log.sync(path, handle.version + 1)
         return True
 
@@ -269,3 +280,17 @@ class Committer:
     def _remove(self, table: str, files: Sequence[DataFile]) -> None:
         for file in files:
             (self._lake.root / table / file.name).unlink(missing_ok=True)
+
+
+def _one_line(error: Exception) -> str:
+    """deltalake's message, which is a coloured tree of causes over several lines."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    return ": ".join(filter(None, (line.strip(" ↳") for line in lines)))
+
+
+def _said(error: OSError, path: Path) -> OSError:
+    """The error with its number and path, neither of which deltalake gives."""
+    if error.errno is not None:
+        return error
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(number[1]) if number else errno.EIO, _one_line(error), str(path))

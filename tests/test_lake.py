@@ -178,6 +178,21 @@ def test_files_roll(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [file.name[-9] for file in files] == ["0", "1", "2"]
 
 
+def test_a_file_that_began_small_does_not_grow_in_memory(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IN_MEMORY", 100_000)
+    unit = lake.writer("u-0-test-1")
+    for n in range(40):
+        unit.write("event_log_activity", events(range(1000), start=1000 * n))
+    files = unit.close().files["event_log_activity"]
+    assert len(files) > 2
+    assert max(file.size for file in files) < 200_000
+    paths = [lake.root / "event_log_activity" / file.name for file in files]
+    offsets = [n for path in paths for n in pq.read_table(path).column("src_offset").to_pylist()]
+    assert offsets == list(range(40_000))
+
+
 def test_a_wrong_schema_and_a_wrong_name_are_bugs(lake: Lake) -> None:
     unit = lake.writer("u-0-test-1")
     with pytest.raises(ValueError, match="not the table's schema"):
@@ -213,17 +228,18 @@ unit.write("process_activity", events(range(10)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     for n in range(100):
-        unit.write("event_log_activity", events(range(20_000)))
+        unit.write("event_log_activity", events(range(int(sys.argv[2]))))
     unit.close()
 except OSError as error:
     print(error.errno, error.filename)
 """
 
 
-def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [20_000, 1_000], ids=["in a row group", "at the end"])
+def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path, rows: int) -> None:
     # A limit of the file's size is met at the same places as the disk's end (EFBIG for ENOSPC).
     run = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        [sys.executable, "-c", LIMITED, str(tmp_path), str(rows)],
         env=environment(),
         cwd=Path(HERE).parent.parent,
         capture_output=True,
@@ -235,6 +251,40 @@ def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path) -> None:
     assert number == "27"
     assert path.startswith(str(tmp_path / "case" / "event_log_activity" / "u-0-test-1."))
     assert list(tmp_path.rglob("*.parquet")) == []
+
+
+LIMITED_LOG = """
+import resource, sys
+from tests.lake_case import SCHEMAS, write
+from tracelake.lake.lake import Lake
+lake = Lake.open(sys.argv[1], "case", create=True, schemas=SCHEMAS)
+lake.commit([write(lake, 1)])
+units = [write(lake, n) for n in range(2, 40)]
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
+try:
+    lake.commit(units)
+except OSError as error:
+    print(error.errno, error.filename, str(error).count("\\n"))
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+print(len(lake.snapshot().complete_units()), len(lake.commit(units).landed))
+print(len(lake.snapshot().complete_units()))
+"""
+
+
+def test_a_log_that_cannot_be_written_is_an_error_and_no_harm(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED_LOG, str(tmp_path)],
+        env=environment(),
+        cwd=Path(HERE).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second, third = run.stdout.splitlines()
+    assert first == f"27 {tmp_path / 'case' / 'event_log_activity'} 0"
+    assert second == "1 38"
+    assert third == "39"
 
 
 # Commit
