@@ -9,7 +9,8 @@ must not have its credentials (docs: one root, one role per engagement).
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ class Snapshot(Protocol):
     """The files of one engagement at one moment: only whole units, the same for every query."""
 
     @property
-    def root(self) -> Path | str:
+    def root(self) -> str | Path:
         """Folder (or URI) below which all files lie."""
 
     def files(
@@ -67,6 +68,7 @@ class Session:
         self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
+        self._making = threading.Lock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
         try:
             self._lock(memory_limit)
@@ -108,10 +110,12 @@ class Session:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
         query = query.lower()
         everything = CATALOG.search(query) is not None
-        for word in [w for w in self._waiting if everything or w in query]:
-            self._waiting.remove(word)
-            for statement in GROUPS[word](self.window):
-                self._connection.execute(statement)
+        with self._making:
+            for word in [w for w in self._waiting if everything or w in query]:
+                for statement in GROUPS[word](self.window):
+                    self._connection.execute(statement)
+                # Only now: an interrupted query leaves some of them to be made again.
+                self._waiting.remove(word)
 
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""
@@ -119,9 +123,15 @@ class Session:
             return list(files)
         return [str(Path(file).resolve()) for file in files]
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+    def sql(
+        self, query: str, parameters: Sequence[object] | dict[str, object] | None = None
+    ) -> duckdb.DuckDBPyRelation:
         """Runs one reading statement: SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARIZE, SHOW,
         or EXPLAIN of one.
+
+        Args:
+            query: the statement.
+            parameters: values for its `?`, `$1` or `$name`.
 
         Raises:
             RefusedQuery: the text is something else, or more than one statement.
@@ -138,7 +148,7 @@ class Session:
         if kind != duckdb.StatementType.SELECT:
             raise RefusedQuery(f"only reading statements are run, this is {kind.name}")
         self._provide(query)
-        return self._connection.sql(query)
+        return self._connection.sql(query, params=parameters)
 
     def interrupt(self) -> None:
         """Stops the query that another thread is running."""

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from tracelake.ingest.streams import FeedFile, Guard, Readable, gunzip, unzstd
+from tracelake.ingest.streams import (
+    FeedFile,
+    Guard,
+    Readable,
+    blames_evidence,
+    gunzip,
+    sentence,
+    unzstd,
+)
 from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
 from tracelake.native.feed import Feed
 
@@ -34,6 +42,7 @@ class Member:
         trouble: why it cannot be read, where that is known beforehand.
         container: the kind of container (zip, tar, ...) that broke, where this is not a file
             but the place at which a container could not be read on.
+        whole: it is the source itself: a loose file, whose hash is known.
     """
 
     path: str
@@ -41,6 +50,7 @@ class Member:
     size: int | None = None
     trouble: EvidenceError | None = None
     container: str | None = None
+    whole: bool = False
 
 
 def kind_of(head: bytes) -> str | None:
@@ -67,7 +77,7 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
     file.seek(0)
     kind = kind_of(head)
     if kind is None:
-        yield Member(name, lambda: Guard(file, "file"))
+        yield Member(name, lambda: Guard(file, "file"), whole=True)
     elif kind == "zip":
         yield from _zip(file, "", name, 0)
     else:
@@ -119,19 +129,22 @@ def _zip(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
     try:
         archive = zipfile.ZipFile(file)
         infos = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        yield _broken(path or name, "zip", Corrupt("zip directory", 0, str(error)))
+    except Exception as error:
+        if not blames_evidence(error):
+            raise
+        yield _broken(path or name, "zip", Corrupt("zip directory", 0, sentence(error)))
         return
     with archive:
         for info in infos:
-            if info.is_dir():
+            if info.filename.endswith("/"):  # is_dir() does not bear an empty name
                 continue
             inside = _join(path, info.filename)
             try:
                 stream = archive.open(info)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
-                # RuntimeError: it wants a password; NotImplementedError: an unknown method.
-                trouble = Unsupported("zip member", info.header_offset, str(error))
+            except Exception as error:
+                if not blames_evidence(error):
+                    raise
+                trouble = Unsupported("zip member", info.header_offset, sentence(error))
                 yield Member(inside, _nothing, info.file_size, trouble)
                 continue
             with stream:
@@ -170,8 +183,10 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
                 yield from _nested(guard, _join(path, info.name), info.size, depth)
     except EvidenceError as error:
         yield _broken(path or name, "tar", error)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        yield _broken(path or name, "tar", Corrupt("tar", feed.position, str(error)))
+    except Exception as error:
+        if not blames_evidence(error):
+            raise
+        yield _broken(path or name, "tar", Corrupt("tar", feed.position, sentence(error)))
 
 
 def _broken(path: str, kind: str, error: EvidenceError) -> Member:

@@ -1,13 +1,12 @@
 """One artifact through one parser into one unit: the straight line itself."""
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import pyarrow as pa
 
 from tracelake.ingest.events import Facts
-from tracelake.ingest.streams import Hashed
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -24,7 +23,7 @@ class Writer(Protocol):
 def read_artifact(
     path: str,
     feed: Feed,
-    stream: Hashed,
+    sha256: Callable[[], str],
     parser: Parser,
     provenance: Provenance,
     writer: Writer,
@@ -33,7 +32,7 @@ def read_artifact(
 
     Args:
         path: the artifact's path inside the source.
-        feed: its bytes; `stream` is what the feed reads from and takes their hash.
+        feed: its bytes. sha256: their hash, asked for when all of them have been read.
         writer: of the artifact's unit.
 
     Yields:
@@ -67,7 +66,7 @@ def read_artifact(
         path=path,
         parser=parser.name,
         size=size,
-        sha256=stream.hexdigest(),
+        sha256=sha256(),
         records=account.records,
         in_rows=account.in_rows,
         rows=dict(sorted(rows.items())),

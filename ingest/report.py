@@ -1,7 +1,7 @@
 """What an ingest did, for a person and for a script."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracelake.ingest.events import Facts
@@ -63,7 +63,11 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for `--json`."""
-        out = asdict(self)
+        out = {name: getattr(self, name) for name in self.__slots__}
+        out["parsers"] = {
+            name: {key: getattr(sums, key) for key in sums.__slots__} | {"rows": dict(sums.rows)}
+            for name, sums in self.parsers.items()
+        }
         out["left"] = [
             {"source": source, "path": path, "refused": refused}
             for source, path, refused in self.left

@@ -102,6 +102,7 @@ class Ingest:
                     self.report.interrupted = interrupted.is_set()
                     break
             events.close()  # type: ignore[attr-defined] # both are generators
+            self._commit()
             self._note_seen_again()
             self._commit()
         self.report.seconds = time.monotonic() - self._started

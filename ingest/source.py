@@ -96,6 +96,7 @@ class _Source:
         self._task = task
         self._lake = lake
         self._stamp = (0, 0)
+        self._sha256 = self._id = ""
         self._facts: dict[int, Facts] = {}
         # Artifacts without a unit of their own (nobody took them, or they cannot be opened),
         # with their damage; committed with the row of `source`.
@@ -109,9 +110,9 @@ class _Source:
             raise CannotRead(error.strerror or str(error)) from error
         with file:
             self._stamp = _stamp(file)
-            sha256 = yield from self._hash(file)
-            self._id = sha256[:32]
-            decision = ask(Hashed(self._task, self._id, sha256))
+            self._sha256 = yield from self._hash(file)
+            self._id = self._sha256[:32]
+            decision = ask(Hashed(self._task, self._id, self._sha256))
             if decision.skip is not None:
                 yield Skipped(self._task, self._id, decision.skip)
                 return
@@ -121,7 +122,7 @@ class _Source:
                 if number not in decision.done:
                     yield from self._member(number, member)
             self._unchanged()
-            yield UnitReady(self._task, self._close(sha256), None)
+            yield UnitReady(self._task, self._close(), None)
 
     def _hash(self, file: io.FileIO) -> Generator[Event, None, str]:
         digest = hashlib.sha256()
@@ -143,7 +144,11 @@ class _Source:
         if member.trouble is not None:
             yield self._leave(number, Facts(member.path, None), member.trouble)
             return
-        stream = HashedStream(member.open())
+        if member.whole:  # it has been hashed just now
+            stream, sha256 = member.open(), lambda: self._sha256
+        else:
+            stream = HashedStream(member.open())
+            sha256 = stream.hexdigest
         feed = Feed(stream)
         try:
             head = feed.peek(HEAD)
@@ -155,17 +160,17 @@ class _Source:
             size = member.size if head else 0
             yield self._leave(number, Facts(member.path, None, found.refused, size))
             return
-        yield from self._unit(number, member.path, found.parser, feed, stream)
+        yield from self._unit(number, member.path, found.parser, feed, sha256)
 
     def _unit(
-        self, number: int, path: str, parser: Parser, feed: Feed, stream: HashedStream
+        self, number: int, path: str, parser: Parser, feed: Feed, sha256: Callable[[], str]
     ) -> Iterator[Event]:
         started = time.process_time()
         unit = unit_id(self._id, number, parser)
         writer = self._lake.writer(unit)
         try:
             reading = read_artifact(
-                path, feed, stream, parser, self._provenance(number, parser), writer
+                path, feed, sha256, parser, self._provenance(number, parser), writer
             )
             facts = yield from self._told(reading)
             twin = self._twin(facts)
@@ -214,7 +219,7 @@ class _Source:
         self._left[number] = (facts, damage)
         return Left(self._task, facts)
 
-    def _close(self, sha256: str) -> WrittenUnit:
+    def _close(self) -> WrittenUnit:
         """The source's last unit: what was left, and the row that closes it."""
         engagement = self._lake.engagement
         unit = f"{self._id[:16]}-source"
@@ -233,7 +238,7 @@ class _Source:
             row = source_row(
                 engagement,
                 self._id,
-                sha256,
+                self._sha256,
                 os.path.realpath(self._task.path),
                 self._stamp[0],
                 unit,

@@ -128,17 +128,15 @@ class Guard:
         except EvidenceError:
             raise
         except EOFError as error:
-            raise Truncated(self._what, self._given, _sentence(error)) from error
+            raise Truncated(self._what, self._given, sentence(error)) from error
         except (zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-            raise Corrupt(self._what, self._given, _sentence(error)) from error
+            raise Corrupt(self._what, self._given, sentence(error)) from error
         except OSError as error:  # gzip.BadGzipFile is one, as is a disk that cannot be read
-            raise Corrupt(self._what, self._given, _sentence(error)) from error
+            raise Corrupt(self._what, self._given, sentence(error)) from error
         except Exception as error:
-            # The standard library's archives raise BadZipFile, ReadError, RuntimeError (a
-            # password), NotImplementedError (a method), struct.error, ... for hostile bytes.
-            if type(error).__module__ not in {"zipfile", "tarfile", "builtins"}:
+            if not blames_evidence(error):
                 raise
-            raise Corrupt(self._what, self._given, _sentence(error)) from error
+            raise Corrupt(self._what, self._given, sentence(error)) from error
         self._given += n
         if self._given > FREE_EXPANSION and self._expanded() > MAX_RATIO:
             raise Unsupported(
@@ -179,6 +177,19 @@ class Hashed:
         return self._sha256.hexdigest()
 
 
-def _sentence(error: BaseException) -> str:
+def blames_evidence(error: Exception) -> bool:
+    """Whether what an archive library raised is the archive's fault.
+
+    For hostile bytes the standard library raises BadZipFile, ReadError, RuntimeError (a
+    password), NotImplementedError (a method), ValueError (a place before the file's begin),
+    IndexError (an empty name), struct.error, zlib.error, ...
+    """
+    if isinstance(error, MemoryError):
+        return False
+    return type(error).__module__ in {"zipfile", "tarfile", "builtins", "struct", "zlib", "_lzma"}
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says, on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:200]

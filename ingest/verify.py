@@ -3,41 +3,19 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from tracelake.lake.lake import Lake
 from tracelake.lake.snapshot import Snapshot
+from tracelake.lake.verify import Checked
 from tracelake.lake.verify import verify as verify_tables
 from tracelake.normalize import TABLES
 
 BLOCK = 4 << 20
 # Books, not rows of evidence.
 BOOKS = {"source", "artifact"}
-
-
-@dataclass(slots=True)
-class Checked:
-    """What was found about one thing.
-
-    Attributes:
-        subject: a source's path, an artifact, a table.
-        checks: how many things were compared. wrong: what does not hold; notes: what could
-            not be looked at.
-    """
-
-    subject: str
-    checks: int = 0
-    wrong: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def equal(self, what: str, left: Any, right: Any) -> None:
-        """Compares what is written with what is there."""
-        self.checks += 1
-        if left != right:
-            self.wrong.append(f"{what}: {left} is written, {right} is there")
 
 
 def verify(lake: Lake) -> Iterator[Checked]:
@@ -67,9 +45,9 @@ def _source(row: dict[str, Any], artifacts: list[dict[str, Any]]) -> Checked:
     except OSError as error:
         checked.notes.append(f"not reachable, its hash was not checked: {error.strerror}")
     else:
-        checked.equal("SHA-256", row["sha256"], digest.hexdigest())
+        _equal(checked, "SHA-256", row["sha256"], digest.hexdigest())
     for name in ("records", "duplicates", "damage"):
-        checked.equal(name, row[name], sum(a[name] or 0 for a in artifacts))
+        _equal(checked, name, row[name], sum(a[name] or 0 for a in artifacts))
     return checked
 
 
@@ -86,20 +64,20 @@ def _artifact(
     found = counts.get(key, {}) if row["artifact_no"] >= 0 else {}
     if row["parser"] is None and row["damage"] == 0:
         return checked
-    checked.equal("damage rows", row["damage"], found.get("damage", 0))
+    _equal(checked, "damage rows", row["damage"], found.get("damage", 0))
     if row["parser"] is None:
         return checked
     written = dict(row["rows"])
     there = {table: n for table, n in found.items() if table != "damage"}
-    checked.equal("rows", written, there)
+    _equal(checked, "rows", written, there)
     ends = row["in_rows"] + row["duplicates"] + row["damage"] + sum(dict(row["counters"]).values())
-    checked.equal("records = in rows + duplicates + damage + counted", row["records"], ends)
+    _equal(checked, "records = in rows + duplicates + damage + counted", row["records"], ends)
     if row["parser"] == "pcap":
-        checked.equal("packets of the flows", row["in_rows"], packets.get(key, 0))
+        _equal(checked, "packets of the flows", row["in_rows"], packets.get(key, 0))
     explained = sum(row[f"bytes_{kind}"] for kind in ("records", "structure", "slack"))
-    checked.equal("bytes", row["size"], explained + row["bytes_unexplained"])
-    if row["bytes_unexplained"] < 0:
-        checked.wrong.append(f"{-row['bytes_unexplained']} bytes are explained twice")
+    _equal(checked, "bytes", row["size"], explained + row["bytes_unexplained"])
+    unexplained = row["bytes_unexplained"]
+    checked.expect(unexplained >= 0, f"{-unexplained} bytes are explained twice")
     return checked
 
 
@@ -142,3 +120,7 @@ def _packets(snapshot: Snapshot) -> dict[tuple[str, int], int]:
             added = (row["packets_out_sum"] or 0) + (row["packets_in_sum"] or 0)
             sums[key] = sums.get(key, 0) + added
     return sums
+
+
+def _equal(checked: Checked, what: str, written: Any, there: Any) -> None:
+    checked.expect(written == there, f"{what}: {written} is written, {there} is there")

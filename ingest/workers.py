@@ -5,6 +5,7 @@ middle of one of their locks hangs. A pool of our own rather than `multiprocess.
 waits for ever when a worker is killed (by the kernel for memory, by a bug in a library).
 """
 
+import contextlib
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -41,13 +42,13 @@ def side_by_side(tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int) -> I
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 try:
                     message = worker.pipe.recv()
-                except EOFError:
+                except (EOFError, ConnectionError):
                     crew.remove(worker)
                     yield Failed(worker.task.path, worker.how_it_ended())
                     yield SourceDone(worker.task)
                     continue
                 if isinstance(message, Hashed):
-                    worker.pipe.send(ask(message))
+                    worker.send(ask(message))
                     continue
                 yield message
                 if isinstance(message, SourceDone):
@@ -81,10 +82,15 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task = task
-        self.pipe.send(task)
+        self.send(task)
+
+    def send(self, message: object) -> None:
+        # Of a worker that died meanwhile the next `recv` tells.
+        with contextlib.suppress(ConnectionError):
+            self.pipe.send(message)
 
     def dismiss(self) -> None:
-        self.pipe.send(None)
+        self.send(None)
         self.process.join()
         self.pipe.close()
 
@@ -117,7 +123,7 @@ def _work(pipe: Any, uri: str, engagement: str) -> None:
         while (task := pipe.recv()) is not None:
             for event in take_in(task, lake, ask):
                 pipe.send(event)
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return  # the parent is gone; what was not handed over has been removed
 
 

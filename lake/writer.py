@@ -230,4 +230,5 @@ def _abandon(file: _Open) -> None:
     for closes in (file.writer, file.sink):
         with contextlib.suppress(OSError, RuntimeError):
             closes.close()
+    file.writer.is_open = False  # or it tries once more when it is collected, and says so
     os.close(file.handle)

@@ -8,6 +8,7 @@ Metadata keys of a field:
     ocsf.path          path in OCSF 1.8.0 (`process.file.hashes[algorithm_id=3].value`);
                        `[]` = the column's items are the array's, `[0]` = its only element
     ocsf.path.<class>  the path in that class, where a table holds several
+    ocsf.as            DuckDB type that OCSF's attribute has, where it is another one
     ecs                name in the Elastic Common Schema (`winlog.*`: Winlogbeat's)
     zeek               name in the Zeek log that the table's rows are seen as
     sigma.*            Sigma name in every category of the table
@@ -49,6 +50,7 @@ def column(
     doc: str,
     *,
     ocsf: str | dict[int, str] | None = None,
+    ocsf_as: str | None = None,
     ecs: str | None = None,
     zeek: str | None = None,
     sigma: str | dict[str, str] | None = None,
@@ -61,6 +63,7 @@ def column(
 
     Args:
         ocsf: the path, or one per class_uid; the first is `ocsf.path`.
+        ocsf_as: type of the attribute in OCSF, where it is not the column's.
         sigma: the name in all categories, or one per category.
         stats: whether statistics are kept; by default for times and integers.
         mask: the number is a bit mask (`hex`; no statistics).
@@ -72,6 +75,8 @@ def column(
     elif ocsf:
         metadata["ocsf.path"] = next(iter(ocsf.values()))
         metadata |= {f"ocsf.path.{uid}": path for uid, path in ocsf.items()}
+    if ocsf_as:
+        metadata["ocsf.as"] = ocsf_as
     if ecs:
         metadata["ecs"] = ecs
     if zeek:

@@ -115,7 +115,7 @@ def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.R
     A column that the batch has is kept (and converted where its type differs); one that it
     lacks is the constant of that name, or null. `class_uid` is the table's unless the batch
     has its own, `category_uid` and `type_uid` follow from it and `activity_id`, and `sub` is
-    0 unless given.
+    0 where it is not given.
 
     Raises:
         ValueError: a column that the table does not have, or a required one with nulls.
@@ -127,6 +127,8 @@ def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.R
     strange = found.keys() - set(schema.names)
     if strange or len(found) != batch.num_columns:
         raise ValueError(f"{table.name} has no such columns, or not twice: {sorted(strange)}")
+    if "sub" in found and found["sub"].null_count:
+        found["sub"] = pc.fill_null(found["sub"], 0)
     found = {name: _fit(array, schema.field(name), table.name) for name, array in found.items()}
     if table.is_events:
         found |= _classes(table, found, rows)

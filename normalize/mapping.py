@@ -40,6 +40,7 @@ import pyarrow as pa
 
 from tracelake.normalize import TABLES
 from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+from tracelake.normalize.tables.common import HEAD, LOG
 
 FOLDER = Path(__file__).parent / "mappings"
 
@@ -146,7 +147,12 @@ FIXED = frozenset(
     {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
      "parse_flags", "artifact_no", "type_uid", "category_uid"}
 )
-"""Columns that no mapping may fill: the engine or `ingest` does."""
+"""Columns that no file may fill: the engine or `ingest` does."""
+
+SYSTEM = frozenset(field.name for field in (*HEAD, *LOG)) - FIXED - {
+    "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
+} | {"src_record_id"}
+"""Columns that say where a record comes from: the log's own fields fill them, not named values."""
 
 
 class MappingError(ValueError):
@@ -217,7 +223,7 @@ def _line(text: str, section: str, key: str) -> int:
     return at
 
 
-class _File:
+class File:
     """One mapping file being read."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -281,7 +287,7 @@ class _File:
         for column, spec in given.items():
             if schema.get_field_index(column) < 0:
                 raise self.refuse(section, column, f"{table} has no such column")
-            if column in FIXED:
+            if column in FIXED or column in SYSTEM:
                 raise self.refuse(section, column, "is not for mappings to fill")
             kind = schema.field(column).type
             specs = spec if isinstance(spec, list) else [spec]
@@ -347,7 +353,7 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
     events: dict[tuple[str, str], Event] = {}
     digest = hashlib.sha256()
     for name, text in files:
-        file = _File(name, text)
+        file = File(name, text)
         seen: dict[tuple[str, str], Event] = {}
         for event in file.events():
             key = (event.provider, event.code)

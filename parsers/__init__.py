@@ -1,6 +1,6 @@
 """Evidence formats. Adding one is a module and a line here."""
 
-from tracelake.parsers import evtx
+from tracelake.parsers import evtx, jsonl, pcap
 from tracelake.parsers.artifact import Parser
 
-PARSERS: tuple[Parser, ...] = (evtx.PARSER,)
+PARSERS: tuple[Parser, ...] = (pcap.PARSER, evtx.PARSER, jsonl.PARSER)

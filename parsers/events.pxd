@@ -135,6 +135,11 @@ cdef struct Plan:
     bint severity               # taken from Level
 
 
+cdef class Bound:
+    """A Target as a Python object."""
+    cdef Target* target
+
+
 cdef class Sheet:
     """The columns of one table that every event fills."""
     cdef readonly Rows rows
@@ -191,9 +196,12 @@ cdef class Events:
     ) except NULL nogil
     # Where the value `name` (UTF-8) of such events goes: columns, or `unmapped`.
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
-    # A field that some shipper calls `name`, into a given column; transform "" is the column's own.
-    # Fields of `System` by their column names, `event_level` and the like. Takes the GIL.
-    cdef Target* bind(self, Plan* plan, str name, str column, str transform) except NULL
+    # A column that every table has, from fields of a shipper's own: a Bound for each of the
+    # normalize.mapping.Source, of which the first that is set fills the column. Takes the GIL,
+    # as does `pair`.
+    cdef list bind(self, Plan* plan, str column, sources)
+    # A pair of `unmapped`, whatever the mapping says of its name.
+    cdef Target* pair(self, Plan* plan, str name) except NULL
 
     # --- one event ---
     cdef int begin(self, Plan* plan) except -1 nogil
@@ -226,6 +234,7 @@ cdef class Events:
     cdef Sheet _sheet_of(self, str table)
     cdef Plan* _build(self, event, str table) except NULL
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
+    cdef Choice* _new_choice(self, Plan* plan, int count) except NULL
     cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1
     cdef Target* _free_target(self, Plan* plan, bytes name) except NULL
     cdef Target* _new_target(self, Plan* plan, bytes name) except NULL

@@ -172,6 +172,10 @@ cdef class Sheet:
         self.event_code = self.rows.column("event_code")
 
 
+cdef class Bound:
+    """A Target as a Python object."""
+
+
 cdef class _Block:
     """Memory that goes when the Events goes."""
     cdef void* data
@@ -271,22 +275,29 @@ cdef class Events:
         plan.sheet = <PyObject*>sheet
         return 0
 
+    cdef Choice* _new_choice(self, Plan* plan, int count) except NULL:
+        cdef Choice** grown = <Choice**>self._block((plan.choices + 1) * sizeof(void*))
+        cdef Choice* choice = <Choice*>self._block(sizeof(Choice))
+        choice.count = count
+        choice.outputs = <Output**>self._block(count * sizeof(void*))
+        choice.waiting = <int*>self._block(count * sizeof(int))
+        if plan.choices:
+            memcpy(grown, plan.choice, plan.choices * sizeof(void*))
+        grown[plan.choices] = choice
+        plan.choice = grown
+        plan.choices += 1
+        return choice
+
     cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1:
         cdef Choice* choice
         cdef Target* target
         cdef Py_ssize_t i
         fields = {}
-        several = [column for column, sources in event.columns.items() if len(sources) > 1]
-        plan.choice = <Choice**>self._block(len(several) * sizeof(void*))
         choices = {}
-        for column in several:
-            choice = <Choice*>self._block(sizeof(Choice))
-            choice.count = len(event.columns[column])
-            choice.outputs = <Output**>self._block(choice.count * sizeof(void*))
-            choice.waiting = <int*>self._block(choice.count * sizeof(int))
-            plan.choice[plan.choices] = choice
-            choices[column] = plan.choices
-            plan.choices += 1
+        for column, sources in event.columns.items():
+            if len(sources) > 1:
+                choices[column] = plan.choices
+                self._new_choice(plan, len(sources))
         for column, sources in event.columns.items():
             for rank, source in enumerate(sources):
                 fields.setdefault(source.field, []).append(
@@ -436,13 +447,30 @@ cdef class Events:
                 return found
         return self._new_target(plan, valid)
 
-    cdef Target* bind(self, Plan* plan, str name, str column, str transform) except NULL:
-        cdef Target* target = self._free_target(plan, name.encode())
-        made = [(column, transform or _default(column), None, None)]
-        if column == "src_record_id":
-            made.append(("original_event_uid", "text", None, None))
-        self._outputs(target, made, <Sheet>plan.sheet)
-        return target
+    cdef list bind(self, Plan* plan, str column, sources):
+        cdef Choice* choice = NULL
+        cdef Bound bound
+        cdef Py_ssize_t rank
+        cdef list made
+        targets = []
+        if len(sources) > 1:
+            choice = self._new_choice(plan, len(sources))
+        for rank, source in enumerate(sources):
+            bound = Bound()
+            bound.target = self._free_target(plan, source.field.encode())
+            made = [(column, source.transform, source, None)]
+            if column == "src_record_id":
+                made.append(("original_event_uid", "text", None, None))
+            self._outputs(bound.target, made, <Sheet>plan.sheet)
+            if choice is not NULL:
+                bound.target.outputs[0].choice = choice
+                bound.target.outputs[0].rank = rank
+                choice.outputs[rank] = &bound.target.outputs[0]
+            targets.append(bound)
+        return targets
+
+    cdef Target* pair(self, Plan* plan, str name) except NULL:
+        return self._free_target(plan, name.encode())
 
     # --- one event ----------------------------------------------------------------------------
 
@@ -1066,12 +1094,6 @@ cdef void* _pending_plan(Events events, event) except NULL:
     cdef Plan* plan = <Plan*>events._block(sizeof(Plan))
     plan.event = <PyObject*>event
     return plan
-
-
-def _default(str column):
-    """Transform of a column of every table that names none."""
-    from tracelake.normalize.mapping import default_transform
-    return default_transform(TABLES["raw_event"].schema.field(column).type)
 
 
 cdef inline bint _same(

@@ -383,19 +383,24 @@ cdef class _Log:
                 self.end = self.at
                 return 0
             self.record_flags |= CHECKSUM_BAD
-            if RECORD_LEAST <= size <= stop - self.at and (
-                self.at + size == stop or le32(p + size - 4) == <uint32_t>size
+            if _signed(p) or (
+                RECORD_LEAST <= size <= stop - self.at and le32(p + size - 4) == <uint32_t>size
             ):
-                # The signature or the copy of the size is wrong, the rest fits.
-                self.record = self.at
-                self.size = size
-                self.at += size
-                return 1
-            if _signed(p) and stop - self.at >= RECORD_LEAST and stop < self.end:
-                self.record = self.at
-                self.size = stop - self.at
-                self.at = stop
-                return 1
+                # Something of its frame is wrong, the rest fits: its own size, the copy of it
+                # before the next record, or failing both the distance to that.
+                if not RECORD_LEAST <= size <= stop - self.at or (
+                    self.at + size != stop and le32(p + size - 4) != <uint32_t>size
+                    and stop - self.at >= RECORD_LEAST
+                    and le32(self.chunk + stop - 4) == <uint32_t>(stop - self.at)
+                ):
+                    size = stop - self.at
+                if size >= RECORD_LEAST and (stop < self.end or size < stop - self.at or (
+                    le32(p + size - 4) == <uint32_t>size or self.at + le32(p + 4) == stop
+                )):
+                    self.record = self.at
+                    self.size = size
+                    self.at += size
+                    return 1
             if not _zero(p, stop - self.at):
                 self.lose(stop - self.at, b"record", b"no signature, or a size that cannot be")
             self.at = stop
@@ -639,8 +644,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-TABLES_FILLED = (
-    *sorted({event.table for event in load().events.values()} | {"raw_event"}), "evtx_file"
-)
-
-PARSER = Parser("evtx", VERSION, match, TABLES_FILLED, read)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read)

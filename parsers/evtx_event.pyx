@@ -16,7 +16,7 @@ from tracelake.native.cursor cimport (
 )
 from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.evtx_plan cimport (
-    OP_INSTANCE, OP_PAIR, OP_SYSTEM, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
+    OP_INSTANCE, OP_SYSTEM, S_EVENT_ID, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
     Instance, Part, Place, names_number, names_reset, put_number, take_instance,
 )
 from tracelake.parsers.values cimport (
@@ -128,6 +128,8 @@ cdef class Event:
         self.record = content.origin
         self.work = RECORD_WORK
         self._fragment(content, 0, 0, False)
+        if self.count == 0 and self.system[<int>S_EVENT_ID].kind == NOTHING:
+            return corrupt(self.record, b"record", b"holds no event")
         if self.renumber or self.pair_plans > 1:
             self._renumber()
         return 0
@@ -173,7 +175,9 @@ cdef class Event:
             return corrupt(at, b"template instance", b"is nested too deep")
         self._spend(0)
         take_instance(c, self.plans.chunk_length, self.plans.chunk, &instance)
-        place = self.plans.definition(instance.definition, context)
+        place = self.plans.definition(instance.definition, instance.id, context)
+        if place.guessed:
+            self.guessed = True
         if base + instance.count > self.item_room:
             if base + instance.count > MAX_ITEMS:
                 return corrupt(at, b"template instance", b"holds too many values")

@@ -134,22 +134,25 @@ cdef struct Variant:            # one way that a definition's bytes were written
     Variant* next
 
 
-cdef struct Known:              # the last good plan of a GUID, for a definition that is broken
-    uint8_t[16] guid
+cdef struct Known:              # the last good plan of a template id, for a broken definition
+    uint32_t id
     int32_t context
     Plan* plan
     Known* next
 
 
 cdef struct Place:              # definitions met in the current chunk
-    int32_t offset              # -1: free
+    int64_t offset              # in the chunk; -1: free
+    uint32_t id
     int32_t context
     Plan* plan
-    const uint8_t* body
+    const uint8_t* body         # NULL: it is not the one that the record asks for
+    bint guessed                # the plan is another definition's of the same id
 
 
 cdef struct Instance:           # a template instance, taken apart
     uint32_t definition         # offset in the chunk
+    uint32_t id                 # of the template: the first four bytes of its GUID
     const uint8_t* descriptors
     int32_t count
     const uint8_t* values
@@ -183,7 +186,7 @@ cdef class Plans:
     """All plans of a log, and which of them the definitions of the current chunk are."""
     cdef Variant** variants     # by key
     cdef Plan** digests         # by digest
-    cdef Known** known          # by GUID
+    cdef Known** known          # by template id
     cdef Plan** locals          # of the current chunk
     cdef int32_t local_count
     cdef int32_t local_room
@@ -207,10 +210,9 @@ cdef class Plans:
 
     cdef int begin_chunk(self, const uint8_t* chunk, Py_ssize_t length, int64_t origin) except -1 nogil
     cdef int32_t context(self, int section, const uint8_t* prefix, int32_t length) except -1 nogil
-    cdef Place* definition(self, uint32_t offset, int32_t context) except NULL nogil
-    cdef Place* _missing(self, uint32_t offset, int32_t context, int32_t slot) except NULL nogil
-    cdef Plan* _resolve(self, uint32_t offset, const uint8_t* body, Py_ssize_t size,
-                        int32_t context) except NULL with gil
+    cdef Place* definition(self, uint32_t offset, uint32_t id, int32_t context) except NULL nogil
+    cdef int _resolve(self, Place* place) except -1 with gil
+    cdef Known** _known(self, uint32_t id, int32_t context) noexcept nogil
     cdef Plan* compile(self, Cursor body, int32_t context, bint bare) except NULL nogil
     cdef Plan* fragment(self, Cursor body, int32_t context, bint bare) except NULL nogil
     cdef int _own(self, Plan* plan) except -1 nogil

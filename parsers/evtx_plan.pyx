@@ -8,8 +8,8 @@ differ from chunk to chunk where a name stands inline in one and as a reference 
 there are two steps: the body's bytes, and the names outside that they refer to, are compared with
 the variants seen before (no parsing); and what a new variant compiles to is compared with the
 plans that exist (a log has thousands of variants and some dozen plans). A GUID alone proves
-nothing: providers change an event and keep it. It only helps where a definition is damaged:
-then the last good plan of the same GUID is taken, and the rows are flagged.
+nothing: providers change an event and keep it. It only helps where a definition is damaged or
+missing: then the last good plan of the same id is taken, and the rows are flagged.
 
 **Names of pairs.** In `EventData`, `<Data Name="x">` is x; an element without `Name` goes by its
 tag (`Data`, `Binary`); what stands deeper is joined by dots. In `UserData` the one element below
@@ -616,6 +616,7 @@ cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
     cdef const uint8_t* p = take(c, 10, b"template instance")
     cdef Py_ssize_t size = 0, i
     cdef uint32_t count
+    out.id = le32(p + 2)
     out.definition = le32(p + 6)
     if <Py_ssize_t>out.definition == c.at - chunk:
         p = take(c, 24, b"template definition")
@@ -871,44 +872,103 @@ cdef class Plans:
         self.context_count += 1
         return self.context_count - 1
 
-    cdef Place* definition(self, uint32_t where, int32_t context) except NULL nogil:
-        """The plan of the definition at a chunk offset, for a place where it is used."""
-        cdef int32_t slot = <int32_t>((where * 0x9E3779B1U + context * 0x85EBCA77U) >> 22)
-        slot &= PLACES - 1
-        while self.places[slot].offset >= 0:
-            if self.places[slot].offset == <int32_t>where and self.places[slot].context == context:
-                return &self.places[slot]
-            slot = (slot + 1) & (PLACES - 1)
-        return self._missing(where, context, slot)
-
-    cdef Place* _missing(self, uint32_t where, int32_t context, int32_t slot) except NULL nogil:
-        cdef Cursor c = span(self.chunk, self.chunk_length, self.origin)
+    cdef Place* definition(self, uint32_t where, uint32_t id, int32_t context) except NULL nogil:
+        """The plan of template `id`, defined at offset `where` of the chunk, for a place where
+        it is used."""
+        cdef uint32_t mixed = where * 0x9E3779B1U + context * 0x85EBCA77U + id * 0xC2B2AE3DU
+        cdef int32_t slot = <int32_t>(mixed >> 22) & (PLACES - 1)
+        cdef Place* place
         cdef const uint8_t* p
-        cdef const uint8_t* body
         cdef Py_ssize_t size
-        cdef Plan* plan
-        cdef Variant* variant
-        if where > 0x7FFFFFFF:
-            corrupt(self.origin, b"template definition", b"points outside of the chunk")
-            return NULL
-        seek(&c, where, b"template definition")
-        p = take(&c, 24, b"template definition")
-        size = le32(p + 20)
-        body = take(&c, size, b"template definition")
-        variant = self._find(hash64(body, size, where), where, context, body, size)
-        if variant is not NULL:
-            plan = variant.plan
-        else:
-            plan = self._resolve(where, body, size, context)
+        cdef Variant* variant = NULL
+        while self.places[slot].offset >= 0:
+            place = &self.places[slot]
+            if place.offset == where and place.id == id and place.context == context:
+                return place
+            slot = (slot + 1) & (PLACES - 1)
         if self.place_count > PLACES * 3 // 4:
             corrupt(self.origin + where, b"chunk", b"holds too many templates")
             return NULL
-        self.places[slot].offset = <int32_t>where
-        self.places[slot].context = context
-        self.places[slot].plan = plan
-        self.places[slot].body = body
+        place = &self.places[slot]
+        place.id = id
+        place.context = context
+        place.plan = NULL
+        place.body = NULL
+        place.guessed = False
+        if <Py_ssize_t>where + 24 <= self.chunk_length:
+            p = self.chunk + where
+            size = le32(p + 20)
+            if le32(p + 4) == id and size <= self.chunk_length - <Py_ssize_t>where - 24:
+                place.body = p + 24
+                variant = self._find(
+                    hash64(place.body, size, where), where, context, place.body, size
+                )
+        if variant is not NULL:
+            place.plan = variant.plan
+        else:
+            place.offset = where
+            try:
+                self._resolve(place)
+            finally:
+                if place.plan is NULL:
+                    place.offset = -1
+        place.offset = where
         self.place_count += 1
-        return &self.places[slot]
+        return place
+
+    cdef Known** _known(self, uint32_t id, int32_t context) noexcept nogil:
+        cdef Known** link = &self.known[(id + context * 0x9E3779B1U) & (BUCKETS - 1)]
+        while link[0] is not NULL and (link[0].id != id or link[0].context != context):
+            link = &link[0].next
+        return link
+
+    cdef int _resolve(self, Place* place) except -1 with gil:
+        """Compiles a definition; where it is broken, takes the last good plan of its id."""
+        cdef Known** link = self._known(place.id, place.context)
+        cdef Known* known = link[0]
+        cdef Plan* plan
+        cdef uint32_t where = <uint32_t>place.offset
+        cdef Py_ssize_t size
+        try:
+            if place.body is NULL:
+                corrupt(
+                    self.origin + where, b"template definition",
+                    b"is not there, or not the one that the record names",
+                )
+            size = le32(place.body - 4)
+            plan = self.compile(
+                span(place.body, size, self.origin + (place.body - self.chunk)),
+                place.context, False,
+            )
+        except EvidenceError:
+            if known is NULL:
+                raise
+            place.plan = known.plan
+            place.guessed = True
+            return 0
+        if plan.local:
+            place.plan = plan
+            return 0
+        if plan.guessed and known is not NULL:
+            # A name that fails its checksum: the same template read elsewhere knows better.
+            _free_plan(plan)
+            place.plan = known.plan
+            place.guessed = True
+            return 0
+        plan = self._keep(plan, where, place.context, place.body, size)
+        place.plan = plan
+        if plan.guessed:
+            return 0
+        if known is NULL:
+            known = <Known*>calloc(1, sizeof(Known))
+            if known is NULL:
+                raise MemoryError()
+            known.id = place.id
+            known.context = place.context
+            link[0] = known
+            self.held += sizeof(Known)
+        known.plan = plan
+        return 0
 
     cdef Variant* _find(
         self, uint64_t key, uint32_t where, int32_t context, const uint8_t* body, Py_ssize_t size
@@ -941,46 +1001,6 @@ cdef class Plans:
                     return v
             v = v.next
         return NULL
-
-    cdef Plan* _resolve(
-        self, uint32_t where, const uint8_t* body, Py_ssize_t size, int32_t context
-    ) except NULL with gil:
-        """Compiles a body; where it is broken, takes the last good plan of its GUID."""
-        cdef const uint8_t* guid = self.chunk + where + 4
-        cdef uint64_t bucket = hash64(guid, 16, context) & (BUCKETS - 1)
-        cdef Known* known = self.known[bucket]
-        cdef Plan* plan
-        while known is not NULL:
-            if known.context == context and memcmp(known.guid, guid, 16) == 0:
-                break
-            known = known.next
-        try:
-            plan = self.compile(
-                span(body, size, self.origin + (body - self.chunk)), context, False
-            )
-        except EvidenceError:
-            if known is NULL:
-                raise
-            return known.plan
-        if plan.local:
-            return plan
-        if plan.guessed and known is not NULL:
-            # A name that fails its checksum: the same template read elsewhere knows better.
-            _free_plan(plan)
-            return known.plan
-        plan = self._keep(plan, where, context, body, size)
-        if not plan.guessed:
-            if known is NULL:
-                known = <Known*>calloc(1, sizeof(Known))
-                if known is NULL:
-                    raise MemoryError()
-                memcpy(known.guid, guid, 16)
-                known.context = context
-                known.next = self.known[bucket]
-                self.known[bucket] = known
-                self.held += sizeof(Known)
-            known.plan = plan
-        return plan
 
     cdef Plan* fragment(self, Cursor body, int32_t context, bint bare) except NULL nogil:
         """A plan for bytes that stand in a record, without a template; good for this chunk."""

@@ -10,8 +10,8 @@ is the compiled decoder's second witness. It works on Python objects and shares 
 
 What is rendered how:
 
-- FILETIME with seven digits and `Z`, SYSTEMTIME with three; GUIDs in braces, upper case; SIDs
-  as `S-1-..`; HexInt and pointers as `0x..`; binary as upper-case hex; booleans as words.
+- FILETIME with seven digits and `Z`, SYSTEMTIME with three; GUIDs in braces, lower case (as
+  Windows 10 and later; older ones write upper case); SIDs as `S-1-..`; HexInt and pointers as `0x..`; binary as upper-case hex; booleans as words.
 - An array in an element of its own repeats the element, once per item.
 - An optional substitution without a value leaves its attribute out; an element stays, empty.
 - Characters that XML 1.0 cannot hold become U+FFFD; NULs at the end of a string are dropped.
@@ -419,10 +419,10 @@ def _scalar(kind: int, data: bytes) -> str:
             return data.hex().upper()
         if kind == 0x0F:
             a, b, c = struct.unpack_from("<IHH", data)
-            tail = data[8:16].hex().upper()
+            tail = data[8:16].hex()
             if len(data) != 16:
                 raise struct.error
-            return f"{{{a:08X}-{b:04X}-{c:04X}-{tail[:4]}-{tail[4:]}}}"
+            return f"{{{a:08x}-{b:04x}-{c:04x}-{tail[:4]}-{tail[4:]}}}"
         if kind in (0x10, 0x14, 0x15, 0x20):
             return hex(int.from_bytes(data, "little"))
         if kind == 0x11:

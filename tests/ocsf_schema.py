@@ -83,6 +83,14 @@ class Ocsf:
                 found[name] = {**found.get(name, {}), **attribute}
         return found
 
+    def base_type(self, attribute: dict[str, Any]) -> str:
+        """The attribute's type, down to what it is made of (`string_t`, `long_t`, ...)."""
+        types = self._json("dictionary.json")["types"]["attributes"]
+        kind = str(attribute["type"])
+        while kind != "timestamp_t" and "type" in types.get(kind, {}):
+            kind = types[kind]["type"]
+        return kind
+
     def find(self, class_uid: int, path: str) -> dict[str, Any] | None:
         """The attribute at `path` (`process.file.hashes[algorithm_id=3].value`), or None."""
         name = self.by_uid.get(class_uid, "base_event")

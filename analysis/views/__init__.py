@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tracelake.analysis.views import alias, ocsf, timeline
+from tracelake.analysis.views import alias, evtx, ocsf, timeline
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 from tracelake.normalize.ocsf import views as classes
@@ -13,24 +13,25 @@ def _timeline(window: Window) -> Iterator[str]:
 
 
 def _ocsf(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA ocsf"
+    yield "CREATE SCHEMA IF NOT EXISTS ocsf"
     for name, (table, uid) in classes(TABLES).items():
         yield ocsf.view(name, table, uid)
 
 
 def _ecs(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA ecs"
+    yield "CREATE SCHEMA IF NOT EXISTS ecs"
     yield from alias.ecs_views()
 
 
 def _zeek(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA zeek"
+    yield "CREATE SCHEMA IF NOT EXISTS zeek"
     yield from alias.zeek_views()
 
 
 def _sigma(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA sigma"
+    yield "CREATE SCHEMA IF NOT EXISTS sigma"
     yield from alias.sigma_views()
+    yield evtx.view()
 
 
 GROUPS: dict[str, Callable[[Window], Iterator[str]]] = {

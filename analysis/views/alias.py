@@ -17,7 +17,7 @@ def _view(schema: str, name: str, table: str, where: str, columns: dict[str, str
     listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
     condition = f" WHERE {where}" if where else ""
     return (
-        f"CREATE VIEW {schema}.{quote.name(name)} AS "
+        f"CREATE OR REPLACE VIEW {schema}.{quote.name(name)} AS "
         f"SELECT {listed} FROM main.{quote.name(table)}{condition}"
     )
 
@@ -46,7 +46,7 @@ def zeek_view(log: str, alias: Alias) -> str:
     return _view("zeek", log, alias.table, alias.where, columns)
 
 
-def _as_sigma(field: pa.Field) -> str:
+def as_sigma(field: pa.Field) -> str:
     """A column as Sigma rules expect its values: masks as 0x..., truth as true and false."""
     column = quote.name(field.name)
     if note(field, "hex") == "1":
@@ -63,7 +63,7 @@ def sigma_columns(category: str, alias: Alias) -> dict[str, str]:
     columns: dict[str, str] = {}
     for field in TABLES[alias.table].schema:
         for name in sigma.names(field, category):
-            columns[name] = _as_sigma(field)
+            columns[name] = as_sigma(field)
     return columns | sigma.COMMON | alias.computed
 
 
@@ -71,48 +71,6 @@ def sigma_view(category: str, alias: Alias) -> str:
     """SQL that makes `sigma.<category>`."""
     columns = {name: name for name in KEPT} | sigma_columns(category, alias)
     return _view("sigma", category, alias.table, alias.where, columns)
-
-
-def _evtx_columns(table: Table) -> dict[str, str]:
-    """Sigma name -> SQL for every row of a table, whatever its category."""
-    spelt: dict[str, str] = {}  # SQL does not tell names apart by case, Sysmon does
-    choices: dict[str, list[str]] = {}
-    whole: dict[str, str] = {}
-    for category, alias in sigma.CATEGORIES.items():
-        if alias.table == table.name and alias.where:
-            for name, sql in sigma_columns(category, alias).items():
-                key = spelt.setdefault(name.lower(), name)
-                choices.setdefault(key, []).append(f"WHEN {alias.where} THEN {_text(sql)}")
-    for field in table.schema:
-        for name in sigma.names(field, "*"):
-            whole[spelt.setdefault(name.lower(), name)] = _text(_as_sigma(field))
-    columns = {}
-    for name in spelt.values():
-        rest = whole.get(name, "NULL")
-        cases = choices.get(name)
-        columns[name] = f"CASE {' '.join(cases)} ELSE {rest} END" if cases else rest
-    return columns | sigma.COMMON
-
-
-def _text(sql: str) -> str:
-    return f"CAST({sql} AS VARCHAR)"
-
-
-def evtx_view() -> str:
-    """SQL that makes `sigma.evtx`: every row that a Windows event became, with every Sigma
-    name that any of them has (as text), `EventID`, and `unmapped` for all others."""
-    parts = []
-    for table in TABLES.values():
-        if not table.is_events:
-            continue
-        columns = {name: name for name in KEPT} | _evtx_columns(table)
-        columns["table_name"] = quote.text(table.name)
-        listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
-        parts.append(
-            f"SELECT {listed} FROM main.{quote.name(table.name)} "
-            "WHERE log_name IS NOT NULL AND event_code IS NOT NULL"
-        )
-    return "CREATE VIEW sigma.evtx AS " + " UNION ALL BY NAME ".join(parts)
 
 
 def ecs_views() -> Iterator[str]:
@@ -129,4 +87,3 @@ def sigma_views() -> Iterator[str]:
     """SQL of `sigma.*`."""
     for category, alias in sigma.CATEGORIES.items():
         yield sigma_view(category, alias)
-    yield evtx_view()

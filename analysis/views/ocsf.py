@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tracelake.analysis.views import quote
 from tracelake.normalize import Table, ocsf
+from tracelake.normalize.column import note
 
 
 @dataclass(slots=True)
@@ -107,20 +108,21 @@ def view(name: str, table: Table, class_uid: int) -> str:
         if path is None or path == "unmapped":
             rest.append((column.name, sql))
         else:
+            cast = note(column, "ocsf.as")
+            sql = f"CAST({sql} AS {cast})" if cast else sql
             _put(root, ocsf.segments(path), sql, pa.types.is_timestamp(column.type))
-    metadata = [step for step in ("version", "uid", "product") if step]
     fields = dict(_fields(root, {}))
     packed = _fields(root.children["metadata"], {})
-    packed += zip(
-        metadata,
-        (quote.text(ocsf.VERSION), "row_id", _pack([("name", "coalesce(log_provider, parser)")])),
-        strict=True,
-    )
+    packed += [
+        ("version", quote.text(ocsf.VERSION)),
+        ("uid", "row_id"),
+        ("product", _pack([("name", "coalesce(log_provider, parser)")])),
+    ]
     fields["metadata"] = _pack(packed)
     fields["unmapped"] = _pack(rest)
     listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in fields.items())
     where = f" WHERE class_uid = {class_uid}" if len(table.classes) > 1 else ""
     return (
-        f"CREATE VIEW ocsf.{quote.name(name)} AS "
+        f"CREATE OR REPLACE VIEW ocsf.{quote.name(name)} AS "
         f"SELECT {listed} FROM main.{quote.name(table.name)}{where}"
     )

@@ -80,7 +80,7 @@ MESSAGES: dict[str, str] = {
         _activity(_1="logon", _2="logoff", _3="ticket asked for", _4="service ticket asked for",
                   _5="ticket renewed", _6="pre-authentication"),
         "CASE status_id WHEN 2 THEN 'failed' END", USER, "'type ' || logon_type_id",
-        "'from ' || concat_ws(' ', src_hostname, src_ip)", "auth_protocol",
+        "'from ' || nullif(concat_ws(' ', src_hostname, src_ip), '')", "auth_protocol",
         "'to ' || coalesce(service_name, dst_hostname)", "status_code",
     ),
     "account_change": _line(
@@ -172,7 +172,8 @@ def view(window: Window) -> str:
     held = window.holds("s.time")
     where = f"s.time IS NOT NULL{' AND ' + held if held else ''}"
     return (
-        "CREATE VIEW timeline AS SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
+        "CREATE OR REPLACE VIEW timeline AS "
+        "SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
         "s.table_name, s.message, s.source_id, a.path AS src_path, s.row_id "
         f"FROM ({union}) AS s LEFT JOIN artifact_path AS a "
         f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no WHERE {where}"

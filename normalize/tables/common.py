@@ -56,7 +56,7 @@ LOG = (
     column("event_version", SMALL, "version of the event's template (Version)",
            ecs="winlog.version", sigma="Version"),
     column("event_level", SMALL, "1 critical, 2 error, 3 warning, 4 information, 5 verbose",
-           ocsf="metadata.log_level", sigma="Level"),
+           ocsf="metadata.log_level", ocsf_as="VARCHAR", sigma="Level"),
     column("event_task", INT, "Task", sigma="Task", stats=False),
     column("event_opcode", SMALL, "Opcode", sigma="Opcode"),
     column("event_keywords", WORD, "Keywords, as 0x and hexadecimal digits",
@@ -104,7 +104,7 @@ ORIGIN = (
 REST = (
     column("unmapped", MAP, "fields of the record that no column holds", ocsf="unmapped"),
     column("raw", BYTES, "the record's bytes, where they cannot be read again from the evidence",
-           ocsf="raw_data"),
+           ocsf="raw_data", ocsf_as="VARCHAR"),
     column("labels", TEXTS, "labels put on the row", ocsf="metadata.labels", ecs="tags"),
 )
 
@@ -165,27 +165,29 @@ def actor(
     def name(value: str) -> str | None:
         return value if ecs else None
 
+    images = {"*": path} if isinstance(path, str) else path
+
+    def beside(**names: str) -> dict[str, str]:
+        """Sigma names beside those of the image: `Image="ProcessId"`."""
+        return {category: names[image] for category, image in images.items() if image in names}
+
     columns = [
         column("actor_path", WORD, "image of the process that did it",
-               ocsf="actor.process.path", ecs=name("process.executable"), sigma=path, bloom=True),
+               ocsf="actor.process.path", ecs=name("process.executable"), sigma=images, bloom=True),
         column("actor_name", WORD, "file name of that image", ocsf="actor.process.name",
                ecs=name("process.name")),
         column("actor_cmd_line", TEXT, "its command line", ocsf="actor.process.cmd_line",
-               ecs=name("process.command_line"), sigma="CommandLine" if path == "Image" else None),
+               ecs=name("process.command_line"), sigma=beside(Image="CommandLine")),
         column("actor_pid", BIG, "its process id", ocsf="actor.process.pid",
-               ecs=name("process.pid"), sigma="ProcessId" if path == "Image" else {
-                   "process_access": "SourceProcessId",
-                   "create_remote_thread": "SourceProcessId",
-               }),
+               ecs=name("process.pid"),
+               sigma=beside(Image="ProcessId", SourceImage="SourceProcessId",
+                            ProcessName="ProcessId", Application="ProcessID")),
         column("actor_tid", BIG, "its thread", ocsf="actor.process.tid",
                ecs=name("process.thread.id"), stats=False,
-               sigma=None if path == "Image" else {"process_access": "SourceThreadId"}),
+               sigma=beside(SourceImage="SourceThreadId")),
         column("actor_uid", TEXT, "its unique id (ProcessGuid, sensor's id)",
                ocsf="actor.process.uid", ecs=name("process.entity_id"), bloom=True,
-               sigma="ProcessGuid" if path == "Image" else {
-                   "process_access": "SourceProcessGUID",
-                   "create_remote_thread": "SourceProcessGuid",
-               }),
+               sigma=beside(Image="ProcessGuid", SourceImage="SourceProcessGUID")),
         column("actor_sha256", TEXT, "SHA-256 of its image", bloom=True,
                ocsf="actor.process.file.hashes[algorithm_id=3].value",
                ecs=name("process.hash.sha256")),

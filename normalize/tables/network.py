@@ -52,7 +52,7 @@ def flow(transport: bool = True, classes: tuple[int, ...] = ()) -> list[pa.Field
                ocsf="dst_endpoint.port", ecs="destination.port",
                sigma={"network_connection": "DestinationPort", "*": "dst_port"}),
         column("vlan_id", INT, "outer VLAN", zeek="vlan", ecs="network.vlan.id", stats=False,
-               ocsf="src_endpoint.vlan_uid"),
+               ocsf="src_endpoint.vlan_uid", ocsf_as="VARCHAR"),
     ]
     if transport:
         columns.append(
@@ -249,7 +249,7 @@ TLS_ACTIVITY = events(
     column("cert_sha256", TEXT, "its SHA-256", bloom=True, ecs="tls.server.hash.sha256",
            ocsf="tls.certificate.fingerprints[algorithm_id=3].value"),
     column("cert_chain", TEXTS, "SHA-256 of the server's certificates, in order",
-           zeek="cert_chain_fps", ocsf="tls.certificate_chain[].uid"),
+           zeek="cert_chain_fps"),
     column("client_cert_chain", TEXTS, "SHA-256 of the client's certificates, in order",
            zeek="client_cert_chain_fps"),
     column("cert_not_before", TIME, "valid from", ocsf="tls.certificate.created_time",

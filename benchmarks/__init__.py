@@ -1,0 +1,1 @@
+"""How fast, how much memory, against whom: `make bench` and `pytest benchmarks`."""

@@ -1,0 +1,136 @@
+"""An event's name-value pairs, rebuilt from its row: the way back of a mapping.
+
+`unmapped` holds what no column holds exactly; the rest comes from the columns, through the
+inverse of each transform (mapping.TRANSFORMS says what that is). Nothing else is needed, so this
+is also the proof that nothing was lost.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Source
+from tracelake.normalize.shapes import Shape
+
+Row = Mapping[str, Any]
+
+UNSET = (None, "", "-")
+
+
+def pairs(row: Row, event: Event | None = None, shape: Shape | None = None) -> dict[str, str | None]:
+    """Every named value of the event that a row was made from, as text; None: named, no value.
+
+    Args:
+        row: the row's columns, as `RecordBatch.to_pylist` gives them.
+        event: its mapping, None where it has none (`raw_event`).
+        shape: how it was wrapped, where it came as JSON: the members that fill columns of the log
+            itself are given back by their paths, and so is the one that is `time`.
+    """
+    found: dict[str, str | None] = dict(row.get("unmapped") or [])
+    columns: dict[str, tuple[Source, ...]] = dict(event.columns) if event else {}
+    if shape:
+        columns |= shape.system
+    fields: dict[str, list[tuple[str, Source]]] = {}
+    for column, sources in columns.items():
+        if len(sources) == 1:
+            fields.setdefault(sources[0].field, []).append((column, sources[0]))
+    for field, filled in fields.items():
+        if field not in found:
+            text = _field(row, filled)
+            if text is not None:
+                found[field] = text
+    if shape:
+        _time(row, shape, found)
+    for column, sources in columns.items():
+        if len(sources) < 2 or row.get(column) is None or sources[0].field in found:
+            continue
+        if all(not _is_set(source, found.get(source.field)) for source in sources[1:]):
+            text = _inverse(sources[0], row[column])
+            if text is not None:
+                found[sources[0].field] = text
+    return found
+
+
+def _is_set(source: Source, text: str | None) -> bool:
+    if source.transform == "sid" and text == "S-1-0-0":
+        return False
+    if source.transform == "logon_id" and text == "0x0":
+        return False
+    return text not in UNSET
+
+
+def _field(row: Row, filled: list[tuple[str, Source]]) -> str | None:
+    """The text of a field that these columns hold, or None where none does."""
+    hashes = {source.argument: row.get(column) for column, source in filled
+              if source.transform == "hash"}
+    if any(hashes.values()):
+        return ",".join(f"{name.upper()}={hashes[name].upper()}" for name in HASHES
+                        if hashes.get(name))
+    for column, source in filled:
+        value = row.get(column)
+        if value is None or TRANSFORMS[source.transform].derived:
+            continue
+        if source.transform == "account":
+            domain = next((row.get(name) for name, other in filled
+                           if other.transform == "domain"), None)
+            return f"{domain}\\{value}" if domain is not None else str(value)
+        text = _inverse(source, value)
+        if text is not None:
+            return text
+    return None
+
+
+def _seven(value: datetime, below_ns: int = 0) -> str:
+    value = value.astimezone(UTC)
+    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond * 10 + below_ns // 100:07}Z"
+
+
+def _inverse(source: Source, value: Any) -> str | None:
+    """The text that a column's value was made from, where it holds it exactly."""
+    match source.transform:
+        case "number":
+            return str(value)
+        case "hex":
+            return hex(value)
+        case "signed_hex":
+            number = int(value, 16)
+            return str(number - (1 << 64) if number >> 63 else number)
+        case "truth":
+            return "true" if value else "false"
+        case "time":
+            return _seven(value)
+        case "utc_ms":
+            return _milliseconds(value, " ")
+        case "guid_upper":
+            return str(value).upper()
+        case "map":
+            return next(text for text, mapped in source.values if mapped == value)
+        case "list" | "dns_answers":
+            return "".join(f"{part};" for part in value)
+        case "domain" | "file_name" | "extension" | "process_uid":
+            return None
+        case _:
+            return str(value)
+
+
+def _milliseconds(value: datetime, between: str) -> str:
+    value = value.astimezone(UTC)
+    return f"{value:%Y-%m-%d}{between}{value:%H:%M:%S}.{value.microsecond // 1000:03}"
+
+
+def _time(row: Row, shape: Shape, found: dict[str, str | None]) -> None:
+    """The member that the row's time was taken from, where `time` holds it exactly."""
+    time, path = row.get("time"), row.get("time_desc")
+    if time is None or path is None or row.get("time_ns"):
+        return
+    clock = next((clock for clock in shape.time if clock.path == path), None)
+    if clock is None or clock.kind == "local":
+        return
+    name = path
+    for folder in shape.data:
+        if folder and path.startswith(f"{folder}."):
+            name = path.removeprefix(f"{folder}.")
+    if name not in found:
+        found[name] = (
+            _milliseconds(time, " ") if clock.kind == "utc" else _milliseconds(time, "T") + "Z"
+        )

@@ -1,0 +1,597 @@
+"""Captures: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
+
+A record is a packet. What is in it is packet.pyx's to read, what it belongs to flow.pyx's;
+here stand the two containers, and what a broken one still gives: where a record's length
+is impossible, the next place that looks like a record is searched, and the bytes between
+are one damage row.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from tracelake.native.account cimport Account
+from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64, left, span, take
+from tracelake.native.feed cimport Feed
+from tracelake.native.errors import Corrupt, EvidenceError, Truncated
+from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers.flow cimport Flows
+from tracelake.parsers.flow import FLOW_LIMIT
+from tracelake.parsers.packet cimport (
+    COUNTED, DAMAGED, FRAGMENT, KIND_ETHERTYPE, KIND_FAMILY, KIND_FRAGMENT, KIND_IP_PROTO,
+    KIND_LINKTYPE, KIND_LLC, KIND_OTHER, KINDS, NO_TIME, TRANSPORT, Packet, Verdict, dissect,
+)
+
+# No packet is longer, whatever the snap length says (libpcap's own limit is 256 KiB).
+cdef int64_t PACKET_LIMIT = 16 << 20
+cdef int64_t USUAL_LIMIT = 256 << 10
+# Interfaces of a section; libpcap knows no limit, a file of interfaces only must have one.
+cdef uint32_t INTERFACE_LIMIT = 1 << 16
+# While searching for the next record: how far its time may be from the last one's, seconds.
+cdef int64_t NEAR = 7 * 86400
+
+cdef enum:
+    MICROSECONDS = 0xA1B2C3D4
+    NANOSECONDS = 0xA1B23C4D
+    MODIFIED = 0xA1B2CD34           # Kuznetzov's patch: eight more bytes a record
+
+cdef enum:
+    SECTION = 0x0A0D0D0A
+    BYTE_ORDER = 0x1A2B3C4D
+    INTERFACE = 1
+    PACKET = 2                      # obsolete
+    SIMPLE_PACKET = 3
+    NAMES = 4
+    STATISTICS = 5
+    ENHANCED_PACKET = 6
+    DECRYPTION_SECRETS = 10
+    CUSTOM = 0x00000BAD
+    CUSTOM_DO_NOT_COPY = 0x40000BAD
+
+cdef enum:
+    IF_TSRESOL = 9
+    IF_TSOFFSET = 14
+
+cdef enum:
+    AT_END = 0
+    FULL = 1                        # a batch is to be taken
+
+cdef extern from *:
+    """
+    #define TL_BILLION 1000000000LL
+    """
+    int64_t BILLION "TL_BILLION"
+
+
+cdef struct Interface:
+    int link
+    uint32_t snap
+    uint64_t units                  # a second has; 0: 2 ** 64
+    bint binary
+    int exponent                    # units = 10 ** exponent or 2 ** exponent
+    int64_t offset                  # seconds to be added
+
+
+cdef class Capture:
+    """One capture being read.
+
+    Args:
+        feed: its bytes.
+        account: what became of every packet and byte.
+        flow_limit: flows that live at once.
+    """
+
+    cdef Feed feed
+    cdef Account account
+    cdef readonly Flows flows
+    cdef Packet packet
+    cdef uint64_t* counts           # packets that are only counted, by kind
+    cdef bint blocks                # pcapng
+    cdef bint big                   # byte order of the file, or of the section
+    # pcap:
+    cdef int link
+    cdef int64_t header             # size of a record's header
+    cdef int64_t fraction           # nanoseconds of a unit below the second
+    cdef int64_t longest            # no record is longer
+    cdef int64_t snap
+    cdef int64_t last_second        # of the latest record; -1 before the first
+    # pcapng:
+    cdef Interface* interfaces
+    cdef uint32_t interface_count
+
+    def __cinit__(self, Feed feed, Account account, Py_ssize_t flow_limit=FLOW_LIMIT):
+        self.feed = feed
+        self.account = account
+        self.flows = Flows(account, flow_limit)
+        self.counts = <uint64_t*>calloc(KINDS, sizeof(uint64_t))
+        self.interfaces = <Interface*>calloc(INTERFACE_LIMIT, sizeof(Interface))
+        if self.counts is NULL or self.interfaces is NULL:
+            raise MemoryError()
+        self.last_second = -1
+
+    def __dealloc__(self):
+        free(self.counts)
+        free(self.interfaces)
+
+    def open(self):
+        """Reads what stands before the first record. Raises Truncated or Corrupt."""
+        cdef Py_ssize_t have = self.feed.fill(24)
+        cdef const uint8_t* h = self.feed.at()
+        cdef uint32_t magic
+        if have < 12:
+            raise Truncated("file header", 0, f"needs 24 bytes, {have} are there")
+        if le32(h) == SECTION:
+            # The first block is read as all others are.
+            if le32(h + 8) != BYTE_ORDER and be32(h + 8) != BYTE_ORDER:
+                raise Corrupt("byte-order magic", 8, f"is {le32(h + 8):#010x}")
+            self.blocks = True
+            return
+        magic = le32(h)
+        self.big = not _is_magic(magic)
+        if self.big:
+            magic = be32(h)
+        if not _is_magic(magic):
+            raise Corrupt("magic number", 0, f"is {le32(h):#010x}: no pcap or pcapng capture")
+        if have < 24:
+            raise Truncated("file header", 0, f"needs 24 bytes, {have} are there")
+        self.header = 24 if magic == MODIFIED else 16
+        self.fraction = 1 if magic == NANOSECONDS else 1000
+        self.snap = self._u32(h + 16)
+        # Above the link type stand the length of a frame check sequence and reserved bits.
+        self.link = <int>(self._u32(h + 20) & 0x03FFFFFF)
+        self.longest = self.snap if self.snap > USUAL_LIMIT else USUAL_LIMIT
+        if self.longest > PACKET_LIMIT:
+            self.longest = PACKET_LIMIT
+        self.feed.advance(24)
+        self.account.bytes_structure += 24
+
+    def step(self):
+        """Reads on until a batch is full or the capture ends; False at its end."""
+        cdef int state
+        with nogil:
+            state = self._read_blocks() if self.blocks else self._read_records()
+        return state == FULL
+
+    def finish(self):
+        """Ends the flows that still live, until a batch is full; False when all have ended."""
+        cdef int more
+        with nogil:
+            more = self.flows.finish()
+        return more != 0
+
+    def take(self, bint all):
+        """The batches that are full, or all that have rows: (table, batch) each."""
+        batches = []
+        for rows in (self.flows.rows, self.flows.dns.rows):
+            if rows.is_full or (all and rows.count):
+                batches.append((rows.table, rows.finish()))
+        return batches
+
+    def count(self):
+        """Enters the packets that are only counted into the account, by name."""
+        cdef uint32_t kind
+        counters = self.account.counters
+        for kind in range(<uint32_t>KINDS):
+            if self.counts[kind]:
+                name = _kind_name(kind)
+                counters[name] = counters.get(name, 0) + self.counts[kind]
+                self.counts[kind] = 0
+
+    cdef inline uint32_t _u32(self, const uint8_t* p) noexcept nogil:
+        return be32(p) if self.big else le32(p)
+
+    cdef inline uint16_t _u16(self, const uint8_t* p) noexcept nogil:
+        return be16(p) if self.big else le16(p)
+
+    cdef inline bint _full(self) noexcept nogil:
+        return self.flows.rows.full() or self.flows.dns.rows.full()
+
+    cdef int _packet(
+        self, int link, const uint8_t* data, int64_t captured, int64_t wire
+    ) except -1 nogil:
+        """Takes the packet whose time, offset and length are in `self.packet`."""
+        cdef Packet* p = &self.packet
+        cdef Verdict verdict
+        self.account.records += 1
+        verdict = dissect(p, link, data, captured, wire if wire > captured else captured)
+        if verdict == TRANSPORT:
+            self.flows.packet(p)
+        elif verdict == FRAGMENT:
+            if not self.flows.fragment(p):
+                self.counts[KIND_FRAGMENT] += 1
+        elif verdict == COUNTED:
+            self.counts[p.kind] += 1
+        else:
+            self.account.damage(p.offset, p.length, p.what, p.why, NULL, 0)
+        return 0
+
+    cdef int _broken(self, int64_t offset, int64_t n, const char* what, const char* why) except -1 nogil:
+        """A region in which no record can be told from the next."""
+        self.account.records += 1
+        return self.account.damage(offset, n, what, why, NULL, 0)
+
+    # pcap
+
+    cdef int _read_records(self) except -1 nogil:
+        cdef int64_t have, length, wire, need
+        cdef uint32_t second, part
+        cdef const uint8_t* h
+        cdef Packet* p = &self.packet
+        while True:
+            if self._full():
+                return FULL
+            have = self.feed.fill(self.header)
+            if have < self.header:
+                if have:
+                    self._broken(
+                        self.feed.offset(), have, b"record header", b"the capture ends in it"
+                    )
+                    self.feed.advance(have)
+                return AT_END
+            h = self.feed.at()
+            second = self._u32(h)
+            part = self._u32(h + 4)
+            length = self._u32(h + 8)
+            wire = self._u32(h + 12)
+            if length > self.longest:
+                self._search_record(b"the captured length is impossible")
+                continue
+            need = self.header + length
+            have = self.feed.fill(need)
+            h = self.feed.at()
+            if have < need:
+                if length > wire or (0 < self.snap < length):
+                    self._search_record(b"the captured length is more than is left")
+                    continue
+                self._broken(self.feed.offset(), have, b"packet", b"the capture ends in it")
+                self.account.bytes_records += have
+                self.feed.advance(have)
+                return AT_END
+            p.time = second * BILLION + part * self.fraction
+            p.offset = self.feed.offset()
+            p.length = need
+            self.last_second = second
+            self._packet(self.link, h + self.header, length, wire)
+            self.account.bytes_records += need
+            self.feed.advance(need)
+
+    cdef bint _likely_record(self, const uint8_t* h) noexcept nogil:
+        cdef int64_t second = self._u32(h), length = self._u32(h + 8), wire = self._u32(h + 12)
+        if self.last_second >= 0:
+            if second > self.last_second + NEAR or second < self.last_second - NEAR:
+                return False
+        elif second == 0:
+            return False
+        if self._u32(h + 4) * self.fraction >= BILLION:
+            return False
+        return 0 < length <= wire and wire <= USUAL_LIMIT and length <= self.longest
+
+    cdef int _search_record(self, const char* why) except -1 nogil:
+        """Moves to the next place that looks like a record with another one (or the end)
+        behind it. What is passed is one damage row."""
+        cdef int64_t from_ = self.feed.offset(), have, at = 1, length, next
+        cdef bint found = False
+        while not found:
+            have = self.feed.fill(at + self.header)
+            if have < at + self.header:
+                at = have               # nothing more
+                break
+            while at + self.header <= have:
+                if not self._likely_record(self.feed.at() + at):
+                    at += 1
+                    continue
+                length = self._u32(self.feed.at() + at + 8)
+                next = at + self.header + length
+                have = self.feed.fill(next + self.header)
+                if have == next or (
+                    have >= next + self.header and self._likely_record(self.feed.at() + next)
+                ):
+                    found = True
+                    break
+                at += 1
+            if not found and at > USUAL_LIMIT:
+                self.feed.advance(at - 1)
+                at = 1
+        self.feed.advance(at)
+        return self._broken(from_, self.feed.offset() - from_, b"packet record", why)
+
+    # pcapng
+
+    cdef int _read_blocks(self) except -1 nogil:
+        cdef int64_t have, length
+        cdef uint32_t kind
+        cdef const uint8_t* h
+        while True:
+            if self._full():
+                return FULL
+            have = self.feed.fill(12)
+            if have < 12:
+                if have:
+                    self._broken(self.feed.offset(), have, b"block", b"the capture ends in it")
+                    self.feed.advance(have)
+                return AT_END
+            h = self.feed.at()
+            kind = self._u32(h)
+            if kind == SECTION:
+                if le32(h + 8) == BYTE_ORDER:
+                    self.big = False
+                elif be32(h + 8) == BYTE_ORDER:
+                    self.big = True
+                else:
+                    self._search_block(b"the byte-order magic is none")
+                    continue
+                self.interface_count = 0
+            length = self._u32(h + 4)
+            if length < 12 or length & 3:
+                self._search_block(b"the block's length is impossible")
+                continue
+            if kind == ENHANCED_PACKET or kind == SIMPLE_PACKET or kind == PACKET:
+                if length > PACKET_LIMIT:
+                    self._search_block(b"the block's length is impossible")
+                    continue
+                have = self.feed.fill(length)
+                h = self.feed.at()
+                if have < length:
+                    if not self._ends_here(have):
+                        continue
+                    return AT_END
+                if self._u32(h + length - 4) != length:
+                    self._search_block(b"the block's two lengths differ")
+                    continue
+                self._packet_block(kind, h, length)
+                self.account.bytes_records += length
+                self.feed.advance(length)
+            elif not self._other_block(kind, length):
+                return AT_END
+
+    cdef bint _ends_here(self, int64_t have) except -1 nogil:
+        """The capture ends inside a block: 1. Unless blocks can be found in what is left: 0."""
+        cdef int64_t at = self.feed.offset(), records = self.account.bytes_records
+        self._search_block(b"the capture ends in it")
+        return self.feed.fill(1) == 0
+
+    cdef int _other_block(self, uint32_t kind, int64_t length) except -1 nogil:
+        """Passes a block that holds no packet; 0 at the end of the capture."""
+        cdef int64_t from_ = self.feed.offset(), have, want
+        if kind == INTERFACE:
+            want = length if length < 65536 else 65536
+            have = self.feed.fill(want)
+            if have >= want:
+                self._interface(self.feed.at(), want)
+        if length > PACKET_LIMIT and not _known(kind):
+            self._search_block(b"the block's length is impossible")
+            return 1
+        self.feed.skip(length)
+        have = self.feed.offset() - from_
+        if have < length:
+            self._broken(from_, have, b"block", b"the capture ends in it")
+            return 0
+        self.account.bytes_structure += length
+        return 1
+
+    cdef void _interface(self, const uint8_t* h, int64_t length) noexcept nogil:
+        """Interface Description Block (section 4.2)."""
+        cdef Interface* i
+        cdef Cursor c
+        cdef const uint8_t* o
+        cdef uint16_t code, n
+        if length < 20 or self.interface_count >= INTERFACE_LIMIT:
+            return
+        i = self.interfaces + self.interface_count
+        self.interface_count += 1
+        i.link = self._u16(h + 8)
+        i.snap = self._u32(h + 12)
+        i.units = 1000000
+        i.binary = False
+        i.exponent = 6
+        i.offset = 0
+        c = span(h + 16, length - 20, 0)
+        while left(&c) >= 4:
+            o = take(&c, 4, b"option")
+            code = self._u16(o)
+            n = self._u16(o + 2)
+            if code == 0 or left(&c) < n:
+                break
+            o = take(&c, n, b"option value")
+            if code == IF_TSRESOL and n >= 1:
+                _set_resolution(i, o[0])
+            elif code == IF_TSOFFSET and n >= 8:
+                i.offset = <int64_t>(be64(o) if self.big else le64(o))
+            n = -n & 3
+            if left(&c) < n:
+                break
+            take(&c, n, b"padding")
+
+    cdef int _packet_block(self, uint32_t kind, const uint8_t* h, int64_t length) except -1 nogil:
+        """Enhanced, simple or obsolete packet block (sections 4.3, 4.4, appendix A); all of it
+        is there."""
+        cdef Packet* p = &self.packet
+        cdef Interface* i
+        cdef uint32_t number = 0
+        cdef int64_t captured, wire, room, head
+        p.offset = self.feed.offset()
+        p.length = length
+        p.time = NO_TIME
+        head = 12 if kind == SIMPLE_PACKET else 28
+        room = length - head - 4
+        if room < 0:
+            return self._broken(p.offset, length, b"packet block", b"it is too short for its head")
+        if kind == ENHANCED_PACKET:
+            number = self._u32(h + 8)
+        elif kind == PACKET:
+            number = self._u16(h + 8)
+        if number >= self.interface_count:
+            return self._broken(
+                p.offset, length, b"packet block", b"its interface is not described"
+            )
+        i = self.interfaces + number
+        if kind == SIMPLE_PACKET:
+            wire = self._u32(h + 8)
+            captured = wire
+            if i.snap and captured > i.snap:
+                captured = i.snap
+        else:
+            p.time = _nanoseconds(i, <uint64_t>self._u32(h + 12) << 32 | self._u32(h + 16))
+            captured = self._u32(h + 20)
+            wire = self._u32(h + 24)
+        if captured > room:
+            return self._broken(
+                p.offset, length, b"packet block", b"the captured length is more than the block's"
+            )
+        return self._packet(i.link, h + head, captured, wire)
+
+    cdef bint _likely_block(self, const uint8_t* h) noexcept nogil:
+        cdef uint32_t kind = self._u32(h), length = self._u32(h + 4)
+        return _known(kind) and not length & 3 and 12 <= length <= USUAL_LIMIT
+
+    cdef int _search_block(self, const char* why) except -1 nogil:
+        """Moves to the next place that looks like a whole block. What is passed is one damage
+        row."""
+        cdef int64_t from_ = self.feed.offset(), have, at = 1, length
+        cdef bint found = False
+        while not found:
+            have = self.feed.fill(at + 12)
+            if have < at + 12:
+                at = have
+                break
+            while at + 12 <= have:
+                if not self._likely_block(self.feed.at() + at):
+                    at += 1
+                    continue
+                length = self._u32(self.feed.at() + at + 4)
+                have = self.feed.fill(at + length)
+                if have >= at + length and self._u32(self.feed.at() + at + length - 4) == length:
+                    found = True
+                    break
+                at += 1
+            if not found and at > USUAL_LIMIT:
+                self.feed.advance(at - 1)
+                at = 1
+        self.feed.advance(at)
+        return self._broken(from_, self.feed.offset() - from_, b"block", why)
+
+
+cdef bint _is_magic(uint32_t magic) noexcept nogil:
+    return magic == MICROSECONDS or magic == NANOSECONDS or magic == MODIFIED
+
+
+cdef bint _known(uint32_t kind) noexcept nogil:
+    return (
+        kind == SECTION or 1 <= kind <= 10 or kind == CUSTOM or kind == CUSTOM_DO_NOT_COPY
+    )
+
+
+cdef void _set_resolution(Interface* i, uint8_t value) noexcept nogil:
+    """if_tsresol: the exponent, of 2 where the first bit is set, else of 10."""
+    cdef int n
+    i.binary = value & 0x80 != 0
+    i.exponent = value & 0x7F
+    i.units = 1
+    if i.binary:
+        i.units = <uint64_t>1 << i.exponent if i.exponent < 64 else 0
+    else:
+        for n in range(i.exponent if i.exponent < 20 else 0):
+            i.units *= 10
+        if i.exponent > 19:
+            i.units = 0
+
+
+cdef int64_t _nanoseconds(const Interface* i, uint64_t stamp) noexcept nogil:
+    """A time stamp in nanoseconds since 1970; NO_TIME where it is beyond what 64 bits hold."""
+    cdef uint64_t seconds, rest
+    cdef int64_t sum
+    cdef int shift
+    if i.units == 0:
+        return NO_TIME              # finer than any clock: the seconds cannot be told
+    seconds = stamp // i.units
+    rest = stamp % i.units
+    if seconds > 9000000000ULL or i.offset > 9000000000LL or i.offset < -9000000000LL:
+        return NO_TIME
+    sum = <int64_t>seconds + i.offset
+    if sum > 9000000000LL or sum < -9000000000LL:
+        return NO_TIME
+    if i.binary:
+        shift = i.exponent - 32
+        if shift > 0:
+            rest = (rest >> shift) * BILLION >> 32
+        else:
+            rest = rest * BILLION >> i.exponent
+    elif i.exponent <= 9:
+        rest = rest * (<uint64_t>BILLION // i.units)
+    else:
+        rest = rest // (i.units // <uint64_t>BILLION)
+    return sum * BILLION + <int64_t>rest
+
+
+_ETHERTYPES = {0x0806: "arp", 0x8035: "rarp"}
+
+
+cdef str _kind_name(uint32_t kind):
+    number = kind & 0xFFFF
+    family = kind - number
+    if family == KIND_ETHERTYPE:
+        return _ETHERTYPES.get(number) or f"ethertype_{number:#06x}"
+    if family == KIND_IP_PROTO:
+        return f"ip_proto_{number}"
+    if family == KIND_LINKTYPE:
+        return f"linktype_{number}"
+    if family == KIND_FAMILY:
+        return f"address_family_{number}"
+    return "llc" if kind == KIND_LLC else "ip_fragment"
+
+
+def match(head: bytes, path: str) -> tuple[Match, str]:
+    """Whether an artifact is a capture: by its magic number."""
+    cdef const uint8_t* p = <const uint8_t*><const char*>head
+    if len(head) >= 12 and le32(p) == SECTION:
+        if le32(p + 8) == BYTE_ORDER or be32(p + 8) == BYTE_ORDER:
+            return Match.CONTENT, ""
+        return Match.NO, f"begins like pcapng, but its byte-order magic is {head[8:12].hex()}"
+    if len(head) >= 4 and (_is_magic(le32(p)) or _is_magic(be32(p))):
+        return Match.CONTENT, ""
+    if len(head) < 24 and path.lower().endswith((".pcap", ".pcapng", ".cap")):
+        return Match.NAME, f"has only {len(head)} bytes"
+    return Match.NO, f"begins with {head[:4].hex() or 'nothing'}, no magic number of pcap or pcapng"
+
+
+def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
+    """Reads a capture.
+
+    Args:
+        artifact: the capture.
+        flow_limit: flows that live at once; beyond, the one that would end first becomes a
+            row with an X in its history.
+
+    Yields:
+        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch).
+
+    Raises:
+        EvidenceError: where the capture cannot be read on; the rows before have been yielded.
+    """
+    capture = Capture(artifact.feed, artifact.account, flow_limit)
+    stopped = None
+    capture.open()
+    more = True
+    while more:
+        try:
+            more = capture.step()
+        except EvidenceError as error:
+            stopped = error
+            more = False
+        if more:
+            yield from capture.take(all=False)
+    while capture.finish():
+        yield from capture.take(all=False)
+    capture.count()
+    yield from capture.take(all=True)
+    if stopped is not None:
+        raise stopped
+
+
+PARSER = Parser(
+    name="pcap",
+    version="1",
+    match=match,
+    tables=("network_activity", "dns_activity"),
+    read=read,
+)

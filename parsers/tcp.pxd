@@ -1,0 +1,38 @@
+"""TCP as Zeek follows it: states, history, sizes and gaps, without keeping the data."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from tracelake.parsers.conn cimport Flow, Side
+from tracelake.parsers.packet cimport Packet
+
+
+cdef struct Range:
+    uint64_t low
+    uint64_t high
+    int32_t next
+
+
+cdef class Streams:
+    cdef Range* ranges
+    cdef int32_t room
+    cdef int32_t used       # of `room`, ever
+    cdef int32_t free       # list of those given back, -1 at the end
+
+    cdef int segment(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil
+    cdef void release(self, Side* s) noexcept nogil
+
+    cdef int32_t _range(self, uint64_t low, uint64_t high, int32_t next) noexcept nogil
+    cdef void _drop_first(self, Side* s) noexcept nogil
+    cdef void _give_up(self, Side* s) noexcept nogil
+    cdef bint _pending(self, Flow* f, int side) noexcept nogil
+    cdef void _sent(self, Flow* f, int side, uint64_t low, int64_t n) noexcept nogil
+    cdef void _insert(self, Side* s, uint64_t low, uint64_t high) noexcept nogil
+    cdef void _absorb(self, Side* s) noexcept nogil
+    cdef void _acknowledged(self, Flow* f, int side, uint64_t to) noexcept nogil
+    cdef void _trim(self, Flow* f, int side, uint64_t to) noexcept nogil
+    cdef void _check_end(self, Flow* f, int side, int64_t now) noexcept nogil
+    cdef void _close(self, Flow* f, int side, int64_t now) noexcept nogil
+
+cdef bint reuses(const Flow* f, const Packet* p) noexcept nogil
+cdef void flip(Flow* f) noexcept nogil
+cdef int64_t size(const Side* s, const Side* peer) noexcept nogil

@@ -1,0 +1,124 @@
+"""Event logs read a second time, for tests: a structural walk and a naming rule of its own.
+
+Nothing here comes from the parser. The walk believes a chunk's free-space offset only when the
+header's checksum is right; names follow the docstring of `evtx_plan.pyx`, from XML that another
+program made.
+"""
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+CHUNK = 65536
+_SYSTEM = {
+    ("Provider", "Name"), ("Provider", "Guid"), ("EventID", ""), ("Version", ""), ("Level", ""),
+    ("Task", ""), ("Opcode", ""), ("Keywords", ""), ("TimeCreated", "SystemTime"),
+    ("EventRecordID", ""), ("Correlation", "ActivityID"), ("Correlation", "RelatedActivityID"),
+    ("Execution", "ProcessID"), ("Execution", "ThreadID"), ("Channel", ""), ("Computer", ""),
+    ("Security", "UserID"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A record found by its frame: signature, size, and the size again at its end."""
+
+    chunk: int  # offset of its chunk in the file
+    offset: int  # in the chunk
+    size: int
+    number: int
+
+
+def logs(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Every event log below a folder, also those in zip archives, with its path."""
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.suffix == ".evtx":
+            yield name, path.read_bytes()
+        elif path.suffix == ".zip" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.infolist():
+                    if member.filename.lower().endswith(".evtx"):
+                        yield f"{name}!{member.filename}", archive.read(member)
+
+
+def frames(data: bytes) -> Iterator[Frame]:
+    """Records with whole frames: of each chunk from its header to its free-space offset."""
+    for base in range(4096, len(data), CHUNK):
+        chunk = data[base : base + CHUNK]
+        end = len(chunk)
+        if chunk[:8] == b"ElfChnk\0" and len(chunk) >= 512:
+            checksum = zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120]))
+            free, stored = struct.unpack_from("<I", chunk, 48)[0], chunk[124:128]
+            if stored == struct.pack("<I", checksum) and 512 <= free <= CHUNK:
+                end = min(end, free)
+        at = 512
+        while at + 28 <= end:
+            if chunk[at : at + 4] == b"**\0\0":
+                size, number = struct.unpack_from("<IQ", chunk, at + 4)
+                if 28 <= size <= len(chunk) - at and (
+                    struct.unpack_from("<I", chunk, at + size - 4)[0] == size
+                ):
+                    yield Frame(base, at, size, number)
+                    at += size
+                    continue
+            at = chunk.find(b"**\0\0", at + 1)
+            if at < 0:
+                break
+
+
+def named_values(xml: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """(fields of System that are columns, name-value pairs in order) of an event's XML."""
+    system: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
+
+    def tag(node: ElementTree.Element) -> str:
+        return node.tag.rpartition("}")[2]
+
+    def field(node: ElementTree.Element, path: str, below: str, quiet: bool) -> None:
+        """The node's attributes and text under `path`; its children under `below`."""
+        attributes = {key.rpartition("}")[2]: text for key, text in node.attrib.items()}
+        children = list(node)
+        if tag(node) in ("Data", "ComplexData") and not quiet:
+            attributes.pop("Name", None)
+        pairs.extend((f"{path}.{key}", text) for key, text in attributes.items())
+        for child in children:
+            name = tag(child)
+            if name in ("Data", "ComplexData") and child.get("Name"):
+                name = child.get("Name", "")
+            deeper = f"{below}.{name}" if below else name
+            field(child, deeper, deeper, False)
+        text = node.text or ""
+        if "\n" in text and not text.strip():
+            text = ""  # the Rust package writes an empty element's end tag on a line of its own
+        if (text.strip() if children or quiet else text) or not (children or attributes or quiet):
+            pairs.append((path, text))
+
+    event = ElementTree.fromstring(xml)
+    for section in event:
+        if tag(section) == "System":
+            for node in section:
+                for key, text in [*node.attrib.items(), ("", node.text or "")]:
+                    if (tag(node), key) in _SYSTEM:
+                        system[f"{tag(node)}.{key}".rstrip(".")] = text
+                    elif key:
+                        pairs.append((f"{tag(node)}.{key}", text))
+                    elif text.strip():
+                        pairs.append((tag(node), text))
+        elif tag(section) == "UserData":
+            for wrapper in section:
+                field(wrapper, tag(wrapper), "", True)
+        elif tag(section) == "EventData":
+            field(section, "EventData", "", True)
+        else:
+            field(section, tag(section), tag(section), True)
+    seen: dict[str, int] = {}
+    numbered = []
+    for name, text in pairs:
+        seen[name] = seen.get(name, 0) + 1
+        numbered.append((name if seen[name] == 1 else f"{name}[{seen[name]}]", text))
+    return system, numbered

@@ -1,0 +1,61 @@
+"""Every small sample cut at every byte: nothing crashes, the accounts close, nothing is made up."""
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.examine import Outcome, read
+from tracelake.parsers import PARSERS
+
+EVIDENCE = Path(__file__).parent.parent / "examples" / "evidence"
+
+
+def lines(path: str, count: int) -> bytes:
+    return b"".join((EVIDENCE / path).read_bytes().splitlines(keepends=True)[:count])
+
+
+def log(path: str, records: int) -> tuple[bytes, int]:
+    """An event log as it is, and where its first few records end."""
+    data = (EVIDENCE / path).read_bytes()
+    at = 4096 + 512
+    for _ in range(records):
+        at += struct.unpack_from("<I", data, at + 4)[0]
+    return data, at
+
+
+def samples() -> list[tuple[str, str, bytes, range]]:
+    """(parser, name, bytes, the cuts)."""
+    capture = (EVIDENCE / "captures/mixed.pcap").read_bytes()[:2400]
+    pcapng = (EVIDENCE / "captures/three_interfaces_big_endian.pcapng").read_bytes()
+    told = lines("edr/cmd_bitsadmin_download_psh_script_2020-10-2302365189.json", 3)
+    events, end = log("logs/new-user-security.evtx", 1)
+    return [
+        ("pcap", "pcap", capture, range(len(capture) + 1)),
+        ("pcap", "pcapng", pcapng, range(len(pcapng) + 1)),
+        ("jsonl", "mordor", told, range(len(told) + 1)),
+        ("evtx", "header", events, range(0, 4096, 61)),
+        ("evtx", "records", events, range(4096, end + 1)),
+    ]
+
+
+def outcome(parser: str, data: bytes) -> Outcome:
+    found = next(p for p in PARSERS if p.name == parser)
+    return read(found, data, "cut", window=4096, piece=1 << 16, completed=False)
+
+
+@pytest.mark.parametrize(
+    ("parser", "data", "cuts"),
+    [pytest.param(p, d, c, id=f"{p}-{name}") for p, name, d, c in samples()],
+)
+def test_cut_at_every_byte(parser: str, data: bytes, cuts: range) -> None:
+    whole = outcome(parser, data)
+    before = 0
+    for at in cuts:
+        cut = outcome(parser, data[:at])  # which checks the account, the batches, the citations
+        assert cut.in_rows <= whole.in_rows, at
+        assert cut.in_rows >= before, f"fewer records with one byte more, at {at}"
+        before = cut.in_rows
+    assert whole.in_rows > 0
+    # The cuts end behind whole records, but for those in the header of a log.
+    assert (before > 0) == (cuts.stop > 4096 or cuts.stop > len(data))
