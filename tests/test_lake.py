@@ -30,6 +30,7 @@ from tracelake.lake import commit as commit_module
 from tracelake.lake import log, writer
 from tracelake.lake.errors import LakeError, NewerFormat, UnknownEngagement
 from tracelake.lake.lake import Lake, engagements
+from tracelake.lake.snapshot import Snapshot
 from tracelake.lake.unit import WrittenUnit, unit_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -391,6 +392,26 @@ def test_a_racing_creator_is_not_in_the_way(lake: Lake, monkeypatch: pytest.Monk
     assert lake.commit([written]).landed == (unit_name(1),)
     assert lake.snapshot().complete_units() == {unit_name(1), unit_name(2)}
     assert count(lake.snapshot().files("event_log_activity")) == 6
+
+
+def test_a_snapshot_has_the_tables_of_all_its_units(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that fills a table for the first time, committed while a snapshot is taken."""
+    unit = lake.writer(unit_name(1))
+    unit.write("artifact", book(source_id(1)))
+    lake.commit([unit.close()])
+    pin = Snapshot._pin
+
+    def slow(self: Snapshot, name: str) -> None:
+        monkeypatch.setattr(Snapshot, "_pin", pin)
+        lake.commit([write(lake, 2)])
+        pin(self, name)
+
+    monkeypatch.setattr(Snapshot, "_pin", slow)
+    now = lake.snapshot()
+    assert now.is_complete(unit_name(2))
+    assert count(now.files("process_activity")) == 3
 
 
 def test_ids_are_found_across_checkpoints(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
