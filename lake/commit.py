@@ -10,6 +10,7 @@ Tables are committed one by one, `artifact` after the data and `source` last: a 
 complete when its `artifact` row is in, and readers leave the others out.
 """
 
+import contextlib
 import errno
 import random
 import re
@@ -170,10 +171,8 @@ class Committer:
         path = self._lake.root / table
         # Files are on disk; their names must be too, before the log says that they are there.
         sync_folder(path)
-        adds = [
-            AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files
-        ]
-        properties = CommitProperties(app_transactions=[Transaction(unit, 1) for unit in units])
+        adds = [AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files]
+        ids = [Transaction(unit, 1) for unit in units]
         try:
             if handle is None:
                 create_table_with_add_actions(
@@ -182,7 +181,9 @@ class Committer:
                     adds,
                     mode="error",
                     configuration=self._configuration(table),
-                    commit_properties=properties,
+                    # With retries, the loser of a race for version 0 is put at version 1 without
+                    # a look at the winner's ids (deltalake 1.6.6).
+                    commit_properties=CommitProperties(app_transactions=ids, max_commit_retries=0),
                     post_commithook_properties=_NO_HOOKS,
                 )
                 log.sync(path, 0)
@@ -191,7 +192,7 @@ class Committer:
                 list[AddAction | RemoveAction](adds),
                 "append",
                 self._schema(table),
-                commit_properties=properties,
+                commit_properties=CommitProperties(app_transactions=ids),
                 post_commithook_properties=_NO_HOOKS,
             )
         except CommitFailedError:
@@ -216,10 +217,10 @@ class Committer:
         if handle is None:
             try:
                 delta = DeltaTable(path.as_uri())
+                while self._add_columns(table, delta):
+                    delta = DeltaTable(path.as_uri())
             except TableNotFoundError:
                 return None
-            if self._add_columns(table, delta):
-                delta = DeltaTable(path.as_uri())
             version = delta.version()
             checkpoint = log.last_checkpoint(path) or 0
             handle = _Handle(delta, version, log.transactions(path, version), checkpoint)
@@ -235,7 +236,7 @@ class Committer:
         return handle
 
     def _add_columns(self, table: str, delta: DeltaTable) -> bool:
-        """Adds columns that the table does not have yet; whether there were any.
+        """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
             LakeError: a column is there with another type.
@@ -251,7 +252,9 @@ class Committer:
                     f"in the lake and {field.type} here"
                 )
         if new:
-            delta.alter.add_columns(new)
+            # Another process that adds them at the same time is as good.
+            with contextlib.suppress(CommitFailedError):
+                delta.alter.add_columns(new)
         return bool(new)
 
     def _schema(self, table: str) -> Schema:

@@ -4,6 +4,8 @@ import pickle
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -412,6 +414,33 @@ def test_a_snapshot_has_the_tables_of_all_its_units(
     now = lake.snapshot()
     assert now.is_complete(unit_name(2))
     assert count(now.files("process_activity")) == 3
+
+
+def test_creators_that_begin_together_land_a_unit_once(tmp_path: Path) -> None:
+    """deltalake alone lets both land, in more than half of these rounds."""
+    for number in range(10):
+        lakes = [
+            Lake.open(str(tmp_path / str(number)), "case", create=True, schemas=SCHEMAS)
+            for _ in range(2)
+        ]
+        written = [write(lake, 1) for lake in lakes]
+        begin = threading.Barrier(2)
+
+        def go(
+            lake: Lake, unit: WrittenUnit, begin: threading.Barrier = begin
+        ) -> tuple[str, ...]:
+            begin.wait()
+            return lake.commit([unit]).landed
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(go, lakes, written))
+        now = lakes[0].snapshot()
+        assert {table: count(now.files(table)) for table in now.tables} == {
+            "artifact": 1,
+            "event_log_activity": 3,
+            "process_activity": 3,
+            "source": 1,
+        }
 
 
 def test_ids_are_found_across_checkpoints(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
