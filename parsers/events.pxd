@@ -224,6 +224,14 @@ cdef class Events:
         """A field of `System` of the event at hand."""
         return self.put(self._plan.system[field], value)
 
+    cdef inline bint is_canonical(self) noexcept nogil:
+        """Whether the event at hand already has all that its canonical hash is made of."""
+        return (
+            self._has_record_id and (self._has_logged or self._has_time)
+            and (<Sheet>self._sheet).log_name.length == self._row + 1
+            and (<Sheet>self._sheet).device_hostname.length == self._row + 1
+        )
+
     cdef inline int flag(self, int flags) noexcept nogil:
         """Adds parse flags to the event at hand."""
         self._flags |= flags

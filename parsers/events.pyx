@@ -1025,11 +1025,7 @@ cdef class Events:
         (<Sheet>self._sheet).src_offset.put(row, offset)
         (<Sheet>self._sheet).src_length.put(row, length)
         (<Sheet>self._sheet).sub.put(row, sub)
-        if (
-            self._has_record_id and (self._has_logged or self._has_time)
-            and (<Sheet>self._sheet).log_name.length == row + 1
-            and (<Sheet>self._sheet).device_hostname.length == row + 1
-        ):
+        if self.is_canonical():
             own_hash = self._canonical()
         (<Sheet>self._sheet).record_hash.put(row, <int64_t>own_hash)
         flags |= self._flags

@@ -46,7 +46,7 @@ from tracelake.normalize.mapping import load
 from tracelake.parsers.artifact import Match, Parser
 from tracelake.parsers.events cimport (
     CHANNEL, CHECKSUM_BAD, COMPUTER, EVENT_ID, NAME_GUESSED, PROVIDER, SYSTEM_FIELDS,
-    TIME_CREATED, TIME_REPAIRED, Events, Target,
+    TIME_REPAIRED, Events, Target,
 )
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
@@ -257,6 +257,9 @@ cdef class _Log:
                 return 0
             self.chunks_bad += 1
             self.flags = CHECKSUM_BAD
+            # A chunk whose header was overwritten, or a part of one, or no chunk at all.
+            room = self.search(0)
+            self.at = room if room == self.end or room < CHUNK_HEADER else CHUNK_HEADER
             return 0
         self.chunks += 1
         if self.length < CHUNK_HEADER:
@@ -491,15 +494,15 @@ cdef class _Log:
         for i in range(SYSTEM_FIELDS):
             if self.event.system[i].kind != NOTHING:
                 self.events.system(i, &self.event.system[i])
-        if not value_time(&self.event.system[TIME_CREATED], &us, &below):
+        if self.events._has_time:
+            self.note_time(self.events._time)
+        else:
             # Only the record's header says when: the second-best clock.
             when = number_value(FILETIME, le64(p + 16))
             if value_time(&when, &us, &below):
                 self.events.set_time(us, below)
                 flags |= TIME_REPAIRED
                 self.note_time(us)
-        else:
-            self.note_time(us)
         for i in range(self.event.count):
             pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:

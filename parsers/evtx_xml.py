@@ -11,7 +11,8 @@ is the compiled decoder's second witness. It works on Python objects and shares 
 What is rendered how:
 
 - FILETIME with seven digits and `Z`, SYSTEMTIME with three; GUIDs in braces, lower case (as
-  Windows 10 and later; older ones write upper case); SIDs as `S-1-..`; HexInt and pointers as `0x..`; binary as upper-case hex; booleans as words.
+  Windows 10 and later; older ones write upper case); SIDs as `S-1-..`; HexInt and pointers as
+  `0x..`; binary as upper-case hex; booleans as words.
 - An array in an element of its own repeats the element, once per item.
 - An optional substitution without a value leaves its attribute out; an element stays, empty.
 - Characters that XML 1.0 cannot hold become U+FFFD; NULs at the end of a string are dropped.
@@ -264,7 +265,7 @@ def _fragment(
                 nodes, _ = _fragment(room, value.start, value.end, None, depth + 1, nested=True)
                 stack[-1].children.extend(nodes)
             else:
-                items = texts(value.kind, data[value.start : value.end])
+                items = _shown(value.kind, data[value.start : value.end])
                 room.spend(sum(map(len, items)))
                 if attribute is not None:
                     attribute.append(", ".join(items))
@@ -385,13 +386,20 @@ def texts(kind: int, data: bytes) -> list[str]:
             found.append(_scalar(0x13, data[at : at + length]))
             at += length
         return found
+    size = _SIZES.get(item, 0)
     if item == 0x10:
         size = 8 if len(data) % 8 == 0 else 4
-    else:
-        size = _SIZES.get(item, 0)
     if not size:
         raise Unsupported("array", 0, f"of type 0x{kind:02x}")
     return [_scalar(item, data[at : at + size]) for at in range(0, len(data), size)]
+
+
+def _shown(kind: int, data: bytes) -> list[str]:
+    """As `texts`; a value that does not fit its type is shown as hexadecimal digits."""
+    try:
+        return texts(kind, data)
+    except EvidenceError:
+        return [data.hex().upper()]
 
 
 def _strings(data: bytes) -> list[str]:
@@ -410,7 +418,7 @@ def _scalar(kind: int, data: bytes) -> str:
         if kind == 0x02:
             return _ansi(data).rstrip("\0")
         if kind in (0x0B, 0x0C):
-            return repr(struct.unpack(_FIXED[kind], data)[0])
+            return repr(struct.unpack(_FIXED[kind], data)[0]).removesuffix(".0")
         if kind in _FIXED:
             return str(struct.unpack(_FIXED[kind], data)[0])
         if kind == 0x0D:
