@@ -203,6 +203,10 @@ cdef class Events:
     # A pair of `unmapped`, whatever the mapping says of its name.
     cdef Target* pair(self, Plan* plan, str name) except NULL
 
+    # The same for names that are data, of which there is no end: a new name is not remembered,
+    # but fills `room`, a Target of the caller's; `name` must live as long.
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL
+
     # --- one event ---
     cdef int begin(self, Plan* plan) except -1 nogil
     cdef int put(self, Target* target, const Value* value) except -1 nogil

@@ -472,6 +472,14 @@ cdef class Events:
     cdef Target* pair(self, Plan* plan, str name) except NULL:
         return self._free_target(plan, name.encode())
 
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL:
+        cdef const uint8_t* p = <const uint8_t*><const char*>name
+        cdef Target* known = <Target*>names_find(plan.names, p, len(name))
+        if known is not NULL:
+            return known
+        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, 0, NULL)
+        return room
+
     # --- one event ----------------------------------------------------------------------------
 
     cdef int begin(self, Plan* plan) except -1 nogil:

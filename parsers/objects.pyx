@@ -29,6 +29,10 @@ cdef extern from "Python.h":
 # Objects deeper than this are one pair, as JSON text.
 DEPTH = 32
 cdef int MAX_DEPTH = DEPTH
+# Names that are remembered, with what becomes of each: a text with more has names that are data
+# (or hostile), and memory is bounded.
+MEMBERS = 50_000
+cdef Py_ssize_t MAX_MEMBERS = MEMBERS
 # Digits that a double certainly keeps.
 cdef int SAFE_DIGITS = 15
 cdef int64_t QUARTER = 900000000        # microseconds
@@ -312,6 +316,10 @@ cdef class Objects:
         member.path = key if parent.names or not parent.path else f"{parent.path}.{key}"
         member.members = {}
         name = member.path.encode()
+        if self.members >= MAX_MEMBERS:
+            member.name = name
+            member.target = self.events.loose(wrap.plan, name, &member.own)
+            return member
         member.target = self.events.target(
             wrap.plan, <const uint8_t*><const char*>name, len(name)
         )
@@ -321,6 +329,8 @@ cdef class Objects:
 
     cdef Target* _pair_of(self, Member member) except NULL:
         """Where a value goes that no column takes."""
+        if member.target.count == 0:
+            return member.target
         if member.pair is NULL:
             member.pair = self.events.pair(self._wrap.plan, member.path)
         return member.pair
@@ -335,7 +345,11 @@ cdef class Objects:
         except orjson.JSONDecodeError as error:
             self.why = str(error)
             return self._odd(text, offset, n)
-        done = self._row(value, text, offset, n, False)
+        try:
+            done = self._row(value, text, offset, n, False)
+        except RecursionError:
+            self.why = "nested too deeply"
+            return 0
         return done if done else self._odd(text, offset, n)
 
     cdef int _odd(self, bytes text, int64_t offset, int64_t length) except -1:
