@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tracelake.version import VERSION
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.events import (
@@ -27,6 +26,7 @@ from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake
 from tracelake.lake.writer import WrittenUnit
+from tracelake.version import VERSION
 
 # A commit costs tens of milliseconds a table however many units it holds, so units wait for
 # each other: not longer than this, and not at all while nothing can be queried yet.

@@ -3,4 +3,4 @@
 from tracelake.parsers import evtx, jsonl, pcap
 from tracelake.parsers.artifact import Parser
 
-PARSERS: tuple[Parser, ...] = (evtx.PARSER, jsonl.PARSER, pcap.PARSER)
+PARSERS: tuple[Parser, ...] = (pcap.PARSER, evtx.PARSER, jsonl.PARSER)
