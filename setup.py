@@ -36,7 +36,7 @@ setup(
     packages=find_packages("src"),
     package_dir={"": "src"},
     include_package_data=False,
-    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "*.toml"]},
+    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "mappings/**/*.toml"]},
     ext_modules=cythonize(
         extensions,
         include_path=["src"],

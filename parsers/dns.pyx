@@ -447,7 +447,7 @@ cdef class Transactions:
         free(m)
         return 0
 
-    cdef int _row(self, const Flow* f, const Message* query, const Message* reply) except -1 nogil:
+    cdef int _row(self, Flow* f, const Message* query, const Message* reply) except -1 nogil:
         cdef Py_ssize_t row = self.rows.count, n
         cdef const Message* first = query if query is not NULL else reply
         cdef uint8_t[64] text
