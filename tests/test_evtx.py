@@ -50,8 +50,10 @@ class Read:
         self.account = Account(lambda batch: self.damage.extend(batch.to_pylist()))
         self.rows: dict[str, list[dict[str, Any]]] = {}
         feed = Feed(io.BytesIO(data))
+        self.batches = 0
         for table, batch in evtx.read(Artifact("x.evtx", feed, self.account), mappings):
             batch.validate(full=True)
+            self.batches += table == "raw_event"
             self.rows.setdefault(table, []).extend(batch.to_pylist())
         self.account.flush_damage()
         assert self.account.closes
@@ -658,6 +660,22 @@ def test_names_that_are_long_and_many() -> None:
     read = Read(log([chunk]))
     assert time.process_time() - began < 2
     assert read.account.records == 1
+
+
+def test_names_without_end_are_not_remembered() -> None:
+    """Names that are values, new in every record: what is remembered of them stays bounded."""
+    kind = event([element("Data", {"Name": [sub(0)]}, [sub(1)])])
+    chunks = []
+    for number in range(12):
+        chunk = Chunk()
+        while len(chunk.data) < 50_000:
+            name = utf16(f"{number}.{len(chunk.data)}")
+            chunk.record(len(chunk.numbers), [instance(kind, [(1, name), (0x81, bytes(3000))])])
+        chunks.append(chunk)
+    read = Read(log(chunks))
+    assert not read.damage
+    assert {len(row["unmapped"]) for row in read.events} == {1500}
+    assert read.batches > 1  # 12 * 16 * 1,500 names, and 200,000 at a time
 
 
 def test_random_bytes_in_whole_frames() -> None:
