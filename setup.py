@@ -37,6 +37,7 @@ setup(
     package_dir={"": "src"},
     include_package_data=False,
     package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "mappings/**/*.toml"]},
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
     ext_modules=cythonize(
         extensions,
         include_path=["src"],
