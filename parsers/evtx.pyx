@@ -51,6 +51,7 @@ from tracelake.parsers.events cimport (
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
 from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
+from tracelake.parsers.evtx_xml import record_xml
 from tracelake.parsers.values cimport (
     FILETIME, INT, NOTHING, UINT, Value, is_text, number_value, parse_number, render, room_for,
     value_time,
@@ -667,4 +668,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml)

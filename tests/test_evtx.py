@@ -334,6 +334,17 @@ def test_a_row_says_where_its_record_is() -> None:
         assert evtx_xml.render(image[4096:], at - 4096).startswith("<Event>")
 
 
+def test_the_xml_of_a_row() -> None:
+    chunks = [simple(range(1, 4)), simple(range(4, 8))]
+    image = log(chunks)
+    for data in (image, image[4096:], image[: 4096 + CHUNK] + bytes(100) + image[4096 + CHUNK :]):
+        for row in Read(data).events:
+            xml = evtx_xml.record_xml(Feed(io.BytesIO(data), 4096), row["src_offset"])
+            assert f'<Data Name="n">{row["unmapped"][0][1]}</Data>' in xml
+    assert evtx_xml.record_xml(Feed(io.BytesIO(image)), 5000).startswith("no XML: record at offset")
+    assert evtx_xml.record_xml(Feed(io.BytesIO(image)), 10**6).startswith("no XML: ")
+
+
 def test_copies_are_counted_and_not_repeated() -> None:
     kind = event([data("n", sub(0))])
     first, more, again = simple(range(1, 4), kind), simple(range(1, 5), kind), simple([1], kind)
