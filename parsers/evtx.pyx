@@ -30,9 +30,9 @@ import os
 
 import pyarrow as pa
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memchr, memcmp
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, Rows
@@ -73,57 +73,79 @@ cdef class _Copies:
     """Hashes of the records that are in rows.
 
     With a seed of this process: nobody can write a record that is taken for a copy of another.
+    The number is part of a record, so one with a higher number than all before is no copy: as
+    long as numbers rise, hashes are only put in a row, and looked up when one does not. (A look
+    into a table of this size is a cache miss, and was a twentieth of all time.)
     """
-    cdef uint64_t* slots
+    cdef uint64_t* keys             # in the order of records
+    cdef Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef uint64_t* slots            # those of `keys` that were entered; 0: free
     cdef Py_ssize_t mask
-    cdef Py_ssize_t used
+    cdef Py_ssize_t entered
     cdef uint64_t seed
 
     def __cinit__(self):
         self.seed = int.from_bytes(os.urandom(8), "little")
-        self.mask = 4095
-        self.slots = <uint64_t*>calloc(self.mask + 1, sizeof(uint64_t))
-        if self.slots is NULL:
+        self.room = 4096
+        self.keys = <uint64_t*>malloc(self.room * sizeof(uint64_t))
+        if self.keys is NULL:
             raise MemoryError()
 
     def __dealloc__(self):
+        free(self.keys)
         free(self.slots)
 
     cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil:
         cdef uint64_t h = hash64(p, n, self.seed)
         return h if h else 1
 
-    cdef bint has(self, uint64_t key) noexcept nogil:
-        cdef Py_ssize_t at = <Py_ssize_t>(key >> 1) & self.mask
-        while self.slots[at]:
+    cdef int has(self, uint64_t key) except -1 nogil:
+        cdef Py_ssize_t at
+        if self.entered < self.count:
+            self.enter()
+        at = <Py_ssize_t>(key >> 1) & self.mask
+        while self.slots is not NULL and self.slots[at]:
             if self.slots[at] == key:
-                return True
+                return 1
             at = (at + 1) & self.mask
-        return False
+        return 0
 
-    cdef int add(self, uint64_t key) except -1 nogil:
-        cdef Py_ssize_t at, i, mask
+    cdef int enter(self) except -1 nogil:
+        """Enters the keys that are not in the table yet."""
+        cdef Py_ssize_t at, i, mask = self.mask
         cdef uint64_t* slots
-        if 3 * (self.used + 1) > 2 * self.mask:
-            mask = 2 * self.mask + 1
+        if self.slots is NULL or 3 * self.count > 2 * mask:
+            mask = mask if mask else 4095
+            while 3 * self.count > 2 * mask:
+                mask = 2 * mask + 1
             slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
             if slots is NULL:
                 with gil:
                     raise MemoryError()
-            for i in range(self.mask + 1):
-                if self.slots[i]:
-                    at = <Py_ssize_t>(self.slots[i] >> 1) & mask
-                    while slots[at]:
-                        at = (at + 1) & mask
-                    slots[at] = self.slots[i]
             free(self.slots)
             self.slots = slots
             self.mask = mask
-        at = <Py_ssize_t>(key >> 1) & self.mask
-        while self.slots[at]:
-            at = (at + 1) & self.mask
-        self.slots[at] = key
-        self.used += 1
+            self.entered = 0
+        for i in range(self.entered, self.count):
+            at = <Py_ssize_t>(self.keys[i] >> 1) & mask
+            while self.slots[at]:
+                at = (at + 1) & mask
+            self.slots[at] = self.keys[i]
+        self.entered = self.count
+        return 0
+
+    cdef int add(self, uint64_t key) except -1 nogil:
+        cdef uint64_t* grown
+        if self.count == self.room:
+            grown = <uint64_t*>realloc(self.keys, 2 * self.room * sizeof(uint64_t))
+            if grown is NULL:
+                with gil:
+                    raise MemoryError()
+            self.keys = grown
+            self.room *= 2
+        self.keys[self.count] = key
+        self.count += 1
         return 0
 
 
@@ -435,7 +457,7 @@ cdef class _Log:
                 self.last_time = le64(p + 16)
                 self.has_last = True
             key = self.copies.key(p, self.size)
-            if self.copies.has(key):
+            if self.has_ids and le64(p + 8) <= self.highest_id and self.copies.has(key):
                 self.account.duplicates += 1
                 continue
             self.event.decode(span(
@@ -523,7 +545,8 @@ cdef class _Log:
             self.events.put(target, &pair.value)
         self.note_record(le64(p + 8))
         return self.events.end(
-            self.origin + self.record, self.size, 0, flags, hash64(p, self.size, 0)
+            self.origin + self.record, self.size, 0, flags,
+            0 if self.events.is_canonical() else hash64(p, self.size, 0),
         )
 
     cdef int64_t number_of(self, const Value* v) except? -2 nogil:
