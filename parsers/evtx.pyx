@@ -46,7 +46,7 @@ from tracelake.normalize.mapping import load
 from tracelake.parsers.artifact import Match, Parser
 from tracelake.parsers.events cimport (
     CHANNEL, CHECKSUM_BAD, COMPUTER, EVENT_ID, NAME_GUESSED, PROVIDER, SYSTEM_FIELDS,
-    TIME_REPAIRED, Events, Target,
+    TIME_CREATED, TIME_REPAIRED, Events, Target,
 )
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
@@ -58,6 +58,8 @@ from tracelake.parsers.values cimport (
 )
 
 VERSION = "1"
+
+cdef int64_t YEAR_10000 = 253402300800000000    # microseconds since 1970; has five digits
 
 cdef enum:
     FILE_HEADER = 4096
@@ -519,8 +521,19 @@ cdef class _Log:
         kind = self.events.plan(text, n, event_id)
         self.events.begin(kind)
         for i in range(SYSTEM_FIELDS):
-            if self.event.system[i].kind != NOTHING:
-                self.events.system(i, &self.event.system[i])
+            v = &self.event.system[i]
+            if v.kind == NOTHING:
+                continue
+            if (
+                i == TIME_CREATED and v.kind == FILETIME and kind.system[i].count == 1
+                and kind.system[i].outputs[0].choice is NULL
+                and value_time(v, &us, &below) and us < YEAR_10000
+            ):
+                # What `system` comes to; it would also write the text of the time, twice, to
+                # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
+                self.events.set_time(us, below)
+            else:
+                self.events.system(i, v)
         if self.events._has_time:
             self.note_time(self.events._time)
         else:

@@ -1040,6 +1040,7 @@ cdef class Plans:
                 raise MemoryError()
         self.compiled += 1
         plan.number = -1
+        plan.apart = -1
         b.plan = plan
         b.depth = 0
         b.attribute_count = 0
