@@ -50,6 +50,7 @@ from tracelake.parsers.events cimport (
 )
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
+from tracelake.parsers.evtx_xml import show_record
 from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
 from tracelake.parsers.values cimport (
     FILETIME, INT, NOTHING, UINT, Value, is_text, number_value, parse_number, render, room_for,
@@ -647,4 +648,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, show_record)

@@ -23,6 +23,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
+from tracelake.native.feed import Feed
+
+FILE_HEADER = 4096
+CHUNK = 65536
 
 # Bounds for hostile input: real events stay far below (depth 8, some hundred nodes).
 MAX_FRAGMENTS = 16
@@ -115,6 +119,24 @@ def render(chunk: bytes, offset: int, origin: int = 0) -> str:
     for node in parse(chunk, offset, origin):
         _write(node, lines, "")
     return "\n".join(lines) + "\n"
+
+
+def show_record(feed: Feed, offset: int) -> str:
+    """The XML of the record at `offset` of a log, for `tracelake show`.
+
+    Args:
+        feed: the log from its start.
+        offset: of the record's signature in the log.
+
+    Raises:
+        EvidenceError: as `render`.
+    """
+    # Chunks lie on a grid behind the file header; a file that begins with one has none.
+    first = 0 if feed.peek(8) == b"ElfChnk\0" else FILE_HEADER
+    start = first + (offset - first) // CHUNK * CHUNK
+    while feed.position < start and feed.read(min(start - feed.position, CHUNK)):
+        pass
+    return render(feed.read(CHUNK), offset - start, start)
 
 
 def parse(chunk: bytes, offset: int, origin: int = 0) -> "list[Element | str | Raw]":
@@ -492,4 +514,4 @@ def _write(node: "Element | str | Raw", lines: list[str], indent: str) -> None:
         lines.append(f"{indent}<{head}>{inner}</{node.name}>")
 
 
-__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "render", "texts"]
+__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "render", "show_record", "texts"]
