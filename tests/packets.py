@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 CLIENT, SERVER = "10.0.0.1", "192.0.2.9"
-MACS = bytes.fromhex("0200000000020200000000010800")[:12]
+MACS = bytes.fromhex("020000000002020000000001")
 
 
 def ethernet(payload: bytes, kind: int = 0x0800, tags: tuple[int, ...] = ()) -> bytes:
@@ -50,7 +50,8 @@ def name(text: str) -> bytes:
 
 
 def question(ident: int, host: str, kind: int = 1, flags: int = 0x0100) -> bytes:
-    return struct.pack(">HHHHHH", ident, flags, 1, 0, 0, 0) + name(host) + struct.pack(">HH", kind, 1)
+    head = struct.pack(">HHHHHH", ident, flags, 1, 0, 0, 0)
+    return head + name(host) + struct.pack(">HH", kind, 1)
 
 
 def answer(

@@ -189,6 +189,7 @@ CONN = (
 )
 # Zeek logs these only of flows that lasted.
 LASTED = (("orig_bytes", "bytes_out"), ("resp_bytes", "bytes_in"))
+ENDS = ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")
 ADDRESSES = {"orig_l2_addr", "resp_l2_addr"}
 COUNTS = {"orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes"}
 DNS = (
@@ -212,7 +213,7 @@ def _matched(
 ) -> Iterator[tuple[tuple[Any, ...], dict[str, Any] | None, dict[str, Any] | None]]:
     a: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     b: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    ends = ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", last[0])
+    ends = (*ENDS, last[0])
     for row in theirs:
         a[tuple(row[name] for name in ends)].append(row)
     for row in own:
@@ -228,7 +229,7 @@ def compare_flows(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
     result = Result()
     log = _log(zeek)
     flows = {(r["src_ip"], r["src_port"], r["dst_ip"], r["dst_port"]) for r in own.flows}
-    flows |= {tuple(r[n] for n in ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")) for r in log}
+    flows |= {tuple(row[name] for name in ENDS) for row in log}
     for ends, theirs, mine in _matched(log, own.flows, ("proto", "transport")):
         result.rows += theirs is not None
         pair = frozenset((ends[0], ends[2]))
@@ -273,7 +274,7 @@ def _why_alone(
 ) -> str:
     if row.get("tunnel_parents"):
         return "tunnel"
-    if row.get("orig_pkts") == 0 and row.get("resp_pkts") == 0 or (
+    if (row.get("orig_pkts") == 0 and row.get("resp_pkts") == 0) or (
         "ts" in row and why.back <= 5 and any(d["what"].startswith("TCP") for d in own.damage)
         and pair not in why.fragments
     ):
@@ -334,7 +335,7 @@ def compare_names(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
     for row in log:
         if row["proto"] == "tcp":
             result.rows += 1
-            ends = tuple(row[name] for name in ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p"))
+            ends = tuple(row[name] for name in ENDS)
             result.differences.append(Difference(capture, "dns", "missing", "DNS over TCP", ends))
     udp = [row for row in log if row["proto"] == "udp"]
     for ends, theirs, mine in _matched(udp, own.names, ("trans_id", "transaction_id")):
