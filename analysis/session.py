@@ -9,6 +9,7 @@ must not have its credentials (docs: one root, one role per engagement).
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +68,7 @@ class Session:
         self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
+        self._making = threading.Lock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
         try:
             self._lock(memory_limit)
@@ -108,10 +110,12 @@ class Session:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
         query = query.lower()
         everything = CATALOG.search(query) is not None
-        for word in [w for w in self._waiting if everything or w in query]:
-            self._waiting.remove(word)
-            for statement in GROUPS[word](self.window):
-                self._connection.execute(statement)
+        with self._making:
+            for word in [w for w in self._waiting if everything or w in query]:
+                for statement in GROUPS[word](self.window):
+                    self._connection.execute(statement)
+                # Only now: an interrupted query leaves some of them to be made again.
+                self._waiting.remove(word)
 
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""

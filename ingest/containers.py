@@ -77,11 +77,11 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
     file.seek(0)
     kind = kind_of(head)
     if kind is None:
-        yield Member(name, lambda: Guard(file, "file"), whole=True)
+        yield Member(name, lambda: Guard(cast(Readable, file), "file"), whole=True)
     elif kind == "zip":
         yield from _zip(file, "", name, 0)
     else:
-        feed = Feed(Guard(file, "file"))
+        feed = Feed(Guard(cast(Readable, file), "file"))
         yield from _unpack(feed, kind, "" if kind == "tar" else _inner_name(name), name, 0)
 
 

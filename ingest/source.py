@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tracelake.version import VERSION
 from tracelake.ingest.books import artifact_row, batch_of, source_row
 from tracelake.ingest.containers import Member, members
 from tracelake.ingest.events import (
@@ -40,6 +39,7 @@ from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import MAPPING_VERSION, TABLES, Provenance, complete
 from tracelake.parsers.artifact import Parser
+from tracelake.version import VERSION
 
 HASH_BLOCK = 4 << 20
 # How often a long hash says how far it is.

@@ -1,7 +1,6 @@
 """Does everything that is in still hold: hashes, statistics, accounts, bytes."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 

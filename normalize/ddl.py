@@ -130,13 +130,14 @@ def tables_md(tables: dict[str, Table]) -> str:
         "`<short>-<first 16 hex digits of source_id>-<artifact_no>-<src_offset in hex>-<sub>`, "
         "which `tracelake show` takes.",
         "",
-        "The path of the file that a row comes from stands in `artifact` (and in `timeline`); "
+        "The path of the file that a row comes from stands in the view `artifact_path` (and in "
+        "`timeline`); "
         "DuckDB would pay for a join in the view on every query, so it is written where it is "
         "wanted:",
         "",
         "```sql",
-        "SELECT d.query_hostname, a.paths[1] AS src_path",
-        "FROM dns_activity AS d LEFT JOIN artifact AS a USING (source_id, artifact_no)",
+        "SELECT d.query_hostname, p.path AS src_path",
+        "FROM dns_activity AS d LEFT JOIN artifact_path AS p USING (source_id, artifact_no)",
         "```",
         "",
         "`sigma.evtx` is every row that a Windows event became, under the event's own field "

@@ -365,20 +365,21 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
     return Mappings(events, f"ocsf-1.8.0/{digest.hexdigest()[:8]}")
 
 
+def load(extra: Iterable[Path] = ()) -> Mappings:
+    """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
+    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
+    return read((*_shipped(), *files)) if files else _shipped_mappings()
+
+
+@cache
+def _shipped_mappings() -> Mappings:
+    # Read once a process: each artifact asks for them.
+    return read(_shipped())
+
+
 @cache
 def _shipped() -> tuple[tuple[str, str], ...]:
     return tuple(
         (path.relative_to(FOLDER).as_posix(), path.read_text("utf-8"))
         for path in sorted(FOLDER.glob("windows/*.toml"))
     )
-
-
-@cache
-def _shipped_mappings() -> Mappings:
-    return read(_shipped())
-
-
-def load(extra: Iterable[Path] = ()) -> Mappings:
-    """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
-    more = [(str(path), path.read_text("utf-8")) for path in extra]
-    return read((*_shipped(), *more)) if more else _shipped_mappings()

@@ -1,6 +1,6 @@
 """Evidence formats. Adding one is a module and a line here."""
 
-from tracelake.parsers import evtx, jsonl
+from tracelake.parsers import evtx, jsonl, pcap
 from tracelake.parsers.artifact import Parser
 
-PARSERS: tuple[Parser, ...] = (evtx.PARSER, jsonl.PARSER)
+PARSERS: tuple[Parser, ...] = (pcap.PARSER, evtx.PARSER, jsonl.PARSER)

@@ -98,6 +98,8 @@ cdef struct Flow:
     uint32_t noticed        # letters that are noted once a side
     uint8_t letters
     uint8_t history[HISTORY_ROOM]
+    uint8_t community[30]   # Community ID as text, once it was asked for
+    uint8_t community_length
     void* messages          # DNS messages that wait for their counterpart, the oldest first
     uint32_t waiting        # their number
     Side side[2]
@@ -143,5 +145,5 @@ cdef inline bint is_ipv4(const Address* a) noexcept nogil:
 # Room: 45, 17 and 30. put_community_id gives 0 where one end is IPv4 and the other is not.
 cdef Py_ssize_t put_address(uint8_t* out, const Address* a) noexcept nogil
 cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil
-cdef Py_ssize_t put_community_id(uint8_t* out, const Flow* f) noexcept nogil
+cdef Py_ssize_t put_community_id(uint8_t* out, Flow* f) noexcept nogil
 cdef uint64_t flow_hash(const Flow* f) noexcept nogil

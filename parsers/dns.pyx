@@ -150,27 +150,22 @@ cdef Py_ssize_t _class_name(uint8_t* out, uint16_t number) noexcept nogil:
 
 
 cdef Py_ssize_t put_text(uint8_t* out, const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    """Text of bytes that may be anything (room: 4 * n): what is neither well-formed UTF-8 nor
-    printable becomes \\xNN, lower case."""
-    cdef Py_ssize_t i = 0, o = 0, good
-    while i < n:
-        good = i + utf8_valid(p + i, n - i)
-        while i < good:
-            if p[i] < 0x20 or p[i] == 0x7F:
-                out[o] = b"\\"
-                out[o + 1] = b"x"
-                put_hex_bytes(out + o + 2, p + i, 1)
-                o += 4
-            else:
-                out[o] = p[i]
-                o += 1
-            i += 1
-        if i < n:
+    """Text of bytes that may be anything (room: 4 * n). Control characters become \\xNN, and
+    so do all bytes beyond ASCII unless the whole is well-formed UTF-8."""
+    cdef Py_ssize_t i, o = 0
+    cdef bint text = utf8_valid(p, n) == n
+    for i in range(n):
+        if (
+            p[i] < 8 or p[i] == 11 or 13 < p[i] < 0x20 or p[i] == 0x7F
+            or (p[i] > 0x7F and not text)
+        ):
             out[o] = b"\\"
             out[o + 1] = b"x"
             put_hex_bytes(out + o + 2, p + i, 1)
             o += 4
-            i += 1
+        else:
+            out[o] = p[i]
+            o += 1
     return o
 
 
@@ -241,7 +236,7 @@ cdef Py_ssize_t _netbios(uint8_t* name, Py_ssize_t n) noexcept nogil:
         b = name[2 * i + 1] - <uint8_t>97
         name[i] = <uint8_t>(a << 4 | b)
     i = 0
-    while i < 15 and (name[i] > 0x20 and name[i] < 0x7F or name[i] < 3):
+    while i < 15 and (0x20 < name[i] < 0x7F or 0 < name[i] < 3):     # \1\2__MSBROWSE__
         i += 1
     return i
 
@@ -455,7 +450,7 @@ cdef class Transactions:
         free(m)
         return 0
 
-    cdef int _row(self, const Flow* f, const Message* query, const Message* reply) except -1 nogil:
+    cdef int _row(self, Flow* f, const Message* query, const Message* reply) except -1 nogil:
         cdef Py_ssize_t row = self.rows.count, n
         cdef const Message* first = query if query is not NULL else reply
         cdef uint8_t[64] text
@@ -517,7 +512,7 @@ cdef class Transactions:
             self.rejected.put(row, rcode != 0)
         if first == query and query.time != NO_TIME and reply.time != NO_TIME:
             self.rtt_s.put(row, <double>(reply.time - query.time) / 1e9)
-        if self._answers(row, f, reply):
+        if self._answers(row, f, reply, query is NULL):
             self.parse_flags.put(row, BROKEN)
         return self.rows.done()
 
@@ -551,11 +546,14 @@ cdef class Transactions:
             self.query_class.put_valid(row, text, _class_name(text, number))
         return 1 if broken else 0
 
-    cdef int _answers(self, Py_ssize_t row, const Flow* f, const Message* m) except -1 nogil:
+    cdef int _answers(
+        self, Py_ssize_t row, const Flow* f, const Message* m, bint alone
+    ) except -1 nogil:
         """Section 4.1.3: the answer section. 1 where it is broken."""
         cdef Cursor c = span(m.data, m.size, 0)
         cdef const uint8_t* h = take(&c, HEADER, b"DNS header")
         cdef uint8_t[NAME_ROOM] name
+        cdef uint8_t[TEXT_ROOM] text
         cdef Cursor data
         cdef Py_ssize_t items = -1, n, length
         cdef int i, questions = be16(h + 4), count = be16(h + 6)
@@ -579,6 +577,9 @@ cdef class Transactions:
             data = c
             data.end = c.at + length
             take(&c, length, b"resource data")
+            if i == 0 and questions == 0 and alone:
+                # Multicast answers need no question: it was for the first answer's owner.
+                self.query_hostname.put_valid(row, text, put_text(text, name, n))
             if items < 0:
                 items = self.answers.open(row)
                 self.ttls.open(row)

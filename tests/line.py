@@ -22,7 +22,9 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-c", main, *map(str, arguments)]
 
 
-def tracelake(*arguments: str | Path, code: int = 0, **more: Any) -> subprocess.CompletedProcess[str]:
+def tracelake(
+    *arguments: str | Path, code: int = 0, **more: Any
+) -> subprocess.CompletedProcess[str]:
     """Runs the command, checks its exit code, gives back what it printed."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

@@ -13,23 +13,23 @@ def _timeline(window: Window) -> Iterator[str]:
 
 
 def _ocsf(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA ocsf"
+    yield "CREATE SCHEMA IF NOT EXISTS ocsf"
     for name, (table, uid) in classes(TABLES).items():
         yield ocsf.view(name, table, uid)
 
 
 def _ecs(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA ecs"
+    yield "CREATE SCHEMA IF NOT EXISTS ecs"
     yield from alias.ecs_views()
 
 
 def _zeek(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA zeek"
+    yield "CREATE SCHEMA IF NOT EXISTS zeek"
     yield from alias.zeek_views()
 
 
 def _sigma(_: Window) -> Iterator[str]:
-    yield "CREATE SCHEMA sigma"
+    yield "CREATE SCHEMA IF NOT EXISTS sigma"
     yield from alias.sigma_views()
     yield evtx.view()
 

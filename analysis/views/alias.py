@@ -17,7 +17,7 @@ def _view(schema: str, name: str, table: str, where: str, columns: dict[str, str
     listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
     condition = f" WHERE {where}" if where else ""
     return (
-        f"CREATE VIEW {schema}.{quote.name(name)} AS "
+        f"CREATE OR REPLACE VIEW {schema}.{quote.name(name)} AS "
         f"SELECT {listed} FROM main.{quote.name(table)}{condition}"
     )
 

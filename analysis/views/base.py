@@ -96,11 +96,12 @@ def view(table: Table, files: Sequence[str], window: Window) -> str:
     if where:
         inner += f" WHERE {where}"
     cited = f"{row_id(table)} AS row_id, " if table.is_events else ""
-    return f"CREATE VIEW {quote.name(table.name)} AS SELECT {cited}* FROM ({inner}) AS t"
+    return f"CREATE OR REPLACE VIEW {quote.name(table.name)} AS SELECT {cited}* FROM ({inner}) AS t"
 
 
 ARTIFACT_PATH = (
-    "CREATE VIEW artifact_path AS SELECT source_id, artifact_no, any_value(paths[1]) AS path "
+    "CREATE OR REPLACE VIEW artifact_path AS "
+    "SELECT source_id, artifact_no, any_value(paths[1]) AS path "
     "FROM artifact WHERE artifact_no >= 0 GROUP BY ALL"
 )
 """SQL that makes `artifact_path`: where in its source a row's artifact lies. A join of its own,

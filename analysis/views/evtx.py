@@ -156,4 +156,4 @@ def view() -> str:
             f"SELECT {listed} FROM main.{quote.name(table.name)} "
             "WHERE log_name IS NOT NULL AND event_code IS NOT NULL"
         )
-    return "CREATE VIEW sigma.evtx AS " + " UNION ALL ".join(parts)
+    return "CREATE OR REPLACE VIEW sigma.evtx AS " + " UNION ALL ".join(parts)

@@ -123,6 +123,6 @@ def view(name: str, table: Table, class_uid: int) -> str:
     listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in fields.items())
     where = f" WHERE class_uid = {class_uid}" if len(table.classes) > 1 else ""
     return (
-        f"CREATE VIEW ocsf.{quote.name(name)} AS "
+        f"CREATE OR REPLACE VIEW ocsf.{quote.name(name)} AS "
         f"SELECT {listed} FROM main.{quote.name(table.name)}{where}"
     )

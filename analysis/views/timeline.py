@@ -172,7 +172,8 @@ def view(window: Window) -> str:
     held = window.holds("s.time")
     where = f"s.time IS NOT NULL{' AND ' + held if held else ''}"
     return (
-        "CREATE VIEW timeline AS SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
+        "CREATE OR REPLACE VIEW timeline AS "
+        "SELECT s.time, s.time_desc, s.device_hostname, s.class_uid, "
         "s.table_name, s.message, s.source_id, a.path AS src_path, s.row_id "
         f"FROM ({union}) AS s LEFT JOIN artifact_path AS a "
         f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no WHERE {where}"

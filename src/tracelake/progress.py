@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tracelake.ingest.events import Event, Failed, Read, Skipped, SourceDone
+from tracelake.ingest.events import Event, Read, SourceDone
 from tracelake.ingest.report import Report
 
 if TYPE_CHECKING:
