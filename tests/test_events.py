@@ -2,6 +2,7 @@
 promise that every name-value pair of an event can be rebuilt from its row."""
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tracelake.parsers.events import Events
 from tracelake.parsers.values import ip_of, number_of, rendered
 
 Value = tuple[str, bytes | int | None]
+Named = tuple[str, str, bytes | int | None]
 
 GUID = bytes.fromhex("a08e4a2d67e8645f1300000000000800")
 SID = bytes.fromhex("010500000000000515000000") + struct.pack("<4I", 1, 2, 4294967295, 500)
@@ -138,7 +140,7 @@ EVENTS = {code: event for (_, code), event in mapping.read([("t.toml", MAPPING)]
 NAMES = ("log_provider", "log_name")
 
 
-def row_of(code: str, named: list[tuple[str, str, bytes | int | None]], **more: Any) -> dict[str, Any]:
+def row_of(code: str, named: Iterable[Named], **more: Any) -> dict[str, Any]:
     """The row of one event of the mapping above, without nulls and the columns of every row."""
     events = Events(mapping.read([("t.toml", MAPPING)]))
     events.add("P", code, named, **more)
@@ -305,8 +307,11 @@ def test_a_system_field_that_does_not_fit_is_a_pair() -> None:
 
 def test_process_uid_where_the_event_has_none() -> None:
     events = Events(mapping.load())
-    system = [("Computer", "text", b"WS-1.Corp"), ("TimeCreated", "filetime", 132444444444444444)]
-    for named in ([("NewProcessId", "hex64", 420)], []):
+    system: list[Named] = [
+        ("Computer", "text", b"WS-1.Corp"), ("TimeCreated", "filetime", 132444444444444444)
+    ]
+    with_pid: list[Named] = [("NewProcessId", "hex64", 420)]
+    for named in (with_pid, []):
         events.add("Microsoft-Windows-Security-Auditing", "4688", named, system)
     ((_, batch),) = events.take(True)
     assert batch.column("proc_uid").to_pylist() == ["ws-1.corp:420:1599970844444444", None]
@@ -340,7 +345,8 @@ TEXTS = st.one_of(
         "{2d4a8ea0-e867-5f64-1300-000000000800}", "{2D4A8EA0-E867-5F64-1300-000000000800}",
         "SHA1=" + "A" * 40, "SHA1=" + "A" * 40 + ",MD5=" + "B" * 32, "MD5=" + "b" * 32,
         "SHA1=" + "A" * 40 + ",MD5=" + "B" * 32 + ",SHA256=" + "C" * 64 + ",IMPHASH=" + "0" * 32,
-        "%%1842", "%%1843", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z", "18446744073709551615",
+        "%%1842", "%%1843", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z",
+        "18446744073709551615",
     ]),
     st.text(max_size=12).filter(lambda value: not any(0xD800 <= ord(c) < 0xE000 for c in value)),
     st.integers(-(1 << 64), 1 << 64).map(str),
@@ -365,7 +371,7 @@ ALL = [*EVENTS.values(), *mapping.load().events.values()]
 
 
 @st.composite
-def any_event(draw: st.DrawFn) -> tuple[Event, list[tuple[str, str, bytes | int | None]]]:
+def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
     event = draw(st.sampled_from(ALL))
     fields = sorted({source.field for sources in event.columns.values() for source in sources})
     name = st.one_of(st.sampled_from(fields), st.sampled_from(["Other", "Data"]))
@@ -376,7 +382,7 @@ def any_event(draw: st.DrawFn) -> tuple[Event, list[tuple[str, str, bytes | int 
 @settings(max_examples=1500, deadline=None)
 @given(any_event())
 def test_every_pair_is_rebuilt_from_its_row(
-    drawn: tuple[Event, list[tuple[str, str, bytes | int | None]]],
+    drawn: tuple[Event, list[Named]],
 ) -> None:
     event, named = drawn
     wanted: dict[str, str | None] = {}
@@ -385,7 +391,8 @@ def test_every_pair_is_rebuilt_from_its_row(
         while free in wanted:
             free, number = f"{name}[{number}]", number + 1
         wanted[free] = None if kind == "nothing" else rendered(kind, content)[0]
-    events = Events(mapping.read([("t.toml", MAPPING)]) if event.provider == "P" else mapping.load())
+    own = mapping.read([("t.toml", MAPPING)])
+    events = Events(own if event.provider == "P" else mapping.load())
     events.add(event.provider, event.code, named)
     ((table, batch),) = events.take(True)
     batch.validate(full=True)
