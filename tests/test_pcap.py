@@ -588,6 +588,29 @@ def test_multicast_answers_name_their_owner() -> None:
     assert row["src_ip"] == CLIENT
 
 
+def test_dns_is_known_by_its_content() -> None:
+    found = ours(pcap(spaced(
+        question_frame(question(3, "tunnel.example", 16), dport=4444),
+        datagram(SERVER, CLIENT, 4444, 50000, answer(3, "tunnel.example", (16, 0, b"\2hi"), kind=16)),
+    )))
+    assert found.names[0]["answers"] == ["TXT 2 hi"]
+    assert found.flows[0]["app_protocol"] == "dns"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"hello, this is no DNS message", bytes(40), b"\xff" * 40, question(1, "a.example")[:-1],
+        question(1, "a.example") + b"x", question(1, "a b.example"), question(1, ""),
+        question(1, "a.example", 60000), question(1, "a.example", flags=0x8100),
+    ],
+)
+def test_other_datagrams_are_no_dns(message: bytes) -> None:
+    found = ours(pcap([(NOON, question_frame(message, dport=4444))]))
+    assert found.names == []
+    assert found.flows[0].get("app_protocol") is None
+
+
 @pytest.mark.parametrize(
     "tail",
     [
