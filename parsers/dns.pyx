@@ -25,6 +25,7 @@ cdef enum:
     HEADER = 12
     NAME_ROOM = 512             # of a name as it stands; RFC 1035 allows 255
     TEXT_ROOM = 4 * NAME_ROOM   # of a name as text
+    MAX_JUMPS = 127
     NBNS = 137
     WAITING = 100               # messages of a flow that wait; then none of them will be paired
     MAX_QUESTIONS = 25          # beyond, it is something else that uses the port
@@ -174,14 +175,15 @@ cdef Py_ssize_t read_name(Cursor* c, uint8_t* out, bint long_labels, bint* broke
     """The name at the cursor (section 4.1.4), lower case and without the last dot, to `out`
     (room: NAME_ROOM); its length. The cursor moves past it, not past what it points to.
 
-    Pointers are followed only towards the beginning, each one further than the last: so it
-    ends. Where the name is broken off, `broken` is set and what was read is returned.
+    Pointers are followed only towards the beginning, each one further than the last, and no
+    more of them than a name has labels. Where the name is broken off, `broken` is set and what
+    was read is returned.
     """
     cdef Cursor at = c[0]
     cdef const uint8_t* limit = c.end       # a pointer must lead to before this
     cdef const uint8_t* p
     cdef Py_ssize_t n = 0, i
-    cdef int length
+    cdef int length, jumps = 0
     cdef bint jumped = False
     while True:
         if left(&at) < 1:
@@ -199,7 +201,8 @@ cdef Py_ssize_t read_name(Cursor* c, uint8_t* out, bint long_labels, bint* broke
             if not jumped:
                 c.at = at.at
                 jumped = True
-            if c.start + length >= p or c.start + length >= limit:
+            jumps += 1
+            if c.start + length >= p or c.start + length >= limit or jumps > MAX_JUMPS:
                 broken[0] = True
                 break
             limit = c.start + length

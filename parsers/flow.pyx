@@ -5,8 +5,9 @@ called are Zeek 7's answers (docs/flows.md), since they are what analysts know. 
 on packet time. What lives at once is bounded: beyond `limit` flows the one that would end
 first is written out, with an X at the end of its history.
 
-Cost (676 MB, 1.92 M packets of 338 bytes): see docs/flows.md. A packet touches the table's
-place, the flow's head and one side; rows cost more than packets only where flows are short.
+Measured: 0.15 us a packet where few flows carry many packets, 1.3 us where each of 190,000
+carries three (profile: a quarter of it waits for memory in `_find`, the rest is the rows, of
+which a Community ID's SHA-1 is the dearest part; hence it is kept for the flow's DNS rows).
 """
 
 from ipaddress import ip_network

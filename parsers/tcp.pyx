@@ -225,7 +225,9 @@ cdef class Streams:
             else:
                 note_once(f, side, NOTED_MULTI, b"Q")
         elif flags & SYN:
-            _note_moved(f, side, NOTED_SYN, b"H" if flags & ACK else b"S", &s.last_syn, <uint32_t>at)
+            _note_moved(
+                f, side, NOTED_SYN, b"H" if flags & ACK else b"S", &s.last_syn, <uint32_t>at
+            )
         elif flags & FIN:
             _note_moved(f, side, NOTED_FIN, b"F", &s.last_fin, <uint32_t>(at + <uint64_t>n))
         elif flags & RST:
