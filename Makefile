@@ -68,7 +68,7 @@ fuzz: build ## mutation fuzzing under AddressSanitizer for FUZZ_SECONDS (120)
 	@bash tests/fuzz/run.sh $(BIN)/python $(FUZZ_SECONDS)
 
 docs: build ## regenerate the pages under docs/ that are made from the schemas
-	@$(BIN)/python -m tracelake.normalize.reference docs
+	@$(BIN)/python -m tracelake.normalize.ddl docs
 
 clean: ## remove what was built, the demo lake and the benchmark inputs; keep .venv
 	rm -rf build dist fuzz-build bench-data demo-lake src/*.egg-info

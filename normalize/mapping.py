@@ -367,7 +367,14 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
 
 def load(extra: Iterable[Path] = ()) -> Mappings:
     """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
-    return read((*_shipped(), *((str(path), path.read_text("utf-8")) for path in extra)))
+    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
+    return read((*_shipped(), *files)) if files else _shipped_mappings()
+
+
+@cache
+def _shipped_mappings() -> Mappings:
+    # Read once a process: each artifact asks for them.
+    return read(_shipped())
 
 
 @cache

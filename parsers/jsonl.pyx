@@ -25,13 +25,13 @@ from tracelake.parsers.artifact import Match, Parser
 from tracelake.parsers.objects cimport Objects
 
 # A record that is longer is damage: no event is, and memory is bounded.
-LONGEST = 64 << 20
+LONGEST = 16 << 20
 cdef Py_ssize_t MAX_RECORD = LONGEST
-# Names of members that are remembered, with what becomes of each; a text with more of them has
-# names that are data (or hostile), and they are forgotten from time to time.
-MEMBERS = 100_000
-cdef Py_ssize_t MAX_MEMBERS = MEMBERS
 cdef Py_ssize_t STEP = 65536
+# Bytes of a running text that may be looked at in vain, and as a multiple of those read well:
+# where quotes do not pair, the end of a value is far away and wrong. Beyond, it is read by lines.
+cdef int64_t VAIN = 64 << 20
+cdef int64_t VAIN_RATIO = 8
 
 WHITE = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
@@ -68,11 +68,15 @@ cdef bint _value_ends(Scan* scan, const uint8_t* p, Py_ssize_t n) noexcept nogil
         elif c == 123 or c == 91:
             scan.depth += 1
         elif c == 125 or c == 93:
+            if scan.depth == 0:
+                # Nothing is open: what stands before is a value, or this is one of its own.
+                scan.at -= scan.at > 1
+                return True
             scan.depth -= 1
-            if scan.depth <= 0:
+            if scan.depth == 0:
                 return True
         elif scan.depth == 0 and (c == 44 or _white(c)):
-            scan.at -= 1        # a bare number or word ends before what follows it
+            scan.at -= scan.at > 1      # a bare number or word ends before what follows it
             return True
     return False
 
@@ -91,6 +95,7 @@ cdef class _Reader:
     cdef Account account
     cdef Objects objects
     cdef bint listed            # inside a list at the top
+    cdef int64_t vain           # bytes looked at in vain
 
     def __cinit__(self, artifact, Objects objects):
         self.feed = artifact.feed
@@ -116,12 +121,14 @@ cdef class _Reader:
         newline = memchr(p, 10, have)
         if newline is NULL:
             return 1
-        # A first line that holds a whole value and nothing else: a text of lines. One that
-        # goes on in the next line is a running text, unless it is cut or broken.
+        # A first line that holds a whole value: a text of lines. So is one whose next line
+        # begins an object, too: its first line is broken. Anything else runs on.
         n = <const uint8_t*>newline - p
-        if _value_ends(&scan, p, n) or p[0] != 123:
+        if p[0] != 123 or _value_ends(&scan, p, n):
             return 1
-        return 0 if _value_ends(&scan, p, have) else 1
+        while n < have and _white(p[n]):
+            n += 1
+        return n == have or p[n] == 123
 
     cdef int _structure(self, Py_ssize_t n) except -1:
         self.feed.advance(n)
@@ -207,7 +214,7 @@ cdef class _Reader:
             i = self.record(n)
             if newline is not NULL:
                 self._structure(1)
-            if i or self.objects.members > MAX_MEMBERS:
+            if i:
                 return 1
 
     cdef int values(self) except -1:
@@ -244,8 +251,10 @@ cdef class _Reader:
                 continue
             if not ends:
                 scan.at = have
-            if self._one(p, scan.at) or self.objects.members > MAX_MEMBERS:
+            if self._one(p, scan.at):
                 return 1
+            if self.vain > VAIN + VAIN_RATIO * self.account.bytes_records:
+                return self.lines()
 
     cdef int _one(self, const uint8_t* p, Py_ssize_t n) except -1:
         """A record, or the line of it that is broken."""
@@ -265,6 +274,7 @@ cdef class _Reader:
                 line = <const uint8_t*>newline - p
             why = self.objects.why.encode("utf-8", "replace")
             self.account.damage(offset, line, b"JSON", why, p, line)
+            self.vain += n - line
         self.account.bytes_records += line
         self.feed.advance(line)
         return done == 2
@@ -314,10 +324,7 @@ def read(artifact, mappings=None):
         in_lines = reader.begin()
         while more:
             more = reader.lines() if in_lines else reader.values()
-            forget = reader.objects.members > MAX_MEMBERS
-            yield from reader.objects.events.take(not more or forget)
-            if forget:
-                reader.objects = Objects(mappings, load_shapes())
+            yield from reader.objects.events.take(not more)
     except EvidenceError:
         yield from reader.objects.events.take(True)
         raise

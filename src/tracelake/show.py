@@ -5,6 +5,7 @@ from typing import Any
 
 from tracelake.case import Case
 from tracelake.ingest.evidence import EvidenceGone, artifact_bytes, hexdump, read_at
+from tracelake.native.errors import EvidenceError
 from tracelake.normalize import TABLES
 from tracelake.output import print_table, shown
 from tracelake.parsers import PARSERS
@@ -48,7 +49,7 @@ def show_row(case: Case, row_id: str) -> None:
         if render is not None:
             with artifact_bytes(uri, row["artifact_no"]) as feed:
                 print(shown_lines(render(feed, offset)))
-    except EvidenceGone as error:
+    except (EvidenceGone, EvidenceError) as error:
         print(f"the evidence cannot be shown: {error}")
 
 
