@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,12 @@ from tracelake.lake.lake import Lake
 from tracelake.lake.writer import WrittenUnit
 from tracelake.version import VERSION
 
-# A commit costs tens of milliseconds a table however many units it holds, so units wait for
-# each other: not longer than this, and not at all while nothing can be queried yet.
+# What a commit costs depends on the files that are in, not on the units it brings, so units wait
+# for each other: at least this many seconds and ten times as long as the last commit took, and
+# not at all while nothing can be queried yet.
 COMMIT_EVERY = 1.0
-COMMIT_UNITS = 64
+COMMIT_SHARE = 10
+COMMIT_UNITS = 512
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
@@ -60,7 +62,7 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
         watch: is told each event, after it was counted.
 
     Raises:
-        OSError: the lake cannot be written (every other trouble is in the report).
+        OSError: the lake cannot be read. Every other trouble is in the report.
     """
     tasks, unreachable = plan(roots)
     return Ingest(lake, watch).run(tasks, unreachable, workers)
@@ -75,9 +77,11 @@ class Ingest:
         self.report = Report()
         self._started = time.monotonic()
         self._committed = self._started
+        self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
+        self._before = lake.snapshot()
         self._known = {
-            source_id: rows[0]["uri"] for source_id, rows in lake.snapshot().sources().items()
+            source_id: rows[0]["uri"] for source_id, rows in self._before.sources().items()
         }
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
@@ -92,21 +96,31 @@ class Ingest:
         else:
             events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
         with _PatientInterrupt() as interrupted:
-            for event in events:
-                self._count(event)
-                if self._due():
-                    self._commit()
-                if self._watch is not None:
-                    self._watch(event, self.report)
-                if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
-                    self.report.interrupted = interrupted.is_set()
-                    break
-            events.close()  # type: ignore[attr-defined] # both are generators
-            self._commit()
-            self._note_seen_again()
-            self._commit()
+            try:
+                self._follow(events, interrupted)
+                self._commit()
+                self._note_seen_again()
+                self._commit()
+            except OSError as error:
+                why = f"the lake cannot be written: {' '.join(str(error).split())}"
+                self.report.failed.append((str(self._lake.root), why))
+            finally:
+                events.close()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
+        """Commits what comes until all has come, or until it has to stop."""
+        for event in events:
+            self._count(event)
+            if self._due():
+                self._commit()
+            if self._watch is not None:
+                self._watch(event, self.report)
+            if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
+                self.report.interrupted = interrupted.is_set()
+                events.close()
+                return
 
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
@@ -118,7 +132,7 @@ class Ingest:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
-        done = self._lake.snapshot().artifact_rows(source_id)
+        done = self._before.artifact_rows(source_id)
         return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
 
     def _count(self, event: Event) -> None:
@@ -149,21 +163,26 @@ class Ingest:
             return False
         if self.report.first_row is None or len(self._pending) >= COMMIT_UNITS:
             return True
-        return time.monotonic() - self._committed > COMMIT_EVERY
+        waited = time.monotonic() - self._committed
+        return waited > max(COMMIT_EVERY, COMMIT_SHARE * self._commit_took)
 
     def _commit(self) -> None:
         if not self._pending:
             return
+        begun = time.monotonic()
         self._lake.commit(self._pending)
         self._pending = []
         self._committed = time.monotonic()
+        self._commit_took = self._committed - begun
         if self.report.first_row is None:
             self.report.first_row = self._committed - self._started
 
     def _note_seen_again(self) -> None:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""
+        if not self._seen_again:
+            return
+        snapshot = self._lake.snapshot()
         for source_id, tasks in sorted(self._seen_again.items()):
-            snapshot = self._lake.snapshot()
             rows = snapshot.sources().get(source_id)
             if not rows:
                 continue  # its first copy could not be taken in, which the report says

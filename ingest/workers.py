@@ -8,7 +8,7 @@ waits for ever when a worker is killed (by the kernel for memory, by a bug in a 
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,15 @@ from tracelake.ingest.source import Ask, take_in
 from tracelake.lake.lake import Lake
 
 
-def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
+def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
     for task in tasks:
         yield from take_in(task, lake, ask)
 
 
-def side_by_side(tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int) -> Iterator[Event]:
+def side_by_side(
+    tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int
+) -> Generator[Event, None, None]:
     """Takes in the tasks in `workers` processes; events of several sources come mixed.
 
     A worker that dies takes its source with it (a `Failed`), and another is started.

@@ -155,7 +155,10 @@ cdef Py_ssize_t put_text(uint8_t* out, const uint8_t* p, Py_ssize_t n) noexcept 
     cdef Py_ssize_t i, o = 0
     cdef bint text = utf8_valid(p, n) == n
     for i in range(n):
-        if p[i] < 0x20 or p[i] == 0x7F or (p[i] > 0x7F and not text):
+        if (
+            p[i] < 8 or p[i] == 11 or 13 < p[i] < 0x20 or p[i] == 0x7F
+            or (p[i] > 0x7F and not text)
+        ):
             out[o] = b"\\"
             out[o + 1] = b"x"
             put_hex_bytes(out + o + 2, p + i, 1)

@@ -50,8 +50,8 @@ from tracelake.parsers.events cimport (
 )
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
-from tracelake.parsers.evtx_xml import show_record
 from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
+from tracelake.parsers.evtx_xml import record_xml
 from tracelake.parsers.values cimport (
     FILETIME, INT, NOTHING, UINT, Value, is_text, number_value, parse_number, render, room_for,
     value_time,
@@ -66,6 +66,7 @@ cdef enum:
     RECORD_HEADER = 24
     RECORD_LEAST = 28           # header and size copy
     NUMBERS_AHEAD = 4096        # how far a record's number may be ahead of the last one before it
+    MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
 
 
 cdef class _Copies:
@@ -142,6 +143,8 @@ cdef class _Log:
     cdef Event event
     cdef Events events
     cdef _Copies copies
+    cdef object mappings
+    cdef Py_ssize_t names           # remembered by `events`
     # The chunk at hand: `length` bytes at `chunk`, which stand at `origin`.
     cdef const uint8_t* chunk
     cdef Py_ssize_t length
@@ -177,10 +180,11 @@ cdef class _Log:
     cdef object header              # bytes of the file header, or None
     cdef object header_ok
 
-    def __cinit__(self, Feed feed, Account account, Events events):
+    def __cinit__(self, Feed feed, Account account, mappings):
         self.feed = feed
         self.account = account
-        self.events = events
+        self.mappings = mappings
+        self.events = Events(mappings)
         self.event = Event(Plans())
         self.copies = _Copies()
 
@@ -507,14 +511,14 @@ cdef class _Log:
         for i in range(self.event.count):
             pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:
-                target = self.events.target(kind, pair.name, pair.name_length)
+                target = self.target(kind, pair)
             else:
                 if pair.plan is not plan:
                     plan = pair.plan
                     targets = bound_to(plan, kind)
                 target = <Target*>targets[pair.op]
                 if target is NULL:
-                    target = self.events.target(kind, pair.name, pair.name_length)
+                    target = self.target(kind, pair)
                     targets[pair.op] = target
             self.events.put(target, &pair.value)
         self.note_record(le64(p + 8))
@@ -565,6 +569,21 @@ cdef class _Log:
     def take(self, everything=False):
         """Batches that are full, or all."""
         return self.events.take(everything)
+
+    def forget(self):
+        """Yields all batches and forgets all names, where there are too many: names that are
+        data, or hostile."""
+        if self.names > MAX_NAMES:
+            yield from self.events.take(True)
+            self.event.plans.forget()
+            self.events = Events(self.mappings)
+            self.names = 0
+
+    cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil:
+        cdef Py_ssize_t known = kind.names.count
+        cdef Target* target = self.events.target(kind, pair.name, pair.name_length)
+        self.names += kind.names.count - known
+        return target
 
     # --- facts of the file -----------------------------------------------------------------------
 
@@ -632,7 +651,7 @@ def read(artifact, mappings=None):
         EvidenceError: the bytes could not be read on (a broken archive or disk); all rows
             before that were yielded.
     """
-    log = _Log(artifact.feed, artifact.account, Events(mappings or load()))
+    log = _Log(artifact.feed, artifact.account, mappings or load())
     stopped = None
     try:
         log.begin()
@@ -640,6 +659,7 @@ def read(artifact, mappings=None):
             while log.read_chunk():
                 yield from log.take()
             log.close_chunk()
+            yield from log.forget()
     except EvidenceError as error:
         stopped = error
     yield from log.take(True)
@@ -648,4 +668,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, show_record)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml)

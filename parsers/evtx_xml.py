@@ -25,9 +25,8 @@ from datetime import datetime, timedelta
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
 from tracelake.native.feed import Feed
 
-FILE_HEADER = 4096
 CHUNK = 65536
-
+SIGNATURE = b"ElfChnk\0"
 # Bounds for hostile input: real events stay far below (depth 8, some hundred nodes).
 MAX_FRAGMENTS = 16
 MAX_ELEMENTS = 64
@@ -121,22 +120,28 @@ def render(chunk: bytes, offset: int, origin: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show_record(feed: Feed, offset: int) -> str:
-    """The XML of the record at `offset` of a log, for `tracelake show`.
+def record_xml(feed: Feed, offset: int) -> str:
+    """The XML of the record at `offset` of a log, or one line that says why there is none.
 
     Args:
-        feed: the log from its start.
-        offset: of the record's signature in the log.
-
-    Raises:
-        EvidenceError: as `render`.
+        feed: the log's bytes, from the beginning.
+        offset: of the record's signature in the log, as `src_offset` has it.
     """
-    # Chunks lie on a grid behind the file header; a file that begins with one has none.
-    first = 0 if feed.peek(8) == b"ElfChnk\0" else FILE_HEADER
-    start = first + (offset - first) // CHUNK * CHUNK
-    while feed.position < start and feed.read(min(start - feed.position, CHUNK)):
-        pass
-    return render(feed.read(CHUNK), offset - start, start)
+    start = max(0, offset - CHUNK)
+    while feed.position < start:
+        if not feed.read(min(start - feed.position, 1 << 20)):
+            break
+    window = feed.read(2 * CHUNK)
+    # Chunks stand on a grid behind the file's header, unless bytes were lost or put in.
+    base = max(4096 + (offset - 4096) // CHUNK * CHUNK, 0)
+    if window[base - start : base - start + 8] != SIGNATURE:
+        found = window.rfind(SIGNATURE, 0, offset - start)
+        if found >= 0:
+            base = start + found
+    try:
+        return render(window[base - start : base - start + CHUNK], offset - base, base)
+    except EvidenceError as error:
+        return f"no XML: {error}\n"
 
 
 def parse(chunk: bytes, offset: int, origin: int = 0) -> "list[Element | str | Raw]":
@@ -514,4 +519,4 @@ def _write(node: "Element | str | Raw", lines: list[str], indent: str) -> None:
         lines.append(f"{indent}<{head}>{inner}</{node.name}>")
 
 
-__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "render", "show_record", "texts"]
+__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "record_xml", "render", "texts"]

@@ -50,8 +50,10 @@ class Read:
         self.account = Account(lambda batch: self.damage.extend(batch.to_pylist()))
         self.rows: dict[str, list[dict[str, Any]]] = {}
         feed = Feed(io.BytesIO(data))
+        self.batches = 0
         for table, batch in evtx.read(Artifact("x.evtx", feed, self.account), mappings):
             batch.validate(full=True)
+            self.batches += table == "raw_event"
             self.rows.setdefault(table, []).extend(batch.to_pylist())
         self.account.flush_damage()
         assert self.account.closes
@@ -330,6 +332,17 @@ def test_a_row_says_where_its_record_is() -> None:
         assert image[at : at + 4] == b"**\0\0"
         assert struct.unpack_from("<I", image, at + 4)[0] == length
         assert evtx_xml.render(image[4096:], at - 4096).startswith("<Event>")
+
+
+def test_the_xml_of_a_row() -> None:
+    chunks = [simple(range(1, 4)), simple(range(4, 8))]
+    image = log(chunks)
+    for data in (image, image[4096:], image[: 4096 + CHUNK] + bytes(100) + image[4096 + CHUNK :]):
+        for row in Read(data).events:
+            xml = evtx_xml.record_xml(Feed(io.BytesIO(data), 4096), row["src_offset"])
+            assert f'<Data Name="n">{row["unmapped"][0][1]}</Data>' in xml
+    assert evtx_xml.record_xml(Feed(io.BytesIO(image)), 5000).startswith("no XML: record at offset")
+    assert evtx_xml.record_xml(Feed(io.BytesIO(image)), 10**6).startswith("no XML: ")
 
 
 def test_copies_are_counted_and_not_repeated() -> None:
@@ -658,6 +671,22 @@ def test_names_that_are_long_and_many() -> None:
     read = Read(log([chunk]))
     assert time.process_time() - began < 2
     assert read.account.records == 1
+
+
+def test_names_without_end_are_not_remembered() -> None:
+    """Names that are values, new in every record: what is remembered of them stays bounded."""
+    kind = event([element("Data", {"Name": [sub(0)]}, [sub(1)])])
+    chunks = []
+    for number in range(12):
+        chunk = Chunk()
+        while len(chunk.data) < 50_000:
+            name = utf16(f"{number}.{len(chunk.data)}")
+            chunk.record(len(chunk.numbers), [instance(kind, [(1, name), (0x81, bytes(3000))])])
+        chunks.append(chunk)
+    read = Read(log(chunks))
+    assert not read.damage
+    assert {len(row["unmapped"]) for row in read.events} == {1500}
+    assert read.batches > 1  # 12 * 16 * 1,500 names, and 200,000 at a time
 
 
 def test_random_bytes_in_whole_frames() -> None:
