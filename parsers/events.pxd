@@ -20,6 +20,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from tracelake.native.columns cimport (
     Buffer, Column, DictColumn, IntColumn, MapColumn, Rows, TextColumn,
 )
+from tracelake.native.names cimport Names
 from tracelake.parsers.values cimport Value
 
 
@@ -107,19 +108,6 @@ cdef struct Target:
     int64_t held                # event for which a column holds it exactly
     int count
     Output* outputs
-
-
-cdef struct Slot:
-    uint64_t hash
-    const uint8_t* text
-    Py_ssize_t length
-    void* value
-
-
-cdef struct Names:
-    Slot* slots
-    Py_ssize_t mask
-    Py_ssize_t count
 
 
 cdef struct Plan:
@@ -281,6 +269,3 @@ cdef class Events:
     cdef int _fill_name(self, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int _process_uid(self) except -1 nogil
     cdef uint64_t _canonical(self) except? 0 nogil
-
-
-cdef uint64_t hash64(const uint8_t* p, Py_ssize_t n, uint64_t seed) noexcept nogil

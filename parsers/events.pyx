@@ -13,11 +13,15 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
+import os
+
 import pyarrow as pa
 
 from tracelake.native.columns cimport (
     BoolColumn, Buffer, Column, DictColumn, IntColumn, ListColumn, MapColumn, Rows, TextColumn,
 )
+from tracelake.native.hash64 cimport hash64
+from tracelake.native.names cimport Names, names_add, names_end, names_find, names_start
 from tracelake.native.text cimport (
     parse_iso_time, put_hex, put_int, put_iso_time, put_uint, utf8_valid,
 )
@@ -89,67 +93,6 @@ cdef int64_t YEAR_1 = -62135596800000000
 cdef int64_t YEAR_10000 = 253402300800000000
 
 
-cdef uint64_t hash64(const uint8_t* p, Py_ssize_t n, uint64_t seed) noexcept nogil:
-    """Multiply-and-fold over little-endian words of eight bytes; the last one is padded with 0."""
-    cdef uint64_t h = seed ^ (<uint64_t>n * 0x9E3779B97F4A7C15ULL), word
-    while n > 0:
-        word = 0
-        memcpy(&word, p, 8 if n >= 8 else n)
-        h = (h ^ word) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-        p += 8
-        n -= 8
-    h *= 0xC4CEB9FE1A85EC53ULL
-    return h ^ (h >> 29)
-
-
-# --- a table of names -------------------------------------------------------------------------
-
-cdef int names_start(Names* names, Py_ssize_t room) except -1:
-    names.slots = <Slot*>calloc(room, sizeof(Slot))
-    if names.slots is NULL:
-        raise MemoryError()
-    names.mask = room - 1
-    names.count = 0
-    return 0
-
-
-cdef inline void* names_find(const Names* names, const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    cdef uint64_t h = hash64(p, n, 0)
-    cdef Py_ssize_t at = h & names.mask
-    cdef Slot* slot
-    while True:
-        slot = &names.slots[at]
-        if slot.value is NULL:
-            return NULL
-        if slot.hash == h and slot.length == n and memcmp(slot.text, p, n) == 0:
-            return slot.value
-        at = (at + 1) & names.mask
-
-
-cdef int names_add(Names* names, const uint8_t* p, Py_ssize_t n, void* value) except -1:
-    cdef Names grown
-    cdef Py_ssize_t i, at
-    if names.count * 2 > names.mask:
-        names_start(&grown, (names.mask + 1) * 2)
-        for i in range(names.mask + 1):
-            if names.slots[i].value is not NULL:
-                at = names.slots[i].hash & grown.mask
-                while grown.slots[at].value is not NULL:
-                    at = (at + 1) & grown.mask
-                grown.slots[at] = names.slots[i]
-        grown.count = names.count
-        free(names.slots)
-        names[0] = grown
-    cdef uint64_t h = hash64(p, n, 0)
-    at = h & names.mask
-    while names.slots[at].value is not NULL:
-        at = (at + 1) & names.mask
-    names.slots[at] = Slot(h, p, n, value)
-    names.count += 1
-    return 0
-
-
 cdef class Sheet:
     """The columns of one table that every event fills."""
 
@@ -193,11 +136,11 @@ cdef class _NamesBlock:
     """A Names that goes when the Events goes."""
     cdef Names names
 
-    def __cinit__(self, Py_ssize_t room):
-        names_start(&self.names, room)
+    def __cinit__(self, Py_ssize_t room, uint64_t seed):
+        names_start(&self.names, room, seed)
 
     def __dealloc__(self):
-        free(self.names.slots)
+        names_end(&self.names)
 
 
 cdef class Events:
@@ -213,13 +156,13 @@ cdef class Events:
         self._keep = []
         self._text = Buffer()
         self._waiting = Buffer()
-        names_start(&self._plans, 256)
+        names_start(&self._plans, 256, int.from_bytes(os.urandom(8), "little"))
         for (provider, code), event in mappings.events.items():
             self._know(f"{provider}\x1f{code}".encode(), event)
         self._raw = self._build(None, "raw_event")
 
     def __dealloc__(self):
-        free(self._plans.slots)
+        names_end(&self._plans)
 
     def _know(self, bytes key, event):
         """Plans are built when their first event comes; until then a slot points to the Event."""
@@ -251,7 +194,7 @@ cdef class Events:
         cdef Sheet sheet = self._sheet_of(table)
         cdef Target* target
         cdef Py_ssize_t i
-        cdef _NamesBlock names = _NamesBlock(64)
+        cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
         cdef Column constant
         self._keep.append(names)
         plan.names = &names.names

@@ -16,8 +16,9 @@ from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.events cimport TEXT_REPAIRED, ZONE_ASSUMED, Bound, hash64
+from tracelake.parsers.events cimport TEXT_REPAIRED, ZONE_ASSUMED, Bound
 from tracelake.parsers.values cimport (
     BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value,
 )
