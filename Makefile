@@ -35,16 +35,19 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv $(VENV)
 
 # Without build isolation: the pinned Cython builds, here and in `build`, and pip fetches it once.
-# pip builds the extensions too, so `build` has nothing to do after it.
+# pip builds the extensions too, and says so by touching `built`.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) and building the extensions (a minute or two, once)"
 	@$(PIP) install -c constraints.txt setuptools wheel cython
 	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[test,dev]'
 	@touch $@ $(VENV)/built
 
+# Make runs this also when it has just made `installed`, which has built everything: hence `find`.
 $(VENV)/built: $(VENV)/installed $(NATIVE)
-	@echo "building the extensions that changed"
-	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@if [ ! -e $@ ] || [ -n "$$(find $(NATIVE) -newer $@)" ]; then \
+		echo "building the extensions that changed"; \
+		$(BIN)/python setup.py --quiet build_ext --inplace; \
+	fi
 	@touch $@
 
 venv: $(VENV)/installed ## make .venv with everything pinned in constraints.txt

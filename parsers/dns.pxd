@@ -54,3 +54,7 @@ cdef class Transactions:
     cdef int _answers(
         self, Py_ssize_t row, const Flow* f, const Message* m, bint alone
     ) except -1 nogil
+
+
+# Whether a datagram is a DNS question and nothing else, on whatever port.
+cdef bint is_question(const uint8_t* data, int64_t n) noexcept nogil

@@ -153,23 +153,23 @@ cdef class _Reader:
         self.feed.advance(n)
         return done == 2
 
-    cdef int too_long(self, Py_ssize_t have) except -1:
-        """A record that is longer than any may be: its start is kept, its rest passed over."""
+    cdef int too_long(self, Py_ssize_t have, bint ends) except -1:
+        """A record that is longer than any may be: its start is kept, the rest passed over, `have`
+        bytes of it, and up to the end of the line unless it `ends` there."""
         cdef int64_t offset = self.feed.offset(), n
         cdef bytes start = (<const char*>self.feed.at())[:65536]
         cdef const void* newline
-        cdef Py_ssize_t more
         self.account.records += 1
-        while True:
-            self.feed.advance(have)
+        self.feed.advance(have)
+        while not ends:
             have = self.feed.fill(1)
             if have == 0:
                 break
             newline = memchr(self.feed.at(), 10, have)
-            if newline is not NULL:
-                more = <const uint8_t*>newline - self.feed.at()
-                self.feed.advance(more)
-                break
+            ends = newline is not NULL
+            if ends:
+                have = <const uint8_t*>newline - self.feed.at()
+            self.feed.advance(have)
         n = self.feed.offset() - offset
         self.account.bytes_records += n
         why = f"longer than {MAX_RECORD} bytes".encode()
@@ -199,7 +199,7 @@ cdef class _Reader:
                     break
                 newline = memchr(p + n, 10, have - n)
             if newline is NULL and have > MAX_RECORD:
-                self.too_long(have)
+                self.too_long(have, False)
                 continue
             n = <const uint8_t*>newline - p if newline is not NULL else have
             i = 0
@@ -209,7 +209,7 @@ cdef class _Reader:
                 self._structure(n + (newline is not NULL))
                 continue
             if n > MAX_RECORD:
-                self.too_long(n)
+                self.too_long(n, True)
                 continue
             i = self.record(n)
             if newline is not NULL:
@@ -247,10 +247,13 @@ cdef class _Reader:
                     break
                 ends = _value_ends(&scan, p, have)
             if not ends and have > MAX_RECORD:
-                self.too_long(have)
+                self.too_long(have, False)
                 continue
             if not ends:
                 scan.at = have
+            if scan.at > MAX_RECORD:
+                self.too_long(scan.at, True)
+                continue
             if self._one(p, scan.at):
                 return 1
             if self.vain > VAIN + VAIN_RATIO * self.account.bytes_records:

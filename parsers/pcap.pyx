@@ -205,7 +205,9 @@ cdef class Capture:
             self.account.damage(p.offset, p.length, p.what, p.why, NULL, 0)
         return 0
 
-    cdef int _broken(self, int64_t offset, int64_t n, const char* what, const char* why) except -1 nogil:
+    cdef int _broken(
+        self, int64_t offset, int64_t n, const char* what, const char* why
+    ) except -1 nogil:
         """A region in which no record can be told from the next."""
         self.account.records += 1
         return self.account.damage(offset, n, what, why, NULL, 0)

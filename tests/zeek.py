@@ -55,6 +55,7 @@ CLASSES = {
     "window scale": "A scale above 14 (RFC 7323 forbids it) makes Zeek 7 shift a window to 0 and "
     "note a W.",
     "year 2038": "Zeek does not read packets of times beyond 2^31 seconds.",
+    "DNS by content": "A question on another port: Zeek knows DNS by its ports only.",
     "DNS over TCP": "Not read yet: it needs TCP reassembly.",
     "not DNS": "Other traffic on a DNS port: opcodes that are no query make Zeek log the pending "
     "transaction more than once.",
@@ -349,6 +350,8 @@ def compare_names(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
                 cause = "tunnel"
             elif pair in why.opcodes:
                 cause = "not DNS"
+            elif not {ends[1], ends[3]} & {53, 137, 5353, 5355}:
+                cause = "DNS by content"
             else:
                 cause = _why_alone(row, own, why, pair, turned=False)
             result.differences.append(
