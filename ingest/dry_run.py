@@ -41,6 +41,10 @@ def look(roots: list[Path]) -> Iterator[Planned]:
         try:
             with open(item.path, "rb", buffering=0) as file:
                 for member in members(file, item.name):
+                    if member.unread is not None:
+                        inside, why = printable(member.path), {"*": member.unread}
+                        yield Planned(source, inside, None, None, why)
+                        continue
                     inside = "" if member.path == item.name else printable(member.path)
                     size = member.size if inside else item.size
                     try:
