@@ -205,7 +205,7 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
             while (info := archive.next()) is not None:
                 # The library keeps every header it read, for random access: a million of them
                 # are a gigabyte.
-                archive.members.clear()
+                archive.members.clear()  # type: ignore[attr-defined]
                 inside = _join(path, info.name)
                 if info.isdir():
                     continue
@@ -216,7 +216,8 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
                 if content is None:
                     continue
                 # A sparse file holds less than it is long, possibly next to nothing.
-                stored = sum(size for _, size in info.sparse) if info.sparse is not None else None
+                pieces = cast("list[tuple[int, int]] | None", info.sparse)
+                stored = sum(size for _, size in pieces) if pieces is not None else None
                 guard = Guard(cast(Readable, content), "tar member", packed_size=stored)
                 yield from _nested(guard, inside, info.size, depth)
             if hidden := _after_the_end(archive):

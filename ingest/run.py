@@ -1,5 +1,6 @@
 """An ingest: discover, read in workers, commit, report."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -24,25 +25,35 @@ from tracelake.ingest.events import (
 )
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.workers import one_by_one, side_by_side
-from tracelake.lake.lake import Lake
+from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
 from tracelake.version import VERSION
 
 # A commit costs tens of milliseconds a table however many units it holds, so units wait for
-# each other: not longer than this, and not at all while nothing can be queried yet.
+# each other: not longer than this, and not at all while nothing can be queried yet. Where a commit
+# takes long (a slow disk, many tables), they wait longer: commits take a tenth of the time at most.
 COMMIT_EVERY = 1.0
-COMMIT_UNITS = 64
+COMMIT_SHARE = 0.1
+COMMIT_UNITS = 1000
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
 Watch = Callable[[Event, Report], None]
 
 
-def plan(roots: list[Path]) -> tuple[list[Task], list[tuple[str, str]]]:
-    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons."""
+def plan(
+    roots: list[Path], leave_out: frozenset[Path] = frozenset()
+) -> tuple[list[Task], list[tuple[str, str]]]:
+    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons.
+
+    Args:
+        roots: files and folders.
+        leave_out: folders that are not entered, such as `lake.own_folders`: who ingests `.`
+            with the lake in `./lake` does not mean the lake.
+    """
     tasks = []
     unreachable = []
-    for item in discover(roots):
+    for item in discover(roots, leave_out):
         if isinstance(item, Found):
             tasks.append(Task(str(item.path), item.name, item.size))
         else:
@@ -62,7 +73,7 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
     Raises:
         OSError: the lake cannot be written (every other trouble is in the report).
     """
-    tasks, unreachable = plan(roots)
+    tasks, unreachable = plan(roots, own_folders(lake.uri))
     return Ingest(lake, watch).run(tasks, unreachable, workers)
 
 
@@ -75,10 +86,16 @@ class Ingest:
         self.report = Report()
         self._started = time.monotonic()
         self._committed = self._started
+        self._patience = COMMIT_EVERY
         self._pending: list[WrittenUnit] = []
+        # The state at the start is enough: what another run commits meanwhile is found to be in
+        # when it is committed again, and is not.
+        self._before = lake.snapshot()
         self._known = {
-            source_id: rows[0]["uri"] for source_id, rows in lake.snapshot().sources().items()
+            source_id: rows[0]["uri"] for source_id, rows in self._before.sources().items()
         }
+        # Units are named after their sources: of the others no row of `artifact` has to be read.
+        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
@@ -91,7 +108,7 @@ class Ingest:
             events = one_by_one(tasks, self._lake, self._decide)
         else:
             events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
-        with _PatientInterrupt() as interrupted:
+        with _PatientInterrupt() as interrupted, contextlib.closing(events):
             for event in events:
                 self._count(event)
                 if self._due():
@@ -101,10 +118,11 @@ class Ingest:
                 if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
                     self.report.interrupted = interrupted.is_set()
                     break
-            events.close()  # type: ignore[attr-defined] # both are generators
+            events.close()
             self._commit()
-            self._note_seen_again()
-            self._commit()
+            if not self.report.interrupted:
+                self._note_seen_again()
+                self._commit()
         self.report.seconds = time.monotonic() - self._started
         return self.report
 
@@ -118,7 +136,9 @@ class Ingest:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
-        done = self._lake.snapshot().artifact_rows(source_id)
+        if source_id[:16] not in self._begun_before:
+            return Decision()
+        done = self._before.artifact_rows(source_id)
         return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
 
     def _count(self, event: Event) -> None:
@@ -138,7 +158,8 @@ class Ingest:
                 facts = event.facts
                 report.left.append((event.task.path, facts.path, facts.refused))
             else:
-                report.unopened.append((event.task.path, event.facts.path))
+                why = event.trouble or "it cannot be read"
+                report.unopened.append((event.task.path, event.facts.path, why))
         elif isinstance(event, Skipped):
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):
@@ -147,17 +168,22 @@ class Ingest:
     def _due(self) -> bool:
         if not self._pending:
             return False
-        if self.report.first_row is None or len(self._pending) >= COMMIT_UNITS:
+        if len(self._pending) >= COMMIT_UNITS:
             return True
-        return time.monotonic() - self._committed > COMMIT_EVERY
+        if self.report.first_row is None and any(unit.files for unit in self._pending):
+            return True
+        return time.monotonic() - self._committed > self._patience
 
     def _commit(self) -> None:
         if not self._pending:
             return
+        began = time.monotonic()
         self._lake.commit(self._pending)
+        rows = any(unit.files for unit in self._pending)
         self._pending = []
         self._committed = time.monotonic()
-        if self.report.first_row is None:
+        self._patience = max(COMMIT_EVERY, (self._committed - began) / COMMIT_SHARE)
+        if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
 
     def _note_seen_again(self) -> None:
@@ -166,7 +192,13 @@ class Ingest:
             snapshot = self._lake.snapshot()
             rows = snapshot.sources().get(source_id)
             if not rows:
-                continue  # its first copy could not be taken in, which the report says
+                # Its first copy could not be taken in, so these bytes are not in.
+                self.report.skipped = [
+                    skip for skip in self.report.skipped if skip[0] not in {t.path for t in tasks}
+                ]
+                why = f"not read: the same bytes as {self._begun[source_id]}, which failed"
+                self.report.failed += [(task.path, why) for task in tasks]
+                continue
             source = rows[0]["uri"]
             known = {path for row in snapshot.artifact_rows(source_id) for path in row["paths"]}
             for task in tasks:

@@ -8,7 +8,7 @@ waits for ever when a worker is killed (by the kernel for memory, by a bug in a 
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,19 @@ from tracelake.ingest.events import Event, Failed, Hashed, SourceDone, Task
 from tracelake.ingest.source import Ask, take_in
 from tracelake.lake.lake import Lake
 
+# Seconds for a worker to remove what it has not handed over; one that hangs is killed.
+PATIENCE = 10.0
 
-def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
+
+def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
     for task in tasks:
         yield from take_in(task, lake, ask)
 
 
-def side_by_side(tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int) -> Iterator[Event]:
+def side_by_side(
+    tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int
+) -> Generator[Event, None, None]:
     """Takes in the tasks in `workers` processes; events of several sources come mixed.
 
     A worker that dies takes its source with it (a `Failed`), and another is started.
@@ -58,6 +63,8 @@ def side_by_side(tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int) -> I
                         crew.remove(worker)
                         worker.dismiss()
     finally:
+        for worker in crew:
+            worker.process.terminate()
         for worker in crew:
             worker.stop()
 
@@ -95,8 +102,11 @@ class _Worker:
         self.pipe.close()
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.join()
+        """Waits for a worker that was told to end, but not for ever."""
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
 
     def how_it_ended(self) -> str:
