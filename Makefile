@@ -35,16 +35,19 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv $(VENV)
 
 # Without build isolation: the pinned Cython builds, here and in `build`, and pip fetches it once.
-# pip builds the extensions too, so `build` has nothing to do after it.
+# pip builds the extensions too, and says so by touching `built`.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) and building the extensions (a minute or two, once)"
 	@$(PIP) install -c constraints.txt setuptools wheel cython
 	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[test,dev]'
 	@touch $@ $(VENV)/built
 
+# Make runs this also when it has just made `installed`, which has built everything: hence `find`.
 $(VENV)/built: $(VENV)/installed $(NATIVE)
-	@echo "building the extensions that changed"
-	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@if [ ! -e $@ ] || [ -n "$$(find $(NATIVE) -newer $@)" ]; then \
+		echo "building the extensions that changed"; \
+		$(BIN)/python setup.py --quiet build_ext --inplace; \
+	fi
 	@touch $@
 
 venv: $(VENV)/installed ## make .venv with everything pinned in constraints.txt
@@ -68,7 +71,7 @@ fuzz: build ## mutation fuzzing under AddressSanitizer for FUZZ_SECONDS (120)
 	@bash tests/fuzz/run.sh $(BIN)/python $(FUZZ_SECONDS)
 
 docs: build ## regenerate the pages under docs/ that are made from the schemas
-	@$(BIN)/python -m tracelake.normalize.reference docs
+	@$(BIN)/python -m tracelake.normalize.ddl docs
 
 clean: ## remove what was built, the demo lake and the benchmark inputs; keep .venv
 	rm -rf build dist fuzz-build bench-data demo-lake src/*.egg-info

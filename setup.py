@@ -36,7 +36,8 @@ setup(
     packages=find_packages("src"),
     package_dir={"": "src"},
     include_package_data=False,
-    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "*.toml"]},
+    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "mappings/**/*.toml"]},
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
     ext_modules=cythonize(
         extensions,
         include_path=["src"],

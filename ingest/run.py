@@ -1,12 +1,11 @@
 """An ingest: discover, read in workers, commit, report."""
 
-import contextlib
 import os
 import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,12 @@ from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
 from tracelake.version import VERSION
 
-# A commit costs tens of milliseconds a table however many units it holds, so units wait for
-# each other: not longer than this, and not at all while nothing can be queried yet. Where a commit
-# takes long (a slow disk, many tables), they wait longer: commits take a tenth of the time at most.
+# What a commit costs depends on the files that are in, not on the units it brings, so units wait
+# for each other: at least this many seconds and ten times as long as the last commit took, and
+# not at all while nothing can be queried yet.
 COMMIT_EVERY = 1.0
-COMMIT_SHARE = 0.1
-COMMIT_UNITS = 1000
+COMMIT_SHARE = 10
+COMMIT_UNITS = 512
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
@@ -71,7 +70,7 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
         watch: is told each event, after it was counted.
 
     Raises:
-        OSError: the lake cannot be written (every other trouble is in the report).
+        OSError: the lake cannot be read. Every other trouble is in the report.
     """
     tasks, unreachable = plan(roots, own_folders(lake.uri))
     return Ingest(lake, watch).run(tasks, unreachable, workers)
@@ -86,7 +85,7 @@ class Ingest:
         self.report = Report()
         self._started = time.monotonic()
         self._committed = self._started
-        self._patience = COMMIT_EVERY
+        self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
         # The state at the start is enough: what another run commits meanwhile is found to be in
         # when it is committed again, and is not.
@@ -108,23 +107,33 @@ class Ingest:
             events = one_by_one(tasks, self._lake, self._decide)
         else:
             events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
-        with _PatientInterrupt() as interrupted, contextlib.closing(events):
-            for event in events:
-                self._count(event)
-                if self._due():
-                    self._commit()
-                if self._watch is not None:
-                    self._watch(event, self.report)
-                if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
-                    self.report.interrupted = interrupted.is_set()
-                    break
-            events.close()
-            self._commit()
-            if not self.report.interrupted:
-                self._note_seen_again()
+        with _PatientInterrupt() as interrupted:
+            try:
+                self._follow(events, interrupted)
                 self._commit()
+                if not self.report.interrupted:
+                    self._note_seen_again()
+                    self._commit()
+            except OSError as error:
+                why = f"the lake cannot be written: {' '.join(str(error).split())}"
+                self.report.failed.append((str(self._lake.root), why))
+            finally:
+                events.close()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
+        """Commits what comes until all has come, or until it has to stop."""
+        for event in events:
+            self._count(event)
+            if self._due():
+                self._commit()
+            if self._watch is not None:
+                self._watch(event, self.report)
+            if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
+                self.report.interrupted = interrupted.is_set()
+                events.close()
+                return
 
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
@@ -172,24 +181,27 @@ class Ingest:
             return True
         if self.report.first_row is None and any(unit.files for unit in self._pending):
             return True
-        return time.monotonic() - self._committed > self._patience
+        waited = time.monotonic() - self._committed
+        return waited > max(COMMIT_EVERY, COMMIT_SHARE * self._commit_took)
 
     def _commit(self) -> None:
         if not self._pending:
             return
-        began = time.monotonic()
+        begun = time.monotonic()
         self._lake.commit(self._pending)
         rows = any(unit.files for unit in self._pending)
         self._pending = []
         self._committed = time.monotonic()
-        self._patience = max(COMMIT_EVERY, (self._committed - began) / COMMIT_SHARE)
+        self._commit_took = self._committed - begun
         if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
 
     def _note_seen_again(self) -> None:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""
+        if not self._seen_again:
+            return
+        snapshot = self._lake.snapshot()
         for source_id, tasks in sorted(self._seen_again.items()):
-            snapshot = self._lake.snapshot()
             rows = snapshot.sources().get(source_id)
             if not rows:
                 # Its first copy could not be taken in, so these bytes are not in.

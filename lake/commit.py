@@ -10,11 +10,15 @@ Tables are committed one by one, `artifact` after the data and `source` last: a 
 complete when its `artifact` row is in, and readers leave the others out.
 """
 
+import contextlib
+import errno
 import random
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -30,6 +34,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from tracelake.lake import log
+from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.schema import delta_schema
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit
@@ -105,13 +110,18 @@ class Committer:
         data = sorted(tables.difference(_AFTER_DATA))
         new: set[str] = set()
         for table in (*data, *(name for name in _AFTER_DATA if name in tables)):
-            if table in BOOKS:
-                with_rows = {n: u for n, u in first.items() if table in u.books}
-                landed = self._commit_books(table, with_rows)
-            else:
-                landed = self._commit_files(
-                    table, {n: u.files[table] for n, u in first.items() if table in u.files}
-                )
+            try:
+                if table in BOOKS:
+                    landed = self._commit_books(
+                        table, {n: u for n, u in first.items() if table in u.books}
+                    )
+                else:
+                    landed = self._commit_files(
+                        table, {n: u.files[table] for n, u in first.items() if table in u.files}
+                    )
+            except OSError as error:
+                self._handles.pop(table, None)
+                raise _said(error, self._lake.root / table) from error
             new |= landed
         return Outcome(tuple(n for n in first if n in new), tuple(n for n in first if n not in new))
 
@@ -159,10 +169,10 @@ class Committer:
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
-        adds = [
-            AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files
-        ]
-        properties = CommitProperties(app_transactions=[Transaction(unit, 1) for unit in units])
+        # Files are on disk; their names must be too, before the log says that they are there.
+        sync_folder(path)
+        adds = [AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files]
+        ids = [Transaction(unit, 1) for unit in units]
         try:
             if handle is None:
                 create_table_with_add_actions(
@@ -171,7 +181,9 @@ class Committer:
                     adds,
                     mode="error",
                     configuration=self._configuration(table),
-                    commit_properties=properties,
+                    # With retries, the loser of a race for version 0 is put at version 1 without
+                    # a look at the winner's ids (deltalake 1.6.6).
+                    commit_properties=CommitProperties(app_transactions=ids, max_commit_retries=0),
                     post_commithook_properties=_NO_HOOKS,
                 )
                 log.sync(path, 0)
@@ -180,7 +192,7 @@ class Committer:
                 list[AddAction | RemoveAction](adds),
                 "append",
                 self._schema(table),
-                commit_properties=properties,
+                commit_properties=CommitProperties(app_transactions=ids),
                 post_commithook_properties=_NO_HOOKS,
             )
         except CommitFailedError:
@@ -190,7 +202,7 @@ class Committer:
             self._handles.pop(table, None)
             if handle is None and log.commit_path(path, 0).exists():
                 return False  # somebody else created the table meanwhile
-            raise LakeError(f"{path}: {error}") from error
+            raise LakeError(f"{path}: {_one_line(error)}") from error
         log.sync(path, handle.version + 1)
         return True
 
@@ -205,10 +217,10 @@ class Committer:
         if handle is None:
             try:
                 delta = DeltaTable(path.as_uri())
+                while self._add_columns(table, delta):
+                    delta = DeltaTable(path.as_uri())
             except TableNotFoundError:
                 return None
-            if self._add_columns(table, delta):
-                delta = DeltaTable(path.as_uri())
             version = delta.version()
             checkpoint = log.last_checkpoint(path) or 0
             handle = _Handle(delta, version, log.transactions(path, version), checkpoint)
@@ -224,7 +236,7 @@ class Committer:
         return handle
 
     def _add_columns(self, table: str, delta: DeltaTable) -> bool:
-        """Adds columns that the table does not have yet; whether there were any.
+        """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
             LakeError: a column is there with another type.
@@ -240,7 +252,9 @@ class Committer:
                     f"in the lake and {field.type} here"
                 )
         if new:
-            delta.alter.add_columns(new)
+            # Another process that adds them at the same time is as good.
+            with contextlib.suppress(CommitFailedError):
+                delta.alter.add_columns(new)
         return bool(new)
 
     def _schema(self, table: str) -> Schema:
@@ -269,3 +283,17 @@ class Committer:
     def _remove(self, table: str, files: Sequence[DataFile]) -> None:
         for file in files:
             (self._lake.root / table / file.name).unlink(missing_ok=True)
+
+
+def _one_line(error: Exception) -> str:
+    """deltalake's message, which is a coloured tree of causes over several lines."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
+    return ": ".join(filter(None, (line.strip(" ↳") for line in lines)))
+
+
+def _said(error: OSError, path: Path) -> OSError:
+    """The error with its number and path, neither of which deltalake gives."""
+    if error.errno is not None:
+        return error
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(number[1]) if number else errno.EIO, _one_line(error), str(path))

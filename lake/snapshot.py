@@ -37,17 +37,23 @@ class Snapshot:
         self._tables: dict[str, DeltaTable] = {}
         self._actions: dict[str, pa.Table] = {}
         self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
-        names = sorted(path.parent.name for path in root.glob("*/_delta_log"))
-        for name in sorted(names, key=lambda name: name != "artifact"):
-            # A table being made has its folder before its first version.
-            if DeltaTable.is_deltatable((root / name).as_uri()):
-                self._tables[name] = DeltaTable((root / name).as_uri())
+        self._pin("artifact")
+        # Looked for only now: a table could be made between the look and the pin before.
+        for path in sorted(root.glob("*/_delta_log")):
+            if path.parent.name not in self._tables:
+                self._pin(path.parent.name)
         self.versions = {name: table.version() for name, table in self._tables.items()}
         self._complete: frozenset[str] = frozenset()
         if "artifact" in self.versions:
             self._complete = frozenset(
                 log.transactions(root / "artifact", self.versions["artifact"])
             )
+
+    def _pin(self, name: str) -> None:
+        uri = (self.root / name).as_uri()
+        # A table being made has its folder before its first version.
+        if DeltaTable.is_deltatable(uri):
+            self._tables[name] = DeltaTable(uri)
 
     @property
     def tables(self) -> list[str]:

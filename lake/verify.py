@@ -109,8 +109,12 @@ def _files(lake: "Lake", snapshot: Snapshot, table: str, checked: Checked) -> No
     for said in _rows(actions, keeps):
         name = said["path"]
         unit = unit_of(name)
-        if table not in BOOKS and unit is not None and not snapshot.is_complete(unit):
-            unfinished.add(unit)
+        if table not in BOOKS:
+            checked.expect(
+                unit is not None, f"{name}: its name says no unit, its rows are not shown"
+            )
+            if unit is not None and not snapshot.is_complete(unit):
+                unfinished.add(unit)
         path = lake.root / table / name
         try:
             size = path.stat().st_size

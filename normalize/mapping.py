@@ -367,13 +367,13 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
 
 def load(extra: Iterable[Path] = ()) -> Mappings:
     """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
-    more = [(str(path), path.read_text("utf-8")) for path in extra]
-    return read((*_shipped(), *more)) if more else _shipped_mappings()
+    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
+    return read((*_shipped(), *files)) if files else _shipped_mappings()
 
 
 @cache
 def _shipped_mappings() -> Mappings:
-    # Every event log and every JSON file asks for them: 5 ms each time, were they read anew.
+    # Read once a process: each artifact asks for them.
     return read(_shipped())
 
 

@@ -17,7 +17,9 @@ Row = Mapping[str, Any]
 UNSET = (None, "", "-")
 
 
-def pairs(row: Row, event: Event | None = None, shape: Shape | None = None) -> dict[str, str | None]:
+def pairs(
+    row: Row, event: Event | None = None, shape: Shape | None = None
+) -> dict[str, str | None]:
     """Every named value of the event that a row was made from, as text; None: named, no value.
 
     Args:
@@ -61,11 +63,15 @@ def _is_set(source: Source, text: str | None) -> bool:
 
 def _field(row: Row, filled: list[tuple[str, Source]]) -> str | None:
     """The text of a field that these columns hold, or None where none does."""
-    hashes = {source.argument: row.get(column) for column, source in filled
-              if source.transform == "hash"}
-    if any(hashes.values()):
-        return ",".join(f"{name.upper()}={hashes[name].upper()}" for name in HASHES
-                        if hashes.get(name))
+    hashes = {
+        source.argument: str(row[column])
+        for column, source in filled
+        if source.transform == "hash" and row.get(column) is not None
+    }
+    if hashes:
+        return ",".join(
+            f"{name.upper()}={hashes[name].upper()}" for name in HASHES if name in hashes
+        )
     for column, source in filled:
         value = row.get(column)
         if value is None or TRANSFORMS[source.transform].derived:

@@ -1,6 +1,6 @@
 """What is known of one flow while it lives, in the terms of Zeek's conn.log."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from tracelake.parsers.packet cimport Address
@@ -36,26 +36,26 @@ cdef struct Side:
     # TCP only:
     int64_t start           # initial sequence number (guessed where no SYN was seen)
     uint64_t fin_at         # sequence number past the FIN
-    uint64_t last_syn       # where the latest SYN, FIN, RST was: a repeated one is no news
-    uint64_t last_fin
-    uint64_t last_rst
     uint64_t delivered      # stream contiguous (or given up) to here
     uint64_t trimmed        # acknowledged by the other side to here
+    uint32_t last_syn       # where the latest SYN, FIN, RST was: a repeated one is no news
+    uint32_t last_fin
+    uint32_t last_rst
     uint32_t sent           # one past the last sequence number seen ...
     uint32_t sent_wraps     # ... and how often it passed 2^32
     uint32_t acked          # the last acknowledgement of this side's data
     uint32_t acked_wraps
-    uint32_t fins
     uint32_t retransmits
     uint32_t zero_windows
     uint32_t gaps
     int32_t holes           # first range held beyond a hole, -1 where there is none
-    uint32_t hole_count
+    uint16_t hole_count
+    uint8_t fins            # FINs; more than 255 count as 255
     uint8_t state
     uint8_t previous
-    bint closed             # its close has been noticed
-    bint ended              # all its data were seen after FIN or RST
-    bint deaf               # given up following its data
+    uint8_t closed          # its close has been noticed
+    uint8_t ended           # all its data were seen after FIN or RST
+    uint8_t deaf            # given up following its data
 
 
 cdef struct Flow:
@@ -63,41 +63,44 @@ cdef struct Flow:
     uint16_t port[2]
     uint8_t protocol
     uint8_t version
-    bint alive              # the slot is in use
-    bint one_way            # ICMP without a counterpart: replies are flows of their own
-    bint dns                # its responder's port speaks DNS
-    bint dns_begun          # its first message was seen
-    bint dns_seen           # a well-formed message was seen
-    bint evicted            # written out because memory was full
+    uint8_t alive           # the slot is in use
+    uint8_t one_way         # ICMP without a counterpart: replies are flows of their own
+    uint8_t dns             # its responder's port speaks DNS
+    uint8_t dns_begun       # its first message was seen
+    uint8_t dns_seen        # a well-formed message was seen
+    uint8_t evicted         # written out because memory was full
     uint64_t hash           # in the table
     uint32_t serial         # of the slot's tenant
+    uint32_t noticed        # letters of the history that are noted once a side
     # Where and when.
     int64_t offset          # record of the first packet
     int64_t length
     int64_t first           # nanoseconds; NO_TIME where the container has no times
     int64_t last            # as Zeek counts: of the last packet before both sides had closed
-    uint8_t mac[2][6]
-    bint has_mac[2]
-    int vlan
-    int inner_vlan
     # Timers, nanoseconds; NEVER where not set.
     int64_t due             # the earliest of them: the entry in the heap that counts
     int64_t idle            # length of the inactivity that ends the flow
     int64_t attempt         # when an unanswered SYN is given up
     int64_t remove          # when a closed connection is forgotten
     int64_t check           # when a half-closed connection, or a DNS one, is looked at
+    int64_t missed          # TCP payload bytes that neither side's packets held
     # TCP.
-    bint active             # neither finished nor reset
-    bint partial            # the beginning was not seen
-    bint close_deferred     # closed, but data before the close are still missing
-    bint finishes           # the close is an orderly end
+    uint8_t active          # neither finished nor reset
+    uint8_t partial         # the beginning was not seen
+    uint8_t close_deferred     # closed, but data before the close are still missing
+    uint8_t finishes        # the close is an orderly end
     uint8_t begun           # bit 0: orig has sent, bit 1: resp
     uint8_t flags           # all TCP flags seen
-    int64_t missed          # payload bytes that neither side's packets held
+    # Link layer.
+    uint8_t mac[2][6]
+    uint8_t has_mac[2]
+    int16_t vlan            # -1 where there is none
+    int16_t inner_vlan
     # History.
-    uint32_t noticed        # letters that are noted once a side
     uint8_t letters
     uint8_t history[HISTORY_ROOM]
+    uint8_t community[30]   # Community ID as text, once it was asked for
+    uint8_t community_length
     void* messages          # DNS messages that wait for their counterpart, the oldest first
     uint32_t waiting        # their number
     Side side[2]
@@ -143,5 +146,5 @@ cdef inline bint is_ipv4(const Address* a) noexcept nogil:
 # Room: 45, 17 and 30. put_community_id gives 0 where one end is IPv4 and the other is not.
 cdef Py_ssize_t put_address(uint8_t* out, const Address* a) noexcept nogil
 cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil
-cdef Py_ssize_t put_community_id(uint8_t* out, const Flow* f) noexcept nogil
+cdef Py_ssize_t put_community_id(uint8_t* out, Flow* f) noexcept nogil
 cdef uint64_t flow_hash(const Flow* f) noexcept nogil

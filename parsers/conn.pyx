@@ -31,13 +31,16 @@ cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil:
     return 17
 
 
-cdef Py_ssize_t put_community_id(uint8_t* out, const Flow* f) noexcept nogil:
+cdef Py_ssize_t put_community_id(uint8_t* out, Flow* f) noexcept nogil:
     """Community ID 1 with seed 0: https://github.com/corelight/community-id-spec. 0 where
     one address is IPv4 and the other is not."""
     cdef uint8_t[48] m
     cdef uint8_t[20] digest
     cdef bint four = is_ipv4(&f.address[ORIG])
     cdef int first = ORIG, order, n = 2, width = 4 if four else 16, skip = 12 if four else 0, i
+    if f.community_length:
+        memcpy(out, f.community, f.community_length)
+        return f.community_length
     if four != is_ipv4(&f.address[RESP]):
         return 0
     if not f.one_way:
@@ -56,8 +59,11 @@ cdef Py_ssize_t put_community_id(uint8_t* out, const Flow* f) noexcept nogil:
         m[n + 1] = <uint8_t>(f.port[first if i == 0 else 1 - first] & 0xFF)
         n += 2
     sha1_short(m, n, digest)
-    memcpy(out, b"1:", 2)
-    return 2 + put_base64(out + 2, digest, 20)
+    # The same for both directions, so it stays right when the flow is turned round.
+    memcpy(f.community, b"1:", 2)
+    f.community_length = <uint8_t>(2 + put_base64(f.community + 2, digest, 20))
+    memcpy(out, f.community, f.community_length)
+    return f.community_length
 
 
 cdef uint64_t flow_hash(const Flow* f) noexcept nogil:

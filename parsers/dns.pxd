@@ -48,9 +48,13 @@ cdef class Transactions:
     cdef int _keep(self, Flow* f, const Message* m) except -1 nogil
     cdef void _unlink(self, Message* m) noexcept nogil
     cdef int _alone(self, Flow* f, Message* m) except -1 nogil
-    cdef int _row(self, const Flow* f, const Message* query, const Message* reply) except -1 nogil
+    cdef int _row(self, Flow* f, const Message* query, const Message* reply) except -1 nogil
     cdef int _question(self, Py_ssize_t row, const Flow* f, const Message* m) except -1 nogil
     cdef int _close(self, Py_ssize_t items) except -1 nogil
     cdef int _answers(
         self, Py_ssize_t row, const Flow* f, const Message* m, bint alone
     ) except -1 nogil
+
+
+# Whether a datagram is a DNS question and nothing else, on whatever port.
+cdef bint is_question(const uint8_t* data, int64_t n) noexcept nogil

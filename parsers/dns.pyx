@@ -1,5 +1,6 @@
 """DNS over UDP (RFC 1035), multicast DNS, LLMNR and NetBIOS names (RFC 1002): a question and
-its answer become one row of dns_activity.
+its answer become one row of dns_activity. On other ports than theirs DNS is known by a first
+datagram that is a question and nothing else.
 
 Pairs are made as Zeek 7's dns.log makes them: by flow and transaction id, first come, first
 served; what found no counterpart becomes a row when its flow ends. Answers are written the
@@ -24,6 +25,7 @@ cdef enum:
     HEADER = 12
     NAME_ROOM = 512             # of a name as it stands; RFC 1035 allows 255
     TEXT_ROOM = 4 * NAME_ROOM   # of a name as text
+    MAX_JUMPS = 127
     NBNS = 137
     WAITING = 100               # messages of a flow that wait; then none of them will be paired
     MAX_QUESTIONS = 25          # beyond, it is something else that uses the port
@@ -155,7 +157,10 @@ cdef Py_ssize_t put_text(uint8_t* out, const uint8_t* p, Py_ssize_t n) noexcept 
     cdef Py_ssize_t i, o = 0
     cdef bint text = utf8_valid(p, n) == n
     for i in range(n):
-        if p[i] < 0x20 or p[i] == 0x7F or (p[i] > 0x7F and not text):
+        if (
+            p[i] < 8 or p[i] == 11 or 13 < p[i] < 0x20 or p[i] == 0x7F
+            or (p[i] > 0x7F and not text)
+        ):
             out[o] = b"\\"
             out[o + 1] = b"x"
             put_hex_bytes(out + o + 2, p + i, 1)
@@ -170,14 +175,15 @@ cdef Py_ssize_t read_name(Cursor* c, uint8_t* out, bint long_labels, bint* broke
     """The name at the cursor (section 4.1.4), lower case and without the last dot, to `out`
     (room: NAME_ROOM); its length. The cursor moves past it, not past what it points to.
 
-    Pointers are followed only towards the beginning, each one further than the last: so it
-    ends. Where the name is broken off, `broken` is set and what was read is returned.
+    Pointers are followed only towards the beginning, each one further than the last, and no
+    more of them than a name has labels. Where the name is broken off, `broken` is set and what
+    was read is returned.
     """
     cdef Cursor at = c[0]
     cdef const uint8_t* limit = c.end       # a pointer must lead to before this
     cdef const uint8_t* p
     cdef Py_ssize_t n = 0, i
-    cdef int length
+    cdef int length, jumps = 0
     cdef bint jumped = False
     while True:
         if left(&at) < 1:
@@ -195,7 +201,8 @@ cdef Py_ssize_t read_name(Cursor* c, uint8_t* out, bint long_labels, bint* broke
             if not jumped:
                 c.at = at.at
                 jumped = True
-            if c.start + length >= p or c.start + length >= limit:
+            jumps += 1
+            if c.start + length >= p or c.start + length >= limit or jumps > MAX_JUMPS:
                 broken[0] = True
                 break
             limit = c.start + length
@@ -275,6 +282,46 @@ cdef bint _well_formed(const uint8_t* data, int64_t n) noexcept nogil:
             return False
         take(&c, be16(h + 8), b"resource data")
     return True
+
+
+cdef bint is_question(const uint8_t* data, int64_t n) noexcept nogil:
+    """One question of a known type and class about a name of printable labels, at most an OPT
+    record behind it, and not a byte more: what speaks DNS on a port of its own."""
+    cdef Cursor c = span(data, n, 0)
+    cdef const uint8_t* h
+    cdef const uint8_t* p
+    cdef int length, i
+    if n < HEADER + 7:
+        return False
+    h = take(&c, HEADER, b"DNS header")
+    # QR, opcode, AA, TC, RA, the reserved bit and the response code are 0 in a question.
+    if be16(h + 2) & 0xFECF or be16(h + 4) != 1 or be16(h + 6) or be16(h + 8) or be16(h + 10) > 1:
+        return False
+    while True:
+        if left(&c) < 1:
+            return False
+        length = take(&c, 1, b"label")[0]
+        if length == 0:
+            break
+        if length > 63 or left(&c) < length:
+            return False
+        p = take(&c, length, b"label")
+        for i in range(length):
+            if p[i] <= 0x20 or p[i] >= 0x7F:
+                return False
+    if c.at - h < HEADER + 3 or left(&c) < 4:
+        return False
+    p = take(&c, 4, b"question")
+    if type_names[be16(p)] is NULL or (be16(p + 2) != 1 and be16(p + 2) != 255):
+        return False
+    if be16(h + 10):
+        if left(&c) < 11:
+            return False
+        p = take(&c, 11, b"OPT record")
+        if p[0] or be16(p + 1) != TYPE_OPT or left(&c) < be16(p + 9):
+            return False
+        take(&c, be16(p + 9), b"options")
+    return left(&c) == 0
 
 
 cdef class Transactions:
@@ -447,7 +494,7 @@ cdef class Transactions:
         free(m)
         return 0
 
-    cdef int _row(self, const Flow* f, const Message* query, const Message* reply) except -1 nogil:
+    cdef int _row(self, Flow* f, const Message* query, const Message* reply) except -1 nogil:
         cdef Py_ssize_t row = self.rows.count, n
         cdef const Message* first = query if query is not NULL else reply
         cdef uint8_t[64] text

@@ -203,6 +203,10 @@ cdef class Events:
     # A pair of `unmapped`, whatever the mapping says of its name.
     cdef Target* pair(self, Plan* plan, str name) except NULL
 
+    # The same for names that are data, of which there is no end: a new name is not remembered,
+    # but fills `room`, a Target of the caller's; `name` must live as long.
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL
+
     # --- one event ---
     cdef int begin(self, Plan* plan) except -1 nogil
     cdef int put(self, Target* target, const Value* value) except -1 nogil
@@ -223,6 +227,14 @@ cdef class Events:
     cdef inline int system(self, int field, const Value* value) except -1 nogil:
         """A field of `System` of the event at hand."""
         return self.put(self._plan.system[field], value)
+
+    cdef inline bint is_canonical(self) noexcept nogil:
+        """Whether the event at hand already has all that its canonical hash is made of."""
+        return (
+            self._has_record_id and (self._has_logged or self._has_time)
+            and (<Sheet>self._sheet).log_name.length == self._row + 1
+            and (<Sheet>self._sheet).device_hostname.length == self._row + 1
+        )
 
     cdef inline int flag(self, int flags) noexcept nogil:
         """Adds parse flags to the event at hand."""

@@ -472,6 +472,14 @@ cdef class Events:
     cdef Target* pair(self, Plan* plan, str name) except NULL:
         return self._free_target(plan, name.encode())
 
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL:
+        cdef const uint8_t* p = <const uint8_t*><const char*>name
+        cdef Target* known = <Target*>names_find(plan.names, p, len(name))
+        if known is not NULL:
+            return known
+        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, 0, NULL)
+        return room
+
     # --- one event ----------------------------------------------------------------------------
 
     cdef int begin(self, Plan* plan) except -1 nogil:
@@ -1025,11 +1033,7 @@ cdef class Events:
         (<Sheet>self._sheet).src_offset.put(row, offset)
         (<Sheet>self._sheet).src_length.put(row, length)
         (<Sheet>self._sheet).sub.put(row, sub)
-        if (
-            self._has_record_id and (self._has_logged or self._has_time)
-            and (<Sheet>self._sheet).log_name.length == row + 1
-            and (<Sheet>self._sheet).device_hostname.length == row + 1
-        ):
+        if self.is_canonical():
             own_hash = self._canonical()
         (<Sheet>self._sheet).record_hash.put(row, <int64_t>own_hash)
         flags |= self._flags

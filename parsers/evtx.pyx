@@ -30,9 +30,9 @@ import os
 
 import pyarrow as pa
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memchr, memcmp
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, Rows
@@ -51,12 +51,15 @@ from tracelake.parsers.events cimport (
 from tracelake.parsers.events cimport Plan as Kind
 from tracelake.parsers.evtx_event cimport Event, Pair
 from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
+from tracelake.parsers.evtx_xml import record_xml
 from tracelake.parsers.values cimport (
     FILETIME, INT, NOTHING, UINT, Value, is_text, number_value, parse_number, render, room_for,
     value_time,
 )
 
 VERSION = "1"
+
+cdef int64_t YEAR_10000 = 253402300800000000    # microseconds since 1970; has five digits
 
 cdef enum:
     FILE_HEADER = 4096
@@ -65,63 +68,86 @@ cdef enum:
     RECORD_HEADER = 24
     RECORD_LEAST = 28           # header and size copy
     NUMBERS_AHEAD = 4096        # how far a record's number may be ahead of the last one before it
+    MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
 
 
 cdef class _Copies:
     """Hashes of the records that are in rows.
 
     With a seed of this process: nobody can write a record that is taken for a copy of another.
+    The number is part of a record, so one with a higher number than all before is no copy: as
+    long as numbers rise, hashes are only put in a row, and looked up when one does not. (A look
+    into a table of this size is a cache miss, and was a twentieth of all time.)
     """
-    cdef uint64_t* slots
+    cdef uint64_t* keys             # in the order of records
+    cdef Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef uint64_t* slots            # those of `keys` that were entered; 0: free
     cdef Py_ssize_t mask
-    cdef Py_ssize_t used
+    cdef Py_ssize_t entered
     cdef uint64_t seed
 
     def __cinit__(self):
         self.seed = int.from_bytes(os.urandom(8), "little")
-        self.mask = 4095
-        self.slots = <uint64_t*>calloc(self.mask + 1, sizeof(uint64_t))
-        if self.slots is NULL:
+        self.room = 4096
+        self.keys = <uint64_t*>malloc(self.room * sizeof(uint64_t))
+        if self.keys is NULL:
             raise MemoryError()
 
     def __dealloc__(self):
+        free(self.keys)
         free(self.slots)
 
     cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil:
         cdef uint64_t h = hash64(p, n, self.seed)
         return h if h else 1
 
-    cdef bint has(self, uint64_t key) noexcept nogil:
-        cdef Py_ssize_t at = <Py_ssize_t>(key >> 1) & self.mask
-        while self.slots[at]:
+    cdef int has(self, uint64_t key) except -1 nogil:
+        cdef Py_ssize_t at
+        if self.entered < self.count:
+            self.enter()
+        at = <Py_ssize_t>(key >> 1) & self.mask
+        while self.slots is not NULL and self.slots[at]:
             if self.slots[at] == key:
-                return True
+                return 1
             at = (at + 1) & self.mask
-        return False
+        return 0
 
-    cdef int add(self, uint64_t key) except -1 nogil:
-        cdef Py_ssize_t at, i, mask
+    cdef int enter(self) except -1 nogil:
+        """Enters the keys that are not in the table yet."""
+        cdef Py_ssize_t at, i, mask = self.mask
         cdef uint64_t* slots
-        if 3 * (self.used + 1) > 2 * self.mask:
-            mask = 2 * self.mask + 1
+        if self.slots is NULL or 3 * self.count > 2 * mask:
+            mask = mask if mask else 4095
+            while 3 * self.count > 2 * mask:
+                mask = 2 * mask + 1
             slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
             if slots is NULL:
                 with gil:
                     raise MemoryError()
-            for i in range(self.mask + 1):
-                if self.slots[i]:
-                    at = <Py_ssize_t>(self.slots[i] >> 1) & mask
-                    while slots[at]:
-                        at = (at + 1) & mask
-                    slots[at] = self.slots[i]
             free(self.slots)
             self.slots = slots
             self.mask = mask
-        at = <Py_ssize_t>(key >> 1) & self.mask
-        while self.slots[at]:
-            at = (at + 1) & self.mask
-        self.slots[at] = key
-        self.used += 1
+            self.entered = 0
+        for i in range(self.entered, self.count):
+            at = <Py_ssize_t>(self.keys[i] >> 1) & mask
+            while self.slots[at]:
+                at = (at + 1) & mask
+            self.slots[at] = self.keys[i]
+        self.entered = self.count
+        return 0
+
+    cdef int add(self, uint64_t key) except -1 nogil:
+        cdef uint64_t* grown
+        if self.count == self.room:
+            grown = <uint64_t*>realloc(self.keys, 2 * self.room * sizeof(uint64_t))
+            if grown is NULL:
+                with gil:
+                    raise MemoryError()
+            self.keys = grown
+            self.room *= 2
+        self.keys[self.count] = key
+        self.count += 1
         return 0
 
 
@@ -141,6 +167,8 @@ cdef class _Log:
     cdef Event event
     cdef Events events
     cdef _Copies copies
+    cdef object mappings
+    cdef Py_ssize_t names           # remembered by `events`
     # The chunk at hand: `length` bytes at `chunk`, which stand at `origin`.
     cdef const uint8_t* chunk
     cdef Py_ssize_t length
@@ -176,10 +204,11 @@ cdef class _Log:
     cdef object header              # bytes of the file header, or None
     cdef object header_ok
 
-    def __cinit__(self, Feed feed, Account account, Events events):
+    def __cinit__(self, Feed feed, Account account, mappings):
         self.feed = feed
         self.account = account
-        self.events = events
+        self.mappings = mappings
+        self.events = Events(mappings)
         self.event = Event(Plans())
         self.copies = _Copies()
 
@@ -257,6 +286,9 @@ cdef class _Log:
                 return 0
             self.chunks_bad += 1
             self.flags = CHECKSUM_BAD
+            # A chunk whose header was overwritten, or a part of one, or no chunk at all.
+            room = self.search(0)
+            self.at = room if room == self.end or room < CHUNK_HEADER else CHUNK_HEADER
             return 0
         self.chunks += 1
         if self.length < CHUNK_HEADER:
@@ -427,7 +459,7 @@ cdef class _Log:
                 self.last_time = le64(p + 16)
                 self.has_last = True
             key = self.copies.key(p, self.size)
-            if self.copies.has(key):
+            if self.has_ids and le64(p + 8) <= self.highest_id and self.copies.has(key):
                 self.account.duplicates += 1
                 continue
             self.event.decode(span(
@@ -489,33 +521,45 @@ cdef class _Log:
         kind = self.events.plan(text, n, event_id)
         self.events.begin(kind)
         for i in range(SYSTEM_FIELDS):
-            if self.event.system[i].kind != NOTHING:
-                self.events.system(i, &self.event.system[i])
-        if not value_time(&self.event.system[TIME_CREATED], &us, &below):
+            v = &self.event.system[i]
+            if v.kind == NOTHING:
+                continue
+            if (
+                i == TIME_CREATED and v.kind == FILETIME and kind.system[i].count == 1
+                and kind.system[i].outputs[0].choice is NULL
+                and value_time(v, &us, &below) and us < YEAR_10000
+            ):
+                # What `system` comes to; it would also write the text of the time, twice, to
+                # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
+                self.events.set_time(us, below)
+            else:
+                self.events.system(i, v)
+        if self.events._has_time:
+            self.note_time(self.events._time)
+        else:
             # Only the record's header says when: the second-best clock.
             when = number_value(FILETIME, le64(p + 16))
             if value_time(&when, &us, &below):
                 self.events.set_time(us, below)
                 flags |= TIME_REPAIRED
                 self.note_time(us)
-        else:
-            self.note_time(us)
         for i in range(self.event.count):
             pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:
-                target = self.events.target(kind, pair.name, pair.name_length)
+                target = self.target(kind, pair)
             else:
                 if pair.plan is not plan:
                     plan = pair.plan
                     targets = bound_to(plan, kind)
                 target = <Target*>targets[pair.op]
                 if target is NULL:
-                    target = self.events.target(kind, pair.name, pair.name_length)
+                    target = self.target(kind, pair)
                     targets[pair.op] = target
             self.events.put(target, &pair.value)
         self.note_record(le64(p + 8))
         return self.events.end(
-            self.origin + self.record, self.size, 0, flags, hash64(p, self.size, 0)
+            self.origin + self.record, self.size, 0, flags,
+            0 if self.events.is_canonical() else hash64(p, self.size, 0),
         )
 
     cdef int64_t number_of(self, const Value* v) except? -2 nogil:
@@ -561,6 +605,21 @@ cdef class _Log:
     def take(self, everything=False):
         """Batches that are full, or all."""
         return self.events.take(everything)
+
+    def forget(self):
+        """Yields all batches and forgets all names, where there are too many: names that are
+        data, or hostile."""
+        if self.names > MAX_NAMES:
+            yield from self.events.take(True)
+            self.event.plans.forget()
+            self.events = Events(self.mappings)
+            self.names = 0
+
+    cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil:
+        cdef Py_ssize_t known = kind.names.count
+        cdef Target* target = self.events.target(kind, pair.name, pair.name_length)
+        self.names += kind.names.count - known
+        return target
 
     # --- facts of the file -----------------------------------------------------------------------
 
@@ -628,7 +687,7 @@ def read(artifact, mappings=None):
         EvidenceError: the bytes could not be read on (a broken archive or disk); all rows
             before that were yielded.
     """
-    log = _Log(artifact.feed, artifact.account, Events(mappings or load()))
+    log = _Log(artifact.feed, artifact.account, mappings or load())
     stopped = None
     try:
         log.begin()
@@ -636,6 +695,7 @@ def read(artifact, mappings=None):
             while log.read_chunk():
                 yield from log.take()
             log.close_chunk()
+            yield from log.forget()
     except EvidenceError as error:
         stopped = error
     yield from log.take(True)
@@ -644,4 +704,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml)

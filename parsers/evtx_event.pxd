@@ -33,6 +33,8 @@ cdef class Event:
     cdef uint8_t* arena         # text that is put together for this record
     cdef Py_ssize_t arena_used
     cdef int32_t pair_plans     # plans that gave pairs
+    cdef Plan* first            # of these
+    cdef Plan* last
     cdef bint renumber          # a name may come twice
     cdef int64_t work           # left for this record
     cdef int64_t chunk_work     # left for this chunk
@@ -57,6 +59,7 @@ cdef class Event:
     cdef int _append(self, const Value* value) except -1 nogil
     cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
     cdef int _renumber(self) except -1 nogil
+    cdef bint _apart(self) except -1 nogil
 
 
 # The next item of an array: 1 if there is one.

@@ -16,7 +16,7 @@ from tracelake.native.cursor cimport (
 )
 from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.evtx_plan cimport (
-    OP_INSTANCE, OP_SYSTEM, S_EVENT_ID, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
+    OP_INSTANCE, OP_PAIR, OP_SYSTEM, S_EVENT_ID, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
     Instance, Part, Place, names_number, names_reset, put_number, take_instance,
 )
 from tracelake.parsers.values cimport (
@@ -130,7 +130,7 @@ cdef class Event:
         self._fragment(content, 0, 0, False)
         if self.count == 0 and self.system[<int>S_EVENT_ID].kind == NOTHING:
             return corrupt(self.record, b"record", b"holds no event")
-        if self.renumber or self.pair_plans > 1:
+        if self.renumber or (self.pair_plans > 1 and not self._apart()):
             self._renumber()
         return 0
 
@@ -224,6 +224,9 @@ cdef class Event:
             self.guessed = True
         if plan.pairs:
             self.pair_plans += 1
+            if self.pair_plans == 1:
+                self.first = plan
+            self.last = plan
         for i in range(plan.op_count):
             op = &plan.ops[i]
             if op.index >= 0:
@@ -472,6 +475,36 @@ cdef class Event:
             self.guessed = True
             out[0] = bytes_value(BINARY, p, n)
         return 0
+
+    cdef bint _apart(self) except -1 nogil:
+        """Whether the two plans of a record share no name: asked once for a pair of plans.
+
+        (A classic event's template has `EventID.Qualifiers`, the nested one the rest: without
+        this, every name of every such record was hashed.)
+        """
+        cdef Plan* a = self.first
+        cdef Plan* b = self.last
+        cdef Op* op
+        cdef Op* other
+        cdef int32_t i, j
+        if self.pair_plans != 2 or a.number < 0 or b.number < 0:
+            return False
+        if a.apart == b.number:
+            return True
+        if a.pairs * b.pairs > 4096:
+            return False
+        for i in range(a.op_count):
+            op = &a.ops[i]
+            if op.kind != OP_PAIR:
+                continue
+            for j in range(b.op_count):
+                other = &b.ops[j]
+                if other.kind == OP_PAIR and op.name_length == other.name_length and memcmp(
+                    a.text + op.name_at, b.text + other.name_at, op.name_length
+                ) == 0:
+                    return False
+        a.apart = b.number
+        return True
 
     cdef int _renumber(self) except -1 nogil:
         """Makes the names of a record's pairs unique where its plans alone cannot."""

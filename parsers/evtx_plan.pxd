@@ -105,6 +105,7 @@ cdef struct Plan:
     uint8_t local               # holds instances: stands for this one place of this one chunk
     uint8_t guessed             # a name did not match its checksum, or the body another's
     uint64_t digest             # of ops, parts and text
+    int32_t apart               # number of the plan whose names were seen to be others
     int32_t number              # running, unique for the life of a Plans; -1: of one record
     Bound* bound                # latest first
     Plan* same                  # next in the digest's chain

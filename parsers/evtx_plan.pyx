@@ -828,6 +828,12 @@ cdef class Plans:
         self.variant_count = 0
         return 0
 
+    def forget(self):
+        """Empties the cache; between two chunks."""
+        self._clear()
+        self.context_count = 1      # the root stays
+        self.prefix_length = 0
+
     cdef int begin_chunk(
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
     ) except -1 nogil:
@@ -1034,6 +1040,7 @@ cdef class Plans:
                 raise MemoryError()
         self.compiled += 1
         plan.number = -1
+        plan.apart = -1
         b.plan = plan
         b.depth = 0
         b.attribute_count = 0

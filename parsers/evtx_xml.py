@@ -11,7 +11,8 @@ is the compiled decoder's second witness. It works on Python objects and shares 
 What is rendered how:
 
 - FILETIME with seven digits and `Z`, SYSTEMTIME with three; GUIDs in braces, lower case (as
-  Windows 10 and later; older ones write upper case); SIDs as `S-1-..`; HexInt and pointers as `0x..`; binary as upper-case hex; booleans as words.
+  Windows 10 and later; older ones write upper case); SIDs as `S-1-..`; HexInt and pointers as
+  `0x..`; binary as upper-case hex; booleans as words.
 - An array in an element of its own repeats the element, once per item.
 - An optional substitution without a value leaves its attribute out; an element stays, empty.
 - Characters that XML 1.0 cannot hold become U+FFFD; NULs at the end of a string are dropped.
@@ -22,7 +23,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
+from tracelake.native.feed import Feed
 
+CHUNK = 65536
+SIGNATURE = b"ElfChnk\0"
 # Bounds for hostile input: real events stay far below (depth 8, some hundred nodes).
 MAX_FRAGMENTS = 16
 MAX_ELEMENTS = 64
@@ -114,6 +118,30 @@ def render(chunk: bytes, offset: int, origin: int = 0) -> str:
     for node in parse(chunk, offset, origin):
         _write(node, lines, "")
     return "\n".join(lines) + "\n"
+
+
+def record_xml(feed: Feed, offset: int) -> str:
+    """The XML of the record at `offset` of a log, or one line that says why there is none.
+
+    Args:
+        feed: the log's bytes, from the beginning.
+        offset: of the record's signature in the log, as `src_offset` has it.
+    """
+    start = max(0, offset - CHUNK)
+    while feed.position < start:
+        if not feed.read(min(start - feed.position, 1 << 20)):
+            break
+    window = feed.read(2 * CHUNK)
+    # Chunks stand on a grid behind the file's header, unless bytes were lost or put in.
+    base = max(4096 + (offset - 4096) // CHUNK * CHUNK, 0)
+    if window[base - start : base - start + 8] != SIGNATURE:
+        found = window.rfind(SIGNATURE, 0, offset - start)
+        if found >= 0:
+            base = start + found
+    try:
+        return render(window[base - start : base - start + CHUNK], offset - base, base)
+    except EvidenceError as error:
+        return f"no XML: {error}\n"
 
 
 def parse(chunk: bytes, offset: int, origin: int = 0) -> "list[Element | str | Raw]":
@@ -264,7 +292,7 @@ def _fragment(
                 nodes, _ = _fragment(room, value.start, value.end, None, depth + 1, nested=True)
                 stack[-1].children.extend(nodes)
             else:
-                items = texts(value.kind, data[value.start : value.end])
+                items = _shown(value.kind, data[value.start : value.end])
                 room.spend(sum(map(len, items)))
                 if attribute is not None:
                     attribute.append(", ".join(items))
@@ -385,13 +413,20 @@ def texts(kind: int, data: bytes) -> list[str]:
             found.append(_scalar(0x13, data[at : at + length]))
             at += length
         return found
+    size = _SIZES.get(item, 0)
     if item == 0x10:
         size = 8 if len(data) % 8 == 0 else 4
-    else:
-        size = _SIZES.get(item, 0)
     if not size:
         raise Unsupported("array", 0, f"of type 0x{kind:02x}")
     return [_scalar(item, data[at : at + size]) for at in range(0, len(data), size)]
+
+
+def _shown(kind: int, data: bytes) -> list[str]:
+    """As `texts`; a value that does not fit its type is shown as hexadecimal digits."""
+    try:
+        return texts(kind, data)
+    except EvidenceError:
+        return [data.hex().upper()]
 
 
 def _strings(data: bytes) -> list[str]:
@@ -410,7 +445,7 @@ def _scalar(kind: int, data: bytes) -> str:
         if kind == 0x02:
             return _ansi(data).rstrip("\0")
         if kind in (0x0B, 0x0C):
-            return repr(struct.unpack(_FIXED[kind], data)[0])
+            return repr(struct.unpack(_FIXED[kind], data)[0]).removesuffix(".0")
         if kind in _FIXED:
             return str(struct.unpack(_FIXED[kind], data)[0])
         if kind == 0x0D:
@@ -484,4 +519,4 @@ def _write(node: "Element | str | Raw", lines: list[str], indent: str) -> None:
         lines.append(f"{indent}<{head}>{inner}</{node.name}>")
 
 
-__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "render", "texts"]
+__all__ = ["Element", "EvidenceError", "Raw", "filetime", "parse", "record_xml", "render", "texts"]

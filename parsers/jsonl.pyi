@@ -6,7 +6,6 @@ from tracelake.normalize.mapping import Mappings
 from tracelake.parsers.artifact import Artifact, Match, Parser
 
 LONGEST: int
-MEMBERS: int
 PARSER: Parser
 
 def value_end(text: bytes) -> int | None: ...

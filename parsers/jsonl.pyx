@@ -25,13 +25,13 @@ from tracelake.parsers.artifact import Match, Parser
 from tracelake.parsers.objects cimport Objects
 
 # A record that is longer is damage: no event is, and memory is bounded.
-LONGEST = 64 << 20
+LONGEST = 16 << 20
 cdef Py_ssize_t MAX_RECORD = LONGEST
-# Names of members that are remembered, with what becomes of each; a text with more of them has
-# names that are data (or hostile), and they are forgotten from time to time.
-MEMBERS = 100_000
-cdef Py_ssize_t MAX_MEMBERS = MEMBERS
 cdef Py_ssize_t STEP = 65536
+# Bytes of a running text that may be looked at in vain, and as a multiple of those read well:
+# where quotes do not pair, the end of a value is far away and wrong. Beyond, it is read by lines.
+cdef int64_t VAIN = 64 << 20
+cdef int64_t VAIN_RATIO = 8
 
 WHITE = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
@@ -68,11 +68,15 @@ cdef bint _value_ends(Scan* scan, const uint8_t* p, Py_ssize_t n) noexcept nogil
         elif c == 123 or c == 91:
             scan.depth += 1
         elif c == 125 or c == 93:
+            if scan.depth == 0:
+                # Nothing is open: what stands before is a value, or this is one of its own.
+                scan.at -= scan.at > 1
+                return True
             scan.depth -= 1
-            if scan.depth <= 0:
+            if scan.depth == 0:
                 return True
         elif scan.depth == 0 and (c == 44 or _white(c)):
-            scan.at -= 1        # a bare number or word ends before what follows it
+            scan.at -= scan.at > 1      # a bare number or word ends before what follows it
             return True
     return False
 
@@ -91,6 +95,7 @@ cdef class _Reader:
     cdef Account account
     cdef Objects objects
     cdef bint listed            # inside a list at the top
+    cdef int64_t vain           # bytes looked at in vain
 
     def __cinit__(self, artifact, Objects objects):
         self.feed = artifact.feed
@@ -116,12 +121,14 @@ cdef class _Reader:
         newline = memchr(p, 10, have)
         if newline is NULL:
             return 1
-        # A first line that holds a whole value and nothing else: a text of lines. One that
-        # goes on in the next line is a running text, unless it is cut or broken.
+        # A first line that holds a whole value: a text of lines. So is one whose next line
+        # begins an object, too: its first line is broken. Anything else runs on.
         n = <const uint8_t*>newline - p
-        if _value_ends(&scan, p, n) or p[0] != 123:
+        if p[0] != 123 or _value_ends(&scan, p, n):
             return 1
-        return 0 if _value_ends(&scan, p, have) else 1
+        while n < have and _white(p[n]):
+            n += 1
+        return n == have or p[n] == 123
 
     cdef int _structure(self, Py_ssize_t n) except -1:
         self.feed.advance(n)
@@ -146,23 +153,23 @@ cdef class _Reader:
         self.feed.advance(n)
         return done == 2
 
-    cdef int too_long(self, Py_ssize_t have) except -1:
-        """A record that is longer than any may be: its start is kept, its rest passed over."""
+    cdef int too_long(self, Py_ssize_t have, bint ends) except -1:
+        """A record that is longer than any may be: its start is kept, the rest passed over, `have`
+        bytes of it, and up to the end of the line unless it `ends` there."""
         cdef int64_t offset = self.feed.offset(), n
         cdef bytes start = (<const char*>self.feed.at())[:65536]
         cdef const void* newline
-        cdef Py_ssize_t more
         self.account.records += 1
-        while True:
-            self.feed.advance(have)
+        self.feed.advance(have)
+        while not ends:
             have = self.feed.fill(1)
             if have == 0:
                 break
             newline = memchr(self.feed.at(), 10, have)
-            if newline is not NULL:
-                more = <const uint8_t*>newline - self.feed.at()
-                self.feed.advance(more)
-                break
+            ends = newline is not NULL
+            if ends:
+                have = <const uint8_t*>newline - self.feed.at()
+            self.feed.advance(have)
         n = self.feed.offset() - offset
         self.account.bytes_records += n
         why = f"longer than {MAX_RECORD} bytes".encode()
@@ -192,7 +199,7 @@ cdef class _Reader:
                     break
                 newline = memchr(p + n, 10, have - n)
             if newline is NULL and have > MAX_RECORD:
-                self.too_long(have)
+                self.too_long(have, False)
                 continue
             n = <const uint8_t*>newline - p if newline is not NULL else have
             i = 0
@@ -202,12 +209,12 @@ cdef class _Reader:
                 self._structure(n + (newline is not NULL))
                 continue
             if n > MAX_RECORD:
-                self.too_long(n)
+                self.too_long(n, True)
                 continue
             i = self.record(n)
             if newline is not NULL:
                 self._structure(1)
-            if i or self.objects.members > MAX_MEMBERS:
+            if i:
                 return 1
 
     cdef int values(self) except -1:
@@ -240,12 +247,17 @@ cdef class _Reader:
                     break
                 ends = _value_ends(&scan, p, have)
             if not ends and have > MAX_RECORD:
-                self.too_long(have)
+                self.too_long(have, False)
                 continue
             if not ends:
                 scan.at = have
-            if self._one(p, scan.at) or self.objects.members > MAX_MEMBERS:
+            if scan.at > MAX_RECORD:
+                self.too_long(scan.at, True)
+                continue
+            if self._one(p, scan.at):
                 return 1
+            if self.vain > VAIN + VAIN_RATIO * self.account.bytes_records:
+                return self.lines()
 
     cdef int _one(self, const uint8_t* p, Py_ssize_t n) except -1:
         """A record, or the line of it that is broken."""
@@ -265,6 +277,7 @@ cdef class _Reader:
                 line = <const uint8_t*>newline - p
             why = self.objects.why.encode("utf-8", "replace")
             self.account.damage(offset, line, b"JSON", why, p, line)
+            self.vain += n - line
         self.account.bytes_records += line
         self.feed.advance(line)
         return done == 2
@@ -314,10 +327,7 @@ def read(artifact, mappings=None):
         in_lines = reader.begin()
         while more:
             more = reader.lines() if in_lines else reader.values()
-            forget = reader.objects.members > MAX_MEMBERS
-            yield from reader.objects.events.take(not more or forget)
-            if forget:
-                reader.objects = Objects(mappings, load_shapes())
+            yield from reader.objects.events.take(not more)
     except EvidenceError:
         yield from reader.objects.events.take(True)
         raise

@@ -11,6 +11,8 @@ cdef class Member:
     cdef Target* target         # of a plain value
     cdef Target* pair           # of a list or other value that no column takes; NULL: not made yet
     cdef dict members           # key -> Member
+    cdef bytes name             # of `own`
+    cdef Target own             # of a member that is not remembered
     cdef bint names             # its members are the event's named values
     cdef bint as_text           # it holds such an object as JSON text
 
@@ -30,7 +32,7 @@ cdef class Objects:
     cdef object _mappings
     cdef list _shapes           # (shape, keys of `has`, of `provider`, of `event`)
     cdef dict _wraps
-    cdef readonly Py_ssize_t members    # made so far: unbounded with hostile keys
+    cdef readonly Py_ssize_t members    # remembered so far
     cdef readonly str why       # why the last text was refused
     # The object at hand.
     cdef Wrap _wrap

@@ -29,6 +29,10 @@ cdef extern from "Python.h":
 # Objects deeper than this are one pair, as JSON text.
 DEPTH = 32
 cdef int MAX_DEPTH = DEPTH
+# Names that are remembered, with what becomes of each: a text with more has names that are data
+# (or hostile), and memory is bounded.
+MEMBERS = 50_000
+cdef Py_ssize_t MAX_MEMBERS = MEMBERS
 # Digits that a double certainly keeps.
 cdef int SAFE_DIGITS = 15
 cdef int64_t QUARTER = 900000000        # microseconds
@@ -82,14 +86,24 @@ def encode(value):
 
 cdef Py_ssize_t _names(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     """Number of member names in a JSON text, or more; never fewer."""
-    cdef Py_ssize_t i, plain = 0, escaped = 0, spaced = 0
-    cdef bint inside = False
-    # Without branches, so that the compiler makes it sixteen bytes at a time.
-    for i in range(2, n):
-        plain += (p[i] == 58) & (p[i - 1] == 34)
-        escaped += (p[i] == 58) & (p[i - 1] == 34) & (p[i - 2] == 92)
-        spaced += (p[i] == 58) & (p[i - 1] <= 32)
-    if escaped == 0 and spaced == 0:
+    cdef Py_ssize_t i = 0, end, plain = 0
+    cdef bint odd = False, inside = False
+    cdef uint8_t names, rest
+    # Counters of one byte and no branches: the compiler makes it sixteen bytes at a time.
+    while i < n:
+        end = i + 255 if i + 255 < n else n
+        names = rest = 0
+        if i == 0:
+            i = 2
+        for i in range(i, end):
+            names += (p[i] == 58) & (p[i - 1] == 34)
+            rest |= (p[i] == 58) & (
+                (p[i - 1] <= 32) | ((p[i - 1] == 34) & (p[i - 2] == 92))
+            )
+        i = end
+        plain += names
+        odd |= rest
+    if not odd:
         return plain
     plain = 0
     i = 0
@@ -302,6 +316,10 @@ cdef class Objects:
         member.path = key if parent.names or not parent.path else f"{parent.path}.{key}"
         member.members = {}
         name = member.path.encode()
+        if self.members >= MAX_MEMBERS:
+            member.name = name
+            member.target = self.events.loose(wrap.plan, name, &member.own)
+            return member
         member.target = self.events.target(
             wrap.plan, <const uint8_t*><const char*>name, len(name)
         )
@@ -311,6 +329,8 @@ cdef class Objects:
 
     cdef Target* _pair_of(self, Member member) except NULL:
         """Where a value goes that no column takes."""
+        if member.target.count == 0:
+            return member.target
         if member.pair is NULL:
             member.pair = self.events.pair(self._wrap.plan, member.path)
         return member.pair
@@ -325,7 +345,11 @@ cdef class Objects:
         except orjson.JSONDecodeError as error:
             self.why = str(error)
             return self._odd(text, offset, n)
-        done = self._row(value, text, offset, n, False)
+        try:
+            done = self._row(value, text, offset, n, False)
+        except RecursionError:
+            self.why = "nested too deeply"
+            return 0
         return done if done else self._odd(text, offset, n)
 
     cdef int _odd(self, bytes text, int64_t offset, int64_t length) except -1:
@@ -382,7 +406,10 @@ cdef class Objects:
                 self.events.flag(TEXT_REPAIRED)
             if self._repaired or not wrap.shape.has:
                 self.events.keep_raw(p, len(text))
-            full = self.events.end(offset, length, 0, 0, hash64(p, len(text), 0))
+            full = self.events.end(
+                offset, length, 0, 0,
+                0 if self.events.is_canonical() else hash64(p, len(text), 0),
+            )
         except (orjson.JSONEncodeError, RecursionError) as error:
             self.events.give_up()
             raise RecursionError(str(error)) from error

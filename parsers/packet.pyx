@@ -1,5 +1,5 @@
-"""Link and network layers: Ethernet with VLAN tags, FDDI, PPPoE, Linux cooked, null/loopback and raw IP;
-IPv4 (RFC 791) and IPv6 with extension headers (RFC 8200).
+"""Link and network layers: Ethernet with VLAN tags, FDDI, PPPoE, Linux cooked, null/loopback and
+raw IP; IPv4 (RFC 791) and IPv6 with extension headers (RFC 8200).
 
 A packet ends in exactly one of four ways (`Verdict`). Nothing is guessed: a header that is
 not all there, or that contradicts itself, makes the packet damaged, with the reason.

@@ -205,7 +205,9 @@ cdef class Capture:
             self.account.damage(p.offset, p.length, p.what, p.why, NULL, 0)
         return 0
 
-    cdef int _broken(self, int64_t offset, int64_t n, const char* what, const char* why) except -1 nogil:
+    cdef int _broken(
+        self, int64_t offset, int64_t n, const char* what, const char* why
+    ) except -1 nogil:
         """A region in which no record can be told from the next."""
         self.account.records += 1
         return self.account.damage(offset, n, what, why, NULL, 0)
@@ -346,9 +348,11 @@ cdef class Capture:
 
     cdef bint _ends_here(self, int64_t have) except -1 nogil:
         """The capture ends inside a block: 1. Unless blocks can be found in what is left: 0."""
-        cdef int64_t at = self.feed.offset(), records = self.account.bytes_records
         self._search_block(b"the capture ends in it")
-        return self.feed.fill(1) == 0
+        if self.feed.fill(1):
+            return False
+        self.account.bytes_records += have
+        return True
 
     cdef int _other_block(self, uint32_t kind, int64_t length) except -1 nogil:
         """Passes a block that holds no packet; 0 at the end of the capture."""

@@ -119,7 +119,7 @@ cdef void flip(Flow* f) noexcept nogil:
     """Originator and responder change places."""
     cdef Side side = f.side[ORIG]
     cdef uint8_t byte
-    cdef bint known = f.has_mac[ORIG]
+    cdef uint8_t known = f.has_mac[ORIG]
     cdef int i
     f.side[ORIG] = f.side[RESP]
     f.side[RESP] = side
@@ -225,11 +225,13 @@ cdef class Streams:
             else:
                 note_once(f, side, NOTED_MULTI, b"Q")
         elif flags & SYN:
-            _note_moved(f, side, NOTED_SYN, b"H" if flags & ACK else b"S", &s.last_syn, at)
+            _note_moved(
+                f, side, NOTED_SYN, b"H" if flags & ACK else b"S", &s.last_syn, <uint32_t>at
+            )
         elif flags & FIN:
-            _note_moved(f, side, NOTED_FIN, b"F", &s.last_fin, at + <uint64_t>n)
+            _note_moved(f, side, NOTED_FIN, b"F", &s.last_fin, <uint32_t>(at + <uint64_t>n))
         elif flags & RST:
-            _note_moved(f, side, NOTED_RST, b"R", &s.last_rst, at)
+            _note_moved(f, side, NOTED_RST, b"R", &s.last_rst, <uint32_t>at)
         elif n:
             note_once(f, side, NOTED_DATA, b"D")
         elif flags & ACK:
@@ -241,7 +243,7 @@ cdef class Streams:
         if not (f.side[ORIG].closed and f.side[RESP].closed):
             f.last = now
         if flags & FIN:
-            s.fins += 1
+            s.fins += s.fins < 255
             s.fin_at = at + <uint64_t>length
         if flags & ACK:
             if peer.state == INACTIVE:
@@ -564,7 +566,7 @@ cdef void _begin(Side* s, uint8_t flags, uint32_t base, uint32_t past) noexcept 
 
 
 cdef void _note_moved(
-    Flow* f, int side, uint32_t bit, uint8_t letter, uint64_t* last, uint64_t at
+    Flow* f, int side, uint32_t bit, uint8_t letter, uint32_t* last, uint32_t at
 ) noexcept nogil:
     """Notes SYN, FIN or RST: once, and again where its number is another one."""
     if note_once(f, side, bit, letter) and at != last[0]:

@@ -5,6 +5,7 @@ header's checksum is right; names follow the docstring of `evtx_plan.pyx`, from 
 program made.
 """
 
+import re
 import struct
 import zipfile
 import zlib
@@ -71,6 +72,12 @@ def frames(data: bytes) -> Iterator[Frame]:
                 break
 
 
+def _inner(node: ElementTree.Element) -> str:
+    """An element's text. (The Rust package writes the end tag of an empty one on its own line.)"""
+    text = node.text or ""
+    return "" if re.fullmatch(r"\n +", text) else text
+
+
 def named_values(xml: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """(fields of System that are columns, name-value pairs in order) of an event's XML."""
     system: dict[str, str] = {}
@@ -92,9 +99,7 @@ def named_values(xml: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
                 name = child.get("Name", "")
             deeper = f"{below}.{name}" if below else name
             field(child, deeper, deeper, False)
-        text = node.text or ""
-        if "\n" in text and not text.strip():
-            text = ""  # the Rust package writes an empty element's end tag on a line of its own
+        text = _inner(node)
         if (text.strip() if children or quiet else text) or not (children or attributes or quiet):
             pairs.append((path, text))
 
@@ -102,7 +107,7 @@ def named_values(xml: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     for section in event:
         if tag(section) == "System":
             for node in section:
-                for key, text in [*node.attrib.items(), ("", node.text or "")]:
+                for key, text in [*node.attrib.items(), ("", _inner(node))]:
                     if (tag(node), key) in _SYSTEM:
                         system[f"{tag(node)}.{key}".rstrip(".")] = text
                     elif key:

@@ -4,6 +4,8 @@ import pickle
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from tracelake.lake import commit as commit_module
 from tracelake.lake import log, writer
 from tracelake.lake.errors import LakeError, NewerFormat, UnknownEngagement
 from tracelake.lake.lake import Lake, engagements
+from tracelake.lake.snapshot import Snapshot
 from tracelake.lake.unit import WrittenUnit, unit_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -178,6 +181,21 @@ def test_files_roll(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [file.name[-9] for file in files] == ["0", "1", "2"]
 
 
+def test_a_file_that_began_small_does_not_grow_in_memory(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IN_MEMORY", 100_000)
+    unit = lake.writer("u-0-test-1")
+    for n in range(40):
+        unit.write("event_log_activity", events(range(1000), start=1000 * n))
+    files = unit.close().files["event_log_activity"]
+    assert len(files) > 2
+    assert max(file.size for file in files) < 200_000
+    paths = [lake.root / "event_log_activity" / file.name for file in files]
+    offsets = [n for path in paths for n in pq.read_table(path).column("src_offset").to_pylist()]
+    assert offsets == list(range(40_000))
+
+
 def test_a_wrong_schema_and_a_wrong_name_are_bugs(lake: Lake) -> None:
     unit = lake.writer("u-0-test-1")
     with pytest.raises(ValueError, match="not the table's schema"):
@@ -213,17 +231,18 @@ unit.write("process_activity", events(range(10)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     for n in range(100):
-        unit.write("event_log_activity", events(range(20_000)))
+        unit.write("event_log_activity", events(range(int(sys.argv[2]))))
     unit.close()
 except OSError as error:
     print(error.errno, error.filename)
 """
 
 
-def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [20_000, 1_000], ids=["in a row group", "at the end"])
+def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path, rows: int) -> None:
     # A limit of the file's size is met at the same places as the disk's end (EFBIG for ENOSPC).
     run = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        [sys.executable, "-c", LIMITED, str(tmp_path), str(rows)],
         env=environment(),
         cwd=Path(HERE).parent.parent,
         capture_output=True,
@@ -235,6 +254,40 @@ def test_a_disk_that_fills_up_is_an_error_with_the_path(tmp_path: Path) -> None:
     assert number == "27"
     assert path.startswith(str(tmp_path / "case" / "event_log_activity" / "u-0-test-1."))
     assert list(tmp_path.rglob("*.parquet")) == []
+
+
+LIMITED_LOG = """
+import resource, sys
+from tests.lake_case import SCHEMAS, write
+from tracelake.lake.lake import Lake
+lake = Lake.open(sys.argv[1], "case", create=True, schemas=SCHEMAS)
+lake.commit([write(lake, 1)])
+units = [write(lake, n) for n in range(2, 40)]
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, before[1]))
+try:
+    lake.commit(units)
+except OSError as error:
+    print(error.errno, error.filename, str(error).count("\\n"))
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+print(len(lake.snapshot().complete_units()), len(lake.commit(units).landed))
+print(len(lake.snapshot().complete_units()))
+"""
+
+
+def test_a_log_that_cannot_be_written_is_an_error_and_no_harm(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED_LOG, str(tmp_path)],
+        env=environment(),
+        cwd=Path(HERE).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second, third = run.stdout.splitlines()
+    assert first == f"27 {tmp_path / 'case' / 'event_log_activity'} 0"
+    assert second == "1 38"
+    assert third == "39"
 
 
 # Commit
@@ -341,6 +394,53 @@ def test_a_racing_creator_is_not_in_the_way(lake: Lake, monkeypatch: pytest.Monk
     assert lake.commit([written]).landed == (unit_name(1),)
     assert lake.snapshot().complete_units() == {unit_name(1), unit_name(2)}
     assert count(lake.snapshot().files("event_log_activity")) == 6
+
+
+def test_a_snapshot_has_the_tables_of_all_its_units(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that fills a table for the first time, committed while a snapshot is taken."""
+    unit = lake.writer(unit_name(1))
+    unit.write("artifact", book(source_id(1)))
+    lake.commit([unit.close()])
+    pin = Snapshot._pin
+
+    def slow(self: Snapshot, name: str) -> None:
+        monkeypatch.setattr(Snapshot, "_pin", pin)
+        lake.commit([write(lake, 2)])
+        pin(self, name)
+
+    monkeypatch.setattr(Snapshot, "_pin", slow)
+    now = lake.snapshot()
+    assert now.is_complete(unit_name(2))
+    assert count(now.files("process_activity")) == 3
+
+
+def test_creators_that_begin_together_land_a_unit_once(tmp_path: Path) -> None:
+    """deltalake alone lets both land, in more than half of these rounds."""
+    for number in range(10):
+        lakes = [
+            Lake.open(str(tmp_path / str(number)), "case", create=True, schemas=SCHEMAS)
+            for _ in range(2)
+        ]
+        written = [write(lake, 1) for lake in lakes]
+        begin = threading.Barrier(2)
+
+        def go(
+            lake: Lake, unit: WrittenUnit, begin: threading.Barrier = begin
+        ) -> tuple[str, ...]:
+            begin.wait()
+            return lake.commit([unit]).landed
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(go, lakes, written))
+        now = lakes[0].snapshot()
+        assert {table: count(now.files(table)) for table in now.tables} == {
+            "artifact": 1,
+            "event_log_activity": 3,
+            "process_activity": 3,
+            "source": 1,
+        }
 
 
 def test_ids_are_found_across_checkpoints(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,8 @@ def test_a_sound_lake(lake: Lake) -> None:
     found = list(verify(lake, grace=0))
     assert [Path(checked.subject).name for checked in found] == lake.snapshot().tables
     assert [line for checked in found for line in (*checked.wrong, *checked.notes)] == []
-    # Per event file: size, rows, and nulls, begin and end of three columns; per book: two.
-    assert [checked.checks for checked in found] == [4, 4 * 11, 4 * 11, 4]
+    # Per event file: name, size, rows, and nulls, begin and end of three columns; per book: two.
+    assert [checked.checks for checked in found] == [4, 4 * 12, 4 * 12, 4]
 
 
 def test_a_file_that_is_gone_or_changed(lake: Lake) -> None:
@@ -92,6 +92,18 @@ def test_wrong_statistics_are_found(lake: Lake, stats: str, words: list[str]) ->
         assert line.startswith(file.name)
         assert expected in line
     assert any("1 units are not complete" in line for line in notes(lake))
+
+
+def test_a_file_of_no_unit_is_found(lake: Lake) -> None:
+    written = write(lake, 5)
+    (file,) = written.files["event_log_activity"]
+    path = lake.root / "event_log_activity" / file.name
+    path.rename(path.with_name("part-00000.parquet"))
+    table = DeltaTable(str(path.parent))
+    add = AddAction("part-00000.parquet", file.size, {}, file.modified, True, file.stats)
+    table.create_write_transaction([add], "append", table.schema())
+    assert wrong(lake) == ["part-00000.parquet: its name says no unit, its rows are not shown"]
+    assert len(lake.snapshot().files("event_log_activity")) == 4
 
 
 def test_orphans_are_listed_after_their_grace(lake: Lake) -> None:

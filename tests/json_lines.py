@@ -1,0 +1,82 @@
+"""Reading JSON logs in tests, and what a reader of such a text would expect of the rows."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from tracelake.native.account import Account
+from tracelake.native.feed import Feed
+from tracelake.normalize import mapping, shapes
+from tracelake.normalize.mapping import Event
+from tracelake.normalize.shapes import Shape
+from tracelake.parsers import jsonl
+from tracelake.parsers.artifact import Artifact
+
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+def read(data: bytes | Path, *, window: int = 1 << 20) -> tuple[Rows, Account]:
+    """(table, row without nulls) of each row in the order of the records, and the account, which
+    has been checked to close over records and bytes."""
+    size = data.stat().st_size if isinstance(data, Path) else len(data)
+    stream = data.open("rb", buffering=0) if isinstance(data, Path) else io.BytesIO(data)
+    account = Account()
+    rows: Rows = []
+    with stream:
+        for table, batch in jsonl.read(Artifact("test.json", Feed(stream, window), account)):
+            batch.validate(full=True)
+            rows += [
+                (table, {name: value for name, value in row.items() if value is not None})
+                for row in batch.to_pylist()
+            ]
+    assert account.closes
+    assert account.bytes_records + account.bytes_structure == size
+    rows.sort(key=lambda item: item[1]["src_offset"])
+    return rows, account
+
+
+def get(record: Any, path: str) -> Any:
+    """The value at a path with dots, or None."""
+    for key in path.split("."):
+        if not isinstance(record, dict) or key not in record:
+            return None
+        record = record[key]
+    return record
+
+
+def shape_of(record: dict[str, Any]) -> Shape:
+    return next(
+        shape for shape in shapes.load() if all(get(record, path) is not None for path in shape.has)
+    )
+
+
+def event_of(record: dict[str, Any], shape: Shape) -> Event | None:
+    provider = next((p for p in (get(record, path) for path in shape.provider) if p), None)
+    code = next((c for c in (get(record, path) for path in shape.event) if c is not None), None)
+    return mapping.load().events.get((str(provider), str(code)))
+
+
+def as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def named_values(
+    record: dict[str, Any], shape: Shape, prefix: str = "", data: bool = False
+) -> list[tuple[str, str | None]]:
+    """Every name-value pair of an object, as a reader of its shape would list them."""
+    found: list[tuple[str, str | None]] = []
+    for key, value in record.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if path in shape.data_text and isinstance(value, str):
+            found += named_values(json.loads(value), shape, "", True)
+        elif isinstance(value, dict) and value:
+            inside = path in shape.data
+            found += named_values(value, shape, "" if inside else path, inside)
+        else:
+            found.append((key if data else path, as_text(value)))
+    return found

@@ -1,0 +1,151 @@
+"""Mapping and shape files: what the shipped ones say, and what the checker refuses."""
+
+import pytest
+
+from tracelake.normalize import TABLES, mapping, shapes
+from tracelake.normalize.mapping import TRANSFORMS, MappingError, Source
+from tracelake.parsers.events import WAYS
+
+
+def test_shipped_mappings_name_tables_and_columns_that_are_there() -> None:
+    loaded = mapping.load()
+    assert loaded.version.startswith("ocsf-1.8.0/")
+    assert mapping.load() is loaded
+    for event in loaded.events.values():
+        names = TABLES[event.table].columns
+        assert {*event.columns, *event.constants} <= set(names), event.where
+    assert {"raw_event", "process_activity", "authentication"} <= set(loaded.tables)
+
+
+@pytest.mark.parametrize("code", ["4624", "4625", "4634", "4647", "4648", "4688", "4689"])
+def test_security_events_are_mapped(code: str) -> None:
+    assert ("Microsoft-Windows-Security-Auditing", code) in mapping.load().events
+
+
+@pytest.mark.parametrize("code", ["1", "3", "5", "11", "22"])
+def test_sysmon_events_are_mapped(code: str) -> None:
+    assert ("Microsoft-Windows-Sysmon", code) in mapping.load().events
+
+
+def test_every_transform_is_documented_and_native() -> None:
+    assert WAYS.keys() == TRANSFORMS.keys()
+    assert all(transform.doc.endswith(".") for transform in TRANSFORMS.values())
+
+
+def test_forms_of_a_source() -> None:
+    text = """
+provider = ["A", "B"]
+["1 start"]
+table = "process_activity"
+activity_id = 1
+["1 start".columns]
+proc_pid = "Pid"
+exit_code = "Code | hex"
+user_name = ["First", "Second | account"]
+proc_sha256 = "Hashes | hash sha256"
+proc_sig_status_id = "State | map state"
+[maps.state]
+Valid = 1
+"""
+    events = mapping.read([("some.toml", text)]).events
+    assert set(events) == {("A", "1"), ("A", "start"), ("B", "1"), ("B", "start")}
+    columns = events["A", "1"].columns
+    assert columns == {
+        "proc_pid": (Source("Pid", "number"),),
+        "exit_code": (Source("Code", "hex"),),
+        "user_name": (Source("First", "text"), Source("Second", "account")),
+        "proc_sha256": (Source("Hashes", "hash", "sha256"),),
+        "proc_sig_status_id": (Source("State", "map", "state", (("Valid", 1),)),),
+    }
+    assert events["A", "1"].constants == {"activity_id": 1}
+    assert events["A", "1"].where == "some.toml [1 start]"
+
+
+def test_an_analysts_file_wins(tmp_path: pytest.TempPathFactory) -> None:
+    path = tmp_path / "mine.toml"  # type: ignore[operator]
+    path.write_text(
+        'provider = "Microsoft-Windows-Sysmon"\n[1]\ntable = "raw_event"\n'
+        '[2]\ntable = "file_activity"\n'
+    )
+    loaded = mapping.load([path])
+    assert loaded.events["Microsoft-Windows-Sysmon", "1"].table == "raw_event"
+    assert loaded.events["Microsoft-Windows-Sysmon", "2"].table == "file_activity"
+    assert loaded.events["Microsoft-Windows-Sysmon", "3"].table == "network_activity"
+    assert loaded.version != mapping.load().version
+
+
+HEADER = 'provider = "P"\n[1]\ntable = "process_activity"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("provider = \n", "m.toml: Invalid value"),
+        ('[1]\ntable = "process_activity"\n', "line 1: [] provider: is missing"),
+        ('provider = "P"\n[1]\ntable = "procs"\n',
+         "line 3: [1] table: no table of events 'procs'"),
+        ('provider = "P"\n[1]\ntable = "damage"\n', "no table of events 'damage'"),
+        (HEADER + '[1.columns]\nproc_pth = "X"\n',
+         "line 5: [1.columns] proc_pth: process_activity has no such column"),
+        (HEADER + '[1.columns]\n\nproc_path = "X | upper"\n',
+         "line 6: [1.columns] proc_path: no transform 'upper'"),
+        (HEADER + '[1.columns]\nproc_path = "X | hex"\n', "hex cannot fill"),
+        (HEADER + '[1.columns]\nproc_pid = "X | ip"\n', "ip cannot fill"),
+        (HEADER + '[1.columns]\nproc_path = "X | hash sha512"\n', "'sha512' is none of"),
+        (HEADER + '[1.columns]\nproc_path = "X | ip v4"\n', "ip takes no argument"),
+        (HEADER + '[1.columns]\nproc_pid = "X | map m"\n', "the file has no [maps.m]"),
+        (HEADER + '[1.columns]\nproc_pid = "X | map m"\n[maps.m]\na = "b"\n', "does not fit int64"),
+        (HEADER + '[1.columns]\nproc_pid = "X | map m"\n[maps.m]\na = 1\nb = "c"\n', "[maps.m]"),
+        (HEADER + "[1.columns]\nproc_pid = 7\n", "a field is a text, not 7"),
+        (HEADER + "[1.columns]\nproc_pid = []\n", "names no field"),
+        (HEADER + '[1.columns]\nproc_pid = ["A", "A"]\n', "names a field twice"),
+        (HEADER + '[1.columns]\nproc_pid = ["A", "B"]\nparent_pid = ["B", "C"]\n'
+         'exit_code = ["C", "A"]\n', "is the first choice of another column"),
+        (HEADER + '[1.columns]\ntime = "X"\n', "is not for mappings to fill"),
+        (HEADER + '[1.columns]\nlog_name = "X"\n', "is not for mappings to fill"),
+        (HEADER + 'activity_id = "one"\n', "line 4: [1] activity_id: is not a whole number"),
+        (HEADER + "activity_id = 40000\n", "does not fit 16 bits"),
+        (HEADER + "proc_path = 1\n", "has no such whole-number column"),
+        (HEADER + 'proc_pid = 1\n[1.columns]\nproc_pid = "X"\n', "is a constant and a column"),
+        (HEADER + '["2 1"]\ntable = "raw_event"\n', "is mapped twice, also in m.toml [1]"),
+        ('provider = "P"\nextra = 1\n', "is neither"),
+    ],
+)
+def test_checker_says_where_and_what(text: str, says: str) -> None:
+    with pytest.raises(MappingError) as raised:
+        mapping.read([("m.toml", text)])
+    assert str(raised.value).startswith("m.toml")
+    assert says in str(raised.value)
+
+
+REST = ("z.toml", "")
+
+
+def test_shapes_are_tried_from_the_most_to_the_least_particular() -> None:
+    counts = [len(shape.has) for shape in shapes.load()]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('haz = ["a"]\n', "haz: is none of"),
+        ("has = 1\n", "is not a text or a list of texts"),
+        ('time = "t | moon"\n', "no clock 'moon'"),
+        ('time = "t | local a"\n', "local takes 2 fields, not 1"),
+        ('[system]\nproc_path = "x"\n', "line 2: [system] proc_path: is not a column"),
+        ('[system]\ntime = "x"\n', "is not a column that a shape may fill"),
+        ('[system]\nlog_name = "x"\nmessage = "x"\n', "x fills more than one column"),
+        ('[system]\nevent_level = "x | map m"\n', "the file has no [maps.m]"),
+    ],
+)
+def test_shape_checker_says_where_and_what(text: str, says: str) -> None:
+    with pytest.raises(MappingError) as raised:
+        shapes.read([("s.toml", text), REST])
+    assert says in str(raised.value)
+
+
+def test_there_must_be_a_shape_for_all_others() -> None:
+    with pytest.raises(MappingError, match="no shape without"):
+        shapes.read([("s.toml", 'has = ["a"]\n')])
