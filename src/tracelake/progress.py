@@ -41,15 +41,22 @@ class Progress:
                 TimeRemainingColumn,
                 TransferSpeedColumn,
             )
+            from rich.table import Column
 
             self._bar = Progress(
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[reading]}", markup=False),
+                BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=16)),
+                DownloadColumn(table_column=Column(no_wrap=True, min_width=13)),
+                TransferSpeedColumn(table_column=Column(no_wrap=True, min_width=10)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+                # What is left of the line: a second line would scroll the bar away.
+                TextColumn(
+                    "{task.fields[reading]}",
+                    markup=False,
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+                ),
                 console=Console(stderr=True),
                 transient=True,
+                expand=True,
             )
             self._task = self._bar.add_task("", total=self._total, reading="")
             self._bar.start()

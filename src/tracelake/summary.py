@@ -1,7 +1,6 @@
 """What `tracelake ingest` says at its end, and what `--dry-run` says instead."""
 
 import json
-from collections.abc import Iterator
 
 from tracelake.ingest.dry_run import Planned
 from tracelake.ingest.report import ParserReport, Report
@@ -14,9 +13,17 @@ SHOWN = 20
 def print_report(report: Report) -> None:
     """The closing summary of an ingest."""
     if report.parsers:
-        names = ["parser", "files", "records", "duplicates", "damage", "MB/s", "table", "rows"]
-        rows = [row for name in sorted(report.parsers) for row in _sums(name, report.parsers[name])]
-        print_table(names, rows, right=(*range(1, 6), 7))
+        # Two tables: one would be wider than a terminal.
+        parsers = sorted(report.parsers.items())
+        names = ["parser", "files", "records", "duplicates", "damage", "MB/s"]
+        print_table(names, [_sums(name, sums) for name, sums in parsers], right=range(1, 6))
+        tables = [
+            (name if at == 0 else "", table, f"{count:,}")
+            for name, sums in parsers
+            for at, (table, count) in enumerate(sorted(sums.rows.items()))
+        ]
+        if tables:
+            print_table(["parser", "table", "rows"], tables, right=[2])
     _skipped(report.skipped)
     if report.left:
         print(f"nobody took {len(report.left):,} files:")
@@ -36,20 +43,10 @@ def print_report(report: Report) -> None:
         print(f"first rows after {report.first_row:.1f} s")
 
 
-def _sums(name: str, sums: ParserReport) -> Iterator[tuple[object, ...]]:
-    """A parser's lines: its sums beside its first table, the other tables below."""
+def _sums(name: str, sums: ParserReport) -> tuple[str, ...]:
     speed = sums.bytes / 1e6 / sums.seconds if sums.seconds else 0.0
-    first = (
-        name,
-        f"{sums.artifacts:,}",
-        f"{sums.records:,}",
-        f"{sums.duplicates:,}",
-        f"{sums.damage:,}",
-        f"{speed:,.0f}",
-    )
-    tables = sorted(sums.rows.items()) or [("", 0)]
-    for at, (table, count) in enumerate(tables):
-        yield (*(first if at == 0 else ("",) * 6), table, f"{count:,}" if table else "")
+    counts = (sums.artifacts, sums.records, sums.duplicates, sums.damage)
+    return (name, *(f"{count:,}" for count in counts), f"{speed:,.0f}")
 
 
 def print_plan(planned: list[Planned], as_json: bool) -> None:
