@@ -43,7 +43,7 @@ from tracelake.native.feed cimport Feed
 from tracelake.native.hash64 cimport hash64
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.events cimport (
     CHANNEL, CHECKSUM_BAD, COMPUTER, EVENT_ID, NAME_GUESSED, PROVIDER, SYSTEM_FIELDS,
     TIME_CREATED, TIME_REPAIRED, Events, Target,
@@ -697,6 +697,7 @@ def read(artifact, mappings=None):
             while log.read_chunk():
                 yield from log.take()
             log.close_chunk()
+            yield NO_ROWS_YET
             yield from log.forget()
     except EvidenceError as error:
         stopped = error
