@@ -13,7 +13,6 @@ from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
 from tracelake.parsers.artifact import Artifact, Parser
 
-
 # Bytes after which a reading without a full batch says how far it is.
 TELL_EVERY = 16 << 20
 
