@@ -1,6 +1,8 @@
 """The rows of the tables `artifact` and `source`: what was seen, and what became of it."""
 
 import datetime
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +11,8 @@ import pyarrow as pa
 
 from tracelake.ingest.events import Facts
 from tracelake.normalize import MAPPING_VERSION, TABLES
+
+ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 def artifact_row(
@@ -105,6 +109,14 @@ def facts_of(row: dict[str, Any]) -> Facts:
 def printable(path: str) -> str:
     """A path as text: bytes of it that are no UTF-8 become \\xNN."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def path_of(uri: str) -> str:
+    """The path that `printable` wrote as `uri`. A name may also hold a backslash of its own:
+    what is there as it is written is meant so."""
+    if "\\x" not in uri or os.path.lexists(uri):
+        return uri
+    return os.fsdecode(ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), os.fsencode(uri)))
 
 
 def now() -> datetime.datetime:

@@ -12,11 +12,10 @@ from tracelake.ingest.streams import (
     Guard,
     Readable,
     blames_evidence,
-    gunzip,
     sentence,
-    unzstd,
+    unpacked,
 )
-from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
+from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
 from tracelake.native.feed import Feed
 
 # Containers in containers: deeper than any collection goes, and an end for those that never do.
@@ -24,10 +23,36 @@ MAX_DEPTH = 5
 # A zip inside another container has to be held in memory, since its directory is at its end.
 MAX_NESTED_ZIP = 64 << 20
 
-GZIP = b"\x1f\x8b\x08"
-ZSTD = b"\x28\xb5\x2f\xfd"
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+MAGIC = {
+    b"\x1f\x8b\x08": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+}
+BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of the end of an empty stream
 TAR_MAGIC_AT = 257
+
+
+# Headers that only describe the next one (names longer than 100 bytes, attributes): the library
+# reads each whole into memory, whatever length it claims.
+EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+MAX_EXTENSION = 1 << 20
+SUFFIXES = (
+    *((suffix, "") for suffix in (".gz", ".zst", ".zstd", ".bz2", ".xz")),
+    *((suffix, ".tar") for suffix in (".tgz", ".tzst", ".tbz2", ".tbz", ".txz")),
+)
+# Not among the public names, but they are how `tarfile` tells one end from another.
+EOFHeaderError = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+EmptyHeaderError = tarfile.EmptyHeaderError  # type: ignore[attr-defined]
+HeaderError = tarfile.HeaderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +65,7 @@ class Member:
             member is asked for.
         size: bytes, where the container says so.
         trouble: why it cannot be read, where that is known beforehand.
+        unread: why there is nothing to be read here: a link to another member, a device.
         container: the kind of container (zip, tar, ...) that broke, where this is not a file
             but the place at which a container could not be read on.
         whole: it is the source itself: a loose file, whose hash is known.
@@ -49,18 +75,18 @@ class Member:
     open: Callable[[], Readable]
     size: int | None = None
     trouble: EvidenceError | None = None
+    unread: str | None = None
     container: str | None = None
     whole: bool = False
 
 
 def kind_of(head: bytes) -> str | None:
-    """The container that begins with `head`: gzip, zstd, zip, tar, or None for a plain file."""
-    if head.startswith(GZIP):
-        return "gzip"
-    if head.startswith(ZSTD):
-        return "zstd"
-    if head.startswith(ZIP):
-        return "zip"
+    """The container that begins with `head`: gzip, zstd, bzip2, xz, zip, tar, or None for a
+    plain file."""
+    for magic, kind in MAGIC.items():
+        if head.startswith(magic):
+            # Three letters are too few to be sure: a text may begin with them.
+            return kind if kind != "bzip2" or head[4:10] in BZIP2_BLOCKS else None
     if head[TAR_MAGIC_AT : TAR_MAGIC_AT + 5] == b"ustar":
         return "tar"
     return None
@@ -73,8 +99,12 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
         file: the source, unbuffered, at its start.
         name: its path relative to the root; a plain file's path, and what `.gz` is taken off.
     """
-    head = file.read(512)
-    file.seek(0)
+    try:
+        head = file.read(512)
+        file.seek(0)
+    except OSError as error:
+        yield _broken(name, "file", Corrupt("file", 0, sentence(error)))
+        return
     kind = kind_of(head)
     if kind is None:
         yield Member(name, lambda: Guard(cast(Readable, file), "file"), whole=True)
@@ -100,7 +130,7 @@ def _unpack(feed: Feed, kind: str | None, path: str, name: str, depth: int) -> I
     if kind == "zip":
         yield from _nested_zip(feed, path, name, depth)
         return
-    content = gunzip(feed) if kind == "gzip" else unzstd(feed)
+    content = unpacked(feed, kind)
     try:
         inner = kind_of(content.peek(512))
     except EvidenceError as error:
@@ -119,10 +149,9 @@ def _nested(stream: Readable, path: str, size: int | None, depth: int) -> Iterat
         return
     if kind is None:
         yield Member(path, lambda: FeedFile(feed), size)
-    elif kind in ("gzip", "zstd"):
-        yield from _unpack(feed, kind, _inner_name(path), path, depth + 1)
     else:
-        yield from _unpack(feed, kind, path, path, depth + 1)
+        inside = path if kind in ("zip", "tar") else _inner_name(path)
+        yield from _unpack(feed, kind, inside, path, depth + 1)
 
 
 def _zip(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
@@ -172,15 +201,27 @@ def _nested_zip(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member
 
 def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
     try:
-        with tarfile.open(fileobj=FeedFile(feed), mode="r|") as archive:
-            for info in archive:
+        with tarfile.open(fileobj=FeedFile(feed), mode="r|", tarinfo=_Header) as archive:
+            while (info := archive.next()) is not None:
+                # The library keeps every header it read, for random access: a million of them
+                # are a gigabyte.
+                archive.members.clear()  # type: ignore[attr-defined]
+                inside = _join(path, info.name)
+                if info.isdir():
+                    continue
                 if not info.isfile():
+                    yield Member(inside, _nothing, unread=_kind_of_entry(info))
                     continue
                 content = archive.extractfile(info)
                 if content is None:
                     continue
-                guard = Guard(cast(Readable, content), "tar member")
-                yield from _nested(guard, _join(path, info.name), info.size, depth)
+                # A sparse file holds less than it is long, possibly next to nothing.
+                pieces = cast("list[tuple[int, int]] | None", info.sparse)
+                stored = sum(size for _, size in pieces) if pieces is not None else None
+                guard = Guard(cast(Readable, content), "tar member", packed_size=stored)
+                yield from _nested(guard, inside, info.size, depth)
+            if hidden := _after_the_end(archive):
+                raise Unsupported("tar", hidden, "there are bytes after the end of the archive")
     except EvidenceError as error:
         yield _broken(path or name, "tar", error)
     except Exception as error:
@@ -189,8 +230,54 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
         yield _broken(path or name, "tar", Corrupt("tar", feed.position, sentence(error)))
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header. `tarfile` takes one that is broken for the end of the archive, and
+    says nothing of what comes after it: here it is an error."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
+        try:
+            header = cls.frombuf(
+                archive.fileobj.read(tarfile.BLOCKSIZE), archive.encoding, archive.errors
+            )
+            header.offset = archive.fileobj.tell() - tarfile.BLOCKSIZE
+            if header.type in EXTENSIONS and header.size > MAX_EXTENSION:
+                why = f"a name or attribute of {header.size} bytes is not read"
+                raise Unsupported("tar header", header.offset, why)
+            return cast(_Header, header._proc_member(archive))  # type: ignore[attr-defined]
+        except EOFHeaderError:
+            raise
+        except EmptyHeaderError as error:
+            raise Truncated(
+                "tar", archive.offset, "it ends without the two blocks that end an archive"
+            ) from error
+        except HeaderError as error:
+            raise Corrupt("tar header", archive.offset, sentence(error)) from error
+
+
+def _kind_of_entry(info: tarfile.TarInfo) -> str:
+    if info.islnk():
+        return f"a hard link to {info.linkname}, which is read under that name"
+    if info.issym():
+        return f"a symbolic link to {info.linkname}"
+    return "a device" if info.isdev() and not info.isfifo() else "not a file"
+
+
+def _after_the_end(archive: tarfile.TarFile) -> int | None:
+    """Offset of the first block after the end marker that is not all zeros, or None."""
+    stream = archive.fileobj
+    if stream is None:
+        return None
+    at = stream.tell()
+    while block := stream.read(tarfile.BLOCKSIZE):
+        if block.strip(b"\0"):
+            return at
+        at += len(block)
+    return None
+
+
 def _broken(path: str, kind: str, error: EvidenceError) -> Member:
-    return Member(path, _nothing, None, error, kind)
+    return Member(path, _nothing, trouble=error, container=kind)
 
 
 def _nothing() -> Readable:
@@ -199,7 +286,7 @@ def _nothing() -> Readable:
 
 def _inner_name(name: str) -> str:
     """The name of what a compressed file holds: without its last suffix, .tgz as .tar."""
-    for suffix, inner in ((".gz", ""), (".zst", ""), (".zstd", ""), (".tgz", ".tar")):
+    for suffix, inner in SUFFIXES:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)] + inner
     return name

@@ -15,11 +15,14 @@ class Found:
         path: where it is.
         name: its path relative to the root that was given; for a single file its name.
         size: bytes, when it was found.
+        inode: (device, number): the same for two names of one file. links: its hard links.
     """
 
     path: Path
     name: str
     size: int
+    inode: tuple[int, int]
+    links: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +33,29 @@ class Unreachable:
     why: str
 
 
-def discover(roots: list[Path]) -> Iterator[Found | Unreachable]:
+def discover(
+    roots: list[Path], leave_out: frozenset[Path] = frozenset()
+) -> Iterator[Found | Unreachable]:
     """Every regular file under `roots`, sorted by path, each once.
 
     Links to files are followed, links to folders are not (a loop would never end). Sockets,
     pipes and devices are reported, not read: a pipe would block for ever.
+
+    Args:
+        roots: files and folders.
+        leave_out: folders that are not entered, resolved: what the lake itself has written.
     """
     seen: set[tuple[int, int]] = set()
     for root in roots:
-        for item in _under(root):
+        for item in _under(root, leave_out):
             if isinstance(item, Found):
-                status = item.path.stat()
-                if (status.st_dev, status.st_ino) in seen and status.st_nlink == 1:
+                if item.links == 1 and item.inode in seen:
                     continue  # the same file, given twice
-                seen.add((status.st_dev, status.st_ino))
+                seen.add(item.inode)
             yield item
 
 
-def _under(root: Path) -> Iterator[Found | Unreachable]:
+def _under(root: Path, leave_out: frozenset[Path]) -> Iterator[Found | Unreachable]:
     if not root.is_dir():
         yield _look(root, root.name)
         return
@@ -55,6 +63,9 @@ def _under(root: Path) -> Iterator[Found | Unreachable]:
     for folder, folders, files in os.walk(
         root, onerror=lambda error: failed.append(_denied(error, root))
     ):
+        if leave_out and Path(folder).resolve() in leave_out:
+            folders.clear()
+            continue
         folders.sort()
         for file in sorted(files):
             path = Path(folder, file)
@@ -71,7 +82,8 @@ def _look(path: Path, name: str) -> Found | Unreachable:
         return Unreachable(path, error.strerror or str(error))
     if not stat.S_ISREG(status.st_mode):
         return Unreachable(path, "not a regular file")
-    return Found(path, name, status.st_size)
+    inode = (status.st_dev, status.st_ino)
+    return Found(path, name, status.st_size, inode, status.st_nlink)
 
 
 def _denied(error: OSError, root: Path) -> Unreachable:

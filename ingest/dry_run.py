@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.books import printable
-from tracelake.ingest.containers import members
+from tracelake.ingest.containers import Member, members
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.identify import HEAD, identify
 from tracelake.native.errors import EvidenceError
@@ -18,40 +18,53 @@ class Planned:
     """Attributes:
     source: the file. path: the artifact inside it, or empty for the file itself.
     parser: who would read it, or None; refused: then why each parser would not.
+    trouble: why it cannot be looked at; unreachable: that is so of the source as a whole.
     """
 
     source: str
     path: str
     size: int | None
-    parser: str | None
+    parser: str | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    trouble: str | None = None
+    unreachable: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain values, for `--json`."""
         return asdict(self)
 
 
-def look(roots: list[Path]) -> Iterator[Planned]:
-    """Every artifact under `roots` with its parser. Archives are walked, not unpacked."""
-    for item in discover(roots):
-        if not isinstance(item, Found):
-            yield Planned(printable(str(item.path)), "", None, None, {"*": item.why})
-            continue
+def look(roots: list[Path], leave_out: frozenset[Path] = frozenset()) -> Iterator[Planned]:
+    """Every artifact under `roots` with its parser. Archives are walked, not unpacked.
+
+    Args:
+        roots: files and folders. leave_out: folders that are not entered.
+    """
+    for item in discover(roots, leave_out):
         source = printable(str(item.path))
+        if not isinstance(item, Found):
+            yield Planned(source, "", None, trouble=item.why, unreachable=True)
+            continue
         try:
             with open(item.path, "rb", buffering=0) as file:
                 for member in members(file, item.name):
-                    inside = "" if member.path == item.name else printable(member.path)
-                    size = member.size if inside else item.size
-                    try:
-                        if member.trouble is not None:
-                            raise member.trouble
-                        head = Feed(member.open()).peek(HEAD)
-                    except EvidenceError as error:
-                        yield Planned(source, inside, size, None, {"*": str(error)})
-                        continue
-                    found = identify(head, member.path)
-                    name = found.parser.name if found.parser else None
-                    yield Planned(source, inside, size, name, found.refused)
+                    yield _planned(source, item, member)
         except OSError as error:
-            yield Planned(source, "", item.size, None, {"*": error.strerror or str(error)})
+            why = error.strerror or str(error)
+            yield Planned(source, "", item.size, trouble=why, unreachable=True)
+
+
+def _planned(source: str, item: Found, member: Member) -> Planned:
+    inside = "" if member.whole else printable(member.path)
+    size = item.size if member.whole else member.size
+    if member.unread is not None:
+        return Planned(source, inside, size, refused={"*": member.unread})
+    try:
+        if member.trouble is not None:
+            raise member.trouble
+        head = Feed(member.open()).peek(HEAD)
+    except EvidenceError as error:
+        return Planned(source, inside, size, trouble=str(error))
+    found = identify(head, member.path)
+    name = found.parser.name if found.parser else None
+    return Planned(source, inside, size, name, found.refused)

@@ -89,10 +89,12 @@ class UnitReady:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A file inside a source that no parser took, or that could not be opened."""
+    """A file inside a source that no parser took, or that could not be opened: `trouble`
+    says why."""
 
     task: Task
     facts: Facts
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

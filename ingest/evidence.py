@@ -1,10 +1,13 @@
 """The way back: from a row to the bytes it came from."""
 
+import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tracelake.ingest.books import path_of
 from tracelake.ingest.containers import Member, members
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -12,6 +15,10 @@ from tracelake.native.feed import Feed
 
 class EvidenceGone(Exception):
     """The source cannot be read any more, or does not hold what it did."""
+
+
+# Sources up to this size are hashed before bytes of them are shown as evidence (0.2 s).
+SMALL = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +40,7 @@ def artifact_bytes(uri: str, number: int) -> Iterator[Feed]:
     Raises:
         EvidenceGone: it is not there, or has no such artifact.
     """
-    try:
-        file = open(uri, "rb", buffering=0)  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise EvidenceGone(f"{uri}: {error.strerror}") from error
-    with file:
+    with _opened(uri) as file:
         for at, member in enumerate(members(file, os.path.basename(uri))):
             if at == number:
                 yield _open(uri, member)
@@ -45,9 +48,31 @@ def artifact_bytes(uri: str, number: int) -> Iterator[Feed]:
         raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
 
 
+def expect_same(uri: str, size: int, sha256: str) -> None:
+    """Sees to it that the source still is what was taken in: by its size, and by its hash where
+    that takes no time (`tracelake verify` hashes all of them).
+
+    Raises:
+        EvidenceGone: it is not there, or is another.
+    """
+    with _opened(uri) as file:
+        there = os.fstat(file.fileno()).st_size
+        if there != size:
+            raise EvidenceGone(f"{uri}: has {there} bytes, it had {size} when it was taken in")
+        if size <= SMALL and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise EvidenceGone(f"{uri}: its SHA-256 is not that of what was taken in")
+
+
+def _opened(uri: str) -> io.FileIO:
+    try:
+        return open(path_of(uri), "rb", buffering=0)
+    except OSError as error:
+        raise EvidenceGone(f"{uri}: {error.strerror}") from error
+
+
 def _open(uri: str, member: Member) -> Feed:
-    if member.trouble is not None:
-        raise EvidenceGone(f"{uri}: {member.path}: {member.trouble}")
+    if member.trouble is not None or member.unread is not None:
+        raise EvidenceGone(f"{uri}: {member.path}: {member.trouble or member.unread}")
     return Feed(member.open())
 
 

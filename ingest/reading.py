@@ -13,6 +13,9 @@ from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
 from tracelake.parsers.artifact import Artifact, Parser
 
+# Bytes after which a reading without a full batch says how far it is.
+TELL_EVERY = 16 << 20
+
 
 class Writer(Protocol):
     """Where a unit's batches go."""
@@ -48,11 +51,15 @@ def read_artifact(
 
     # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
     account = Account(lambda batch: write("damage", batch))
+    told = 0
     try:
         for table, batch in parser.read(Artifact(path, feed, account)):
-            write(table, batch)
-            rows[table] += batch.num_rows
-            yield feed.position
+            if batch.num_rows:
+                write(table, batch)
+                rows[table] += batch.num_rows
+            if batch.num_rows or feed.position - told >= TELL_EVERY:
+                told = feed.position
+                yield told
     except EvidenceError as error:
         account.broken(error.offset, 0, error.what, error.why)
     try:

@@ -38,7 +38,7 @@ class Report:
         sources: taken in by this run. skipped: path and reason of those that were in already.
         failed: path and reason of what could not be taken in at all.
         left: path inside its source, and each parser's reason, of files that nobody took;
-            damaged: the same of those that could not be opened.
+            unopened: the same of those that could not be opened, with a row in `damage` each.
         open_accounts: artifacts whose records do not add up: a bug in a parser.
         first_row: seconds from the start until the first unit could be queried, or None.
         interrupted: it was stopped before everything was read.
@@ -50,7 +50,7 @@ class Report:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     left: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-    unopened: list[tuple[str, str]] = field(default_factory=list)
+    unopened: list[tuple[str, str, str]] = field(default_factory=list)
     open_accounts: list[str] = field(default_factory=list)
     first_row: float | None = None
     seconds: float = 0.0
@@ -72,6 +72,9 @@ class Report:
             {"source": source, "path": path, "refused": refused}
             for source, path, refused in self.left
         ]
-        for name in ("skipped", "failed", "unopened"):
+        out["unopened"] = [
+            {"source": source, "path": path, "why": why} for source, path, why in self.unopened
+        ]
+        for name in ("skipped", "failed"):
             out[name] = [{"path": path, "why": why} for path, why in out[name]]
         return out

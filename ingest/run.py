@@ -24,7 +24,7 @@ from tracelake.ingest.events import (
 )
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.workers import one_by_one, side_by_side
-from tracelake.lake.lake import Lake
+from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
 from tracelake.version import VERSION
 
@@ -40,11 +40,19 @@ SEEN_AGAIN = -1
 Watch = Callable[[Event, Report], None]
 
 
-def plan(roots: list[Path]) -> tuple[list[Task], list[tuple[str, str]]]:
-    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons."""
+def plan(
+    roots: list[Path], leave_out: frozenset[Path] = frozenset()
+) -> tuple[list[Task], list[tuple[str, str]]]:
+    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons.
+
+    Args:
+        roots: files and folders.
+        leave_out: folders that are not entered, such as `lake.own_folders`: who ingests `.`
+            with the lake in `./lake` does not mean the lake.
+    """
     tasks = []
     unreachable = []
-    for item in discover(roots):
+    for item in discover(roots, leave_out):
         if isinstance(item, Found):
             tasks.append(Task(str(item.path), item.name, item.size))
         else:
@@ -64,7 +72,7 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    tasks, unreachable = plan(roots)
+    tasks, unreachable = plan(roots, own_folders(lake.uri))
     return Ingest(lake, watch).run(tasks, unreachable, workers)
 
 
@@ -79,10 +87,14 @@ class Ingest:
         self._committed = self._started
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
+        # The state at the start is enough: what another run commits meanwhile is found to be in
+        # when it is committed again, and is not.
         self._before = lake.snapshot()
         self._known = {
             source_id: rows[0]["uri"] for source_id, rows in self._before.sources().items()
         }
+        # Units are named after their sources: of the others no row of `artifact` has to be read.
+        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
@@ -99,8 +111,9 @@ class Ingest:
             try:
                 self._follow(events, interrupted)
                 self._commit()
-                self._note_seen_again()
-                self._commit()
+                if not self.report.interrupted:
+                    self._note_seen_again()
+                    self._commit()
             except OSError as error:
                 why = f"the lake cannot be written: {' '.join(str(error).split())}"
                 self.report.failed.append((str(self._lake.root), why))
@@ -132,6 +145,8 @@ class Ingest:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
+        if source_id[:16] not in self._begun_before:
+            return Decision()
         done = self._before.artifact_rows(source_id)
         return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
 
@@ -152,7 +167,8 @@ class Ingest:
                 facts = event.facts
                 report.left.append((event.task.path, facts.path, facts.refused))
             else:
-                report.unopened.append((event.task.path, event.facts.path))
+                why = event.trouble or "it cannot be read"
+                report.unopened.append((event.task.path, event.facts.path, why))
         elif isinstance(event, Skipped):
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):
@@ -161,7 +177,9 @@ class Ingest:
     def _due(self) -> bool:
         if not self._pending:
             return False
-        if self.report.first_row is None or len(self._pending) >= COMMIT_UNITS:
+        if len(self._pending) >= COMMIT_UNITS:
+            return True
+        if self.report.first_row is None and any(unit.files for unit in self._pending):
             return True
         waited = time.monotonic() - self._committed
         return waited > max(COMMIT_EVERY, COMMIT_SHARE * self._commit_took)
@@ -171,10 +189,11 @@ class Ingest:
             return
         begun = time.monotonic()
         self._lake.commit(self._pending)
+        rows = any(unit.files for unit in self._pending)
         self._pending = []
         self._committed = time.monotonic()
         self._commit_took = self._committed - begun
-        if self.report.first_row is None:
+        if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
 
     def _note_seen_again(self) -> None:
@@ -185,7 +204,13 @@ class Ingest:
         for source_id, tasks in sorted(self._seen_again.items()):
             rows = snapshot.sources().get(source_id)
             if not rows:
-                continue  # its first copy could not be taken in, which the report says
+                # Its first copy could not be taken in, so these bytes are not in.
+                self.report.skipped = [
+                    skip for skip in self.report.skipped if skip[0] not in {t.path for t in tasks}
+                ]
+                why = f"not read: the same bytes as {self._begun[source_id]}, which failed"
+                self.report.failed += [(task.path, why) for task in tasks]
+                continue
             source = rows[0]["uri"]
             known = {path for row in snapshot.artifact_rows(source_id) for path in row["paths"]}
             for task in tasks:

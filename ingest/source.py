@@ -144,6 +144,9 @@ class _Source:
         if member.trouble is not None:
             yield self._leave(number, Facts(member.path, None), member.trouble)
             return
+        if member.unread is not None:
+            yield self._leave(number, Facts(member.path, None, {"*": member.unread}))
+            return
         if member.whole:  # it has been hashed just now
             stream, sha256 = member.open(), lambda: self._sha256
         else:
@@ -205,7 +208,9 @@ class _Source:
 
     def _twin(self, facts: Facts) -> str | None:
         for other in self._facts.values():
-            if other.sha256 == facts.sha256:
+            # Bytes that are the same and broke differently (a wrong checksum around one copy)
+            # are not: the damage would be lost.
+            if other.sha256 == facts.sha256 and other.damage == facts.damage:
                 return other.path
         return None
 
@@ -217,7 +222,7 @@ class _Source:
             damage = account.take_damage()
             facts = replace(facts, records=1, damage=1)
         self._left[number] = (facts, damage)
-        return Left(self._task, facts)
+        return Left(self._task, facts, str(error) if error is not None else None)
 
     def _close(self) -> WrittenUnit:
         """The source's last unit: what was left, and the row that closes it."""

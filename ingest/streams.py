@@ -1,10 +1,12 @@
 """Byte streams under an artifact: compressed, guarded, hashed. Each has `readinto`."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import lzma
 import zlib
+from collections.abc import Callable
 from typing import Protocol
 
 import zstandard
@@ -22,6 +24,27 @@ class Readable(Protocol):
     """A raw binary stream; 0 bytes mean the end."""
 
     def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+class Decoder(Protocol):
+    """Decodes one compressed frame."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+# A frame may ask for a window of gigabytes; honest ones ask for 64 MiB at most (xz -9).
+WINDOW = 128 << 20
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "zstd": lambda: zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj(),
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW),
+}
 
 
 class FeedFile(io.RawIOBase):
@@ -42,18 +65,25 @@ class FeedFile(io.RawIOBase):
         return self._feed.position
 
 
-class ZstdFile(io.RawIOBase):
-    """Zstandard frames as a raw stream. Raises EOFError where the last frame is cut.
+class Frames(io.RawIOBase):
+    """Zstandard frames, bzip2 or xz streams, one after the other, as one raw stream. Raises
+    EOFError where the last one is cut.
 
     `zstandard.stream_reader` ends a cut frame in silence, so frames are decoded here slice by
-    slice. A slice of 4 KiB can grow to 128 MiB at the very worst (1,024 run-length blocks).
+    slice. A slice of 4 KiB can grow to 128 MiB at the very worst (Zstandard: 1,024 run-length
+    blocks; bzip2: 100 blocks of 900 KB).
+
+    Args:
+        file: the compressed bytes.
+        decoder: makes a decoder of one frame.
     """
 
     SLICE = 4096
 
-    def __init__(self, file: io.RawIOBase) -> None:
+    def __init__(self, file: io.RawIOBase, decoder: Callable[[], Decoder]) -> None:
         self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._decoder = decoder
+        self._frame: Decoder | None = None
         self._input = b""
         self._output = memoryview(b"")
 
@@ -66,12 +96,10 @@ class ZstdFile(io.RawIOBase):
                 self._input = self._file.read(self.SLICE) or b""
                 if not self._input:
                     if self._frame is not None:
-                        raise EOFError("the last Zstandard frame is cut")
+                        raise EOFError("the last frame is cut")
                     return 0
             if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor(
-                    max_window_size=128 << 20
-                ).decompressobj()
+                self._frame = self._decoder()
             self._output = memoryview(self._frame.decompress(self._input))
             self._input = b""
             if self._frame.eof:
@@ -89,10 +117,16 @@ def gunzip(feed: Feed) -> Feed:
     return Feed(Guard(gzip.GzipFile(fileobj=packed, mode="rb"), "gzip stream", packed))
 
 
-def unzstd(feed: Feed) -> Feed:
-    """The content of a Zstandard stream, all its frames."""
+def unpacked(feed: Feed, kind: str) -> Feed:
+    """The content of a compressed stream, all its frames.
+
+    Args:
+        kind: gzip, zstd, bzip2 or xz.
+    """
+    if kind == "gzip":
+        return gunzip(feed)
     packed = FeedFile(feed)
-    return Feed(Guard(ZstdFile(packed), "zstd stream", packed))
+    return Feed(Guard(Frames(packed, DECODERS[kind]), f"{kind} stream", packed))
 
 
 class Guard:

@@ -16,6 +16,9 @@ from tracelake.ingest.events import Event, Failed, Hashed, SourceDone, Task
 from tracelake.ingest.source import Ask, take_in
 from tracelake.lake.lake import Lake
 
+# Seconds for a worker to remove what it has not handed over; one that hangs is killed.
+PATIENCE = 10.0
+
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
@@ -61,6 +64,8 @@ def side_by_side(
                         worker.dismiss()
     finally:
         for worker in crew:
+            worker.process.terminate()
+        for worker in crew:
             worker.stop()
 
 
@@ -97,8 +102,11 @@ class _Worker:
         self.pipe.close()
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.join()
+        """Waits for a worker that was told to end, but not for ever."""
+        self.process.join(PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
 
     def how_it_ended(self) -> str:

@@ -24,7 +24,7 @@ _ENGAGEMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
-def _folder(uri: str) -> Path:
+def lake_folder(uri: str) -> Path:
     """The folder that a lake's URI names.
 
     Raises:
@@ -45,7 +45,7 @@ def _folder(uri: str) -> Path:
 
 def engagements(uri: str) -> list[str]:
     """The engagements of a lake, sorted."""
-    folder = _folder(uri)
+    folder = lake_folder(uri)
     if not folder.is_dir():
         return []
     return sorted(
@@ -53,6 +53,15 @@ def engagements(uri: str) -> list[str]:
         for path in folder.iterdir()
         if _ENGAGEMENT.fullmatch(path.name) and (path / marker.NAME).is_file()
     )
+
+
+def own_folders(uri: str) -> frozenset[Path]:
+    """The folders of a lake's engagements, without links: what is in them is no evidence.
+
+    Raises:
+        ValueError: the URI names no folder.
+    """
+    return frozenset((lake_folder(uri) / name).resolve() for name in engagements(uri))
 
 
 def check_engagement(engagement: str) -> str:
@@ -108,9 +117,12 @@ class Lake:
             LakeError: the folder is there and is not a lake.
             OSError: the folder cannot be read or made.
         """
-        root = _folder(uri) / check_engagement(engagement)
+        root = lake_folder(uri) / check_engagement(engagement)
         if create:
-            root.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                root.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise LakeError(f"{root.parent}: is not a folder") from None
             try:
                 root.mkdir(mode=0o700)
             except FileExistsError:

@@ -76,8 +76,7 @@ cdef class Account:
         (<DictColumn>self._damage.column("what")).put(row, <const uint8_t*><const char*>a, len(a))
         (<DictColumn>self._damage.column("why")).put(row, <const uint8_t*><const char*>b, len(b))
         if raw is not NULL:
-            if raw_length > RAW_LIMIT:
-                raw_length = RAW_LIMIT
+            raw_length = max(0, min(raw_length, <Py_ssize_t>RAW_LIMIT))
             (<TextColumn>self._damage.column("raw")).put(row, raw, raw_length)
         self._damage.done()
         self.damaged += 1

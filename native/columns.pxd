@@ -11,7 +11,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, u
 
 
 cdef class Weight:
-    cdef Py_ssize_t bytes       # bytes of variable-length values held by a batch
+    cdef Py_ssize_t bytes       # bytes of variable-length values held by a batch, items included
 
 
 cdef class Buffer:

@@ -14,6 +14,9 @@ import pyarrow as pa
 from tracelake.native.text cimport utf8_repair, utf8_valid, utf16le_utf8
 
 FIRST = 4096                # bytes a buffer starts with: most tables of a small file stay small
+# What an item of a list or map weighs besides its text. Without it a record of a thousand empty
+# texts would weigh nothing, and a batch of such records would have no bound.
+cdef Py_ssize_t ITEM_BYTES = 16
 cdef int64_t OFFSET_LIMIT = 0x7FFFFFFF
 
 
@@ -403,6 +406,14 @@ cdef class DictColumn(Column):
         if slots is NULL:
             with gil:
                 raise MemoryError()
+        # The hashes first: slots that promise more room than they have would be written past.
+        hashes = <uint64_t*>realloc(self.hashes, room * sizeof(uint64_t))
+        if hashes is NULL:
+            free(slots)
+            with gil:
+                raise MemoryError()
+        self.hashes = hashes
+        self.hash_room = room
         free(self.slots)
         self.slots = slots
         self.slot_mask = room - 1
@@ -411,12 +422,6 @@ cdef class DictColumn(Column):
             while slots[at]:
                 at = (at + 1) & self.slot_mask
             slots[at] = <uint32_t>(i + 1)
-        hashes = <uint64_t*>realloc(self.hashes, room * sizeof(uint64_t))
-        if hashes is NULL:
-            with gil:
-                raise MemoryError()
-        self.hashes = hashes
-        self.hash_room = room
         return 0
 
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -504,14 +509,18 @@ cdef class ListColumn(Column):
         return _pad_offsets(self.offsets, rows)
 
     cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        self.offsets.length = (rows + 1) * 4
-        return 0
+        return _drop_offsets(self, self.offsets, rows)
 
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil:
-        return _open(self, self.offsets, row)
+        cdef Py_ssize_t next = _open(self, self.offsets, row)
+        # Items of a row that was given up lie beyond: left there, they would come back where
+        # this row leaves an item null.
+        if self.items.length > next:
+            self.items.align(next)
+        return next
 
     cdef int close(self, Py_ssize_t items) except -1 nogil:
-        return _close(self.offsets, items)
+        return _close(self, self.offsets, items)
 
     cpdef object finish(self, Py_ssize_t rows):
         self.align(rows)
@@ -543,14 +552,18 @@ cdef class MapColumn(Column):
         return _pad_offsets(self.offsets, rows)
 
     cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        self.offsets.length = (rows + 1) * 4
-        return 0
+        return _drop_offsets(self, self.offsets, rows)
 
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil:
-        return _open(self, self.offsets, row)
+        cdef Py_ssize_t next = _open(self, self.offsets, row)
+        if self.keys.length > next:     # as in ListColumn
+            self.keys.align(next)
+        if self.values.length > next:
+            self.values.align(next)
+        return next
 
     cdef int close(self, Py_ssize_t items) except -1 nogil:
-        return _close(self.offsets, items)
+        return _close(self, self.offsets, items)
 
     cpdef object finish(self, Py_ssize_t rows):
         self.align(rows)
@@ -588,6 +601,14 @@ cdef int _pad_offsets(Buffer offsets, Py_ssize_t rows) except -1 nogil:
     return 0
 
 
+cdef int _drop_offsets(Column column, Buffer offsets, Py_ssize_t rows) except -1 nogil:
+    # The items themselves go when the next list is opened, or with the batch.
+    cdef int32_t* ends = <int32_t*>offsets.data
+    column.weight.bytes -= (ends[offsets.length // 4 - 1] - ends[rows]) * ITEM_BYTES
+    offsets.length = (rows + 1) * 4
+    return 0
+
+
 cdef Py_ssize_t _open(Column column, Buffer offsets, Py_ssize_t row) except -1 nogil:
     """Begins the list of `row`, or goes on with it; the index of its next item."""
     cdef Py_ssize_t items
@@ -602,11 +623,13 @@ cdef Py_ssize_t _open(Column column, Buffer offsets, Py_ssize_t row) except -1 n
     return items
 
 
-cdef int _close(Buffer offsets, Py_ssize_t items) except -1 nogil:
+cdef int _close(Column column, Buffer offsets, Py_ssize_t items) except -1 nogil:
+    cdef int32_t* end = <int32_t*>(offsets.data + offsets.length) - 1
     if items > OFFSET_LIMIT:
         with gil:
             raise OverflowError("more than 2^31 list items in one batch")
-    (<int32_t*>(offsets.data + offsets.length))[-1] = <int32_t>items
+    column.weight.bytes += (items - end[0]) * ITEM_BYTES
+    end[0] = <int32_t>items
     return 0
 
 
@@ -695,6 +718,11 @@ cdef class Rows:
     @property
     def is_full(self):
         return self.full()
+
+    @property
+    def bytes_held(self):
+        """Bytes of variable-length values held, items of lists and maps included."""
+        return self.weight.bytes
 
 
 cdef int _put_object(Column column, Py_ssize_t row, value) except -1:

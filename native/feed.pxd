@@ -22,6 +22,7 @@ cdef class Feed:
     cdef bint _ended
 
     cdef int _read_once(self) except -1
+    cdef Py_ssize_t _wanted(self, Py_ssize_t n) except -1
     cdef Py_ssize_t _refill(self, Py_ssize_t need) except -1 nogil
     cdef int skip(self, int64_t n) except -1 nogil
 
@@ -54,8 +55,9 @@ cdef class Feed:
         return self._origin + self._head
 
     cdef inline int advance(self, Py_ssize_t n) noexcept nogil:
-        """Moves past `n` bytes that `fill` made available."""
-        self._head += n
-        if self._head > self._tail:
-            self._head = self._tail
+        """Moves past `n` bytes that `fill` made available; never beyond them, never back."""
+        if n > self._tail - self._head:
+            n = self._tail - self._head
+        if n > 0:
+            self._head += n
         return 0

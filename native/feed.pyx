@@ -41,19 +41,21 @@ cdef class Feed:
 
     def read(self, Py_ssize_t n):
         """The next `n` bytes, fewer at the end. For probes and tests, not for records."""
-        cdef Py_ssize_t have = self.fill(n)
-        if have > n:
-            have = n
+        cdef Py_ssize_t have = self._wanted(n)
         data = (<const char*>self.at())[:have]
         self.advance(have)
         return data
 
     def peek(self, Py_ssize_t n):
         """The next `n` bytes, fewer at the end, without moving."""
-        cdef Py_ssize_t have = self.fill(n)
-        if have > n:
-            have = n
+        cdef Py_ssize_t have = self._wanted(n)
         return (<const char*>self.at())[:have]
+
+    cdef Py_ssize_t _wanted(self, Py_ssize_t n) except -1:
+        """How many of the next `n` bytes there are."""
+        if n < 0:
+            raise ValueError(f"cannot read {n} bytes")
+        return min(n, self.fill(n))
 
     def drain(self):
         """Reads to the end; returns the artifact's length in bytes."""
@@ -97,8 +99,9 @@ cdef class Feed:
         return self._tail
 
     cdef int _read_once(self) except -1:
+        cdef Py_ssize_t room = self._capacity - self._tail, read
         try:
-            got = self._readinto(<uint8_t[:self._capacity - self._tail]>(self._window + self._tail))
+            got = self._readinto(<uint8_t[:room]>(self._window + self._tail))
         except EvidenceError as error:
             self._error = error
             self._ended = True
@@ -106,7 +109,11 @@ cdef class Feed:
         if not got:
             self._ended = True
             return 0
-        self._tail += <Py_ssize_t>got
+        read = got
+        if read < 0 or read > room:
+            # Believed, it would be a read beyond the window.
+            raise ValueError(f"a stream says that it read {read} bytes into a room of {room}")
+        self._tail += read
         return 0
 
     cdef int skip(self, int64_t n) except -1 nogil:

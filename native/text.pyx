@@ -406,7 +406,7 @@ def decode_utf16(bytes data):
 
 
 def render(str kind, value):
-    """`value` as text: kind is int, uint, hex, hex_bytes, ipv4, ipv6, mac or time (us, below_ns)."""
+    """`value` as text: kind is int, uint, hex, ipv4, ipv6, mac or time (us, below_ns)."""
     cdef bytes raw = value if isinstance(value, bytes) else b""
     cdef uint8_t[64] out
     cdef Py_ssize_t n

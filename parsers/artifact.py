@@ -42,7 +42,8 @@ class Parser:
         match: (first 64 KiB of the artifact, its path) -> how sure, and the reason in one
             sentence when it is not (shown for files that nobody took).
         tables: names of the tables that `read` fills, `damage` left out.
-        read: yields (table, batch) with the columns that were filled; raises the
+        read: yields (table, batch) with the columns that were filled, and `NO_ROWS_YET` now and
+            then where no batch is full for long (Ctrl-C gets in, the bar moves); raises the
             EvidenceError that stopped it, after the whole rows before it were yielded.
         render: (the artifact from its start, offset of a record) -> the record as its own
             tools show it, where they show more than bytes.
@@ -54,3 +55,7 @@ class Parser:
     tables: tuple[str, ...]
     read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
     render: Callable[[Feed, int], str] | None = None
+
+
+NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))
+"""What a parser yields to say that it is further, and has no full batch."""

@@ -43,7 +43,7 @@ from tracelake.native.feed cimport Feed
 from tracelake.native.hash64 cimport hash64
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.events cimport (
     CHANNEL, CHECKSUM_BAD, COMPUTER, EVENT_ID, NAME_GUESSED, PROVIDER, SYSTEM_FIELDS,
     TIME_CREATED, TIME_REPAIRED, Events, Target,
@@ -373,6 +373,7 @@ cdef class _Log:
         """Finds the next record: 1 when there is one (`record`, `size`), 0 at the chunk's end."""
         cdef const uint8_t* p
         cdef Py_ssize_t size, stop
+        cdef bint signed_
         while True:
             self.record_flags = self.flags
             if self.at >= self.end:
@@ -398,6 +399,7 @@ cdef class _Log:
                 self.end = self.at
                 return 0
             size = le32(p + 4) if self.end - self.at >= 8 else 0
+            signed_ = self.end - self.at >= 8 and _signed(p)
             if (
                 self.length < CHUNK and self.end == self.length and self.end - self.at >= 4
                 and _signed(p) and (self.end - self.at < 8 or (
@@ -410,12 +412,12 @@ cdef class _Log:
                 self.at = self.end
                 return 0
             stop = self.search(self.at + 1)
-            if not self.free and stop == self.end and self.seen and not _signed(p):
+            if not self.free and stop == self.end and self.seen and not signed_:
                 # The header is not to be trusted and the numbers do not go on: slack.
                 self.end = self.at
                 return 0
             self.record_flags |= CHECKSUM_BAD
-            if _signed(p) or (
+            if signed_ or (
                 RECORD_LEAST <= size <= stop - self.at and le32(p + size - 4) == <uint32_t>size
             ):
                 # Something of its frame is wrong, the rest fits: its own size, the copy of it
@@ -695,6 +697,7 @@ def read(artifact, mappings=None):
             while log.read_chunk():
                 yield from log.take()
             log.close_chunk()
+            yield NO_ROWS_YET
             yield from log.forget()
     except EvidenceError as error:
         stopped = error

@@ -122,7 +122,7 @@ cdef SystemField[SLOTS] SYSTEM = [
 cdef inline bint _is(const uint8_t* p, Py_ssize_t n, const char* word) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        if <uint8_t>word[i] != p[i]:        # also stops at the word's NUL
+        if word[i] == 0 or <uint8_t>word[i] != p[i]:        # a name may hold a NUL of its own
             return False
     return word[n] == 0
 

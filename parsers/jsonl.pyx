@@ -21,7 +21,7 @@ from tracelake.native.feed cimport Feed
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load as load_mappings
 from tracelake.normalize.shapes import load as load_shapes
-from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.objects cimport Objects
 
 # A record that is longer is damage: no event is, and memory is bounded.
@@ -314,7 +314,7 @@ def match(bytes head, str path):
 
 
 def read(artifact, mappings=None):
-    """Yields (table, batch). Raises EvidenceError where the bytes stop before their end.
+    """Yields (table, batch), and NO_ROWS_YET in between. Raises EvidenceError where the bytes stop before their end.
 
     Args:
         artifact: parsers.artifact.Artifact.
@@ -328,6 +328,7 @@ def read(artifact, mappings=None):
         while more:
             more = reader.lines() if in_lines else reader.values()
             yield from reader.objects.events.take(not more)
+            yield NO_ROWS_YET
     except EvidenceError:
         yield from reader.objects.events.take(True)
         raise

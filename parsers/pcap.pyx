@@ -14,7 +14,7 @@ from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64, left, span, take
 from tracelake.native.feed cimport Feed
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated
-from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.flow cimport Flows
 from tracelake.parsers.flow import FLOW_LIMIT
 from tracelake.parsers.packet cimport (
@@ -567,7 +567,7 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
             row with an X in its history.
 
     Yields:
-        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch).
+        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch), NO_ROWS_YET in between.
 
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
@@ -584,6 +584,7 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
             more = False
         if more:
             yield from capture.take(all=False)
+            yield NO_ROWS_YET
     while capture.finish():
         yield from capture.take(all=False)
     capture.count()

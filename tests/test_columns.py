@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracelake.native.columns import Rows
 
@@ -20,6 +22,7 @@ SCHEMA = pa.schema(
         ("raw", pa.binary()),
         ("texts", pa.list_(pa.string())),
         ("ints", pa.list_(pa.int64())),
+        ("words", pa.list_(TEXTS)),
         ("pairs", pa.map_(pa.string(), pa.string())),
     ]
 )
@@ -39,6 +42,7 @@ def values(i: int) -> dict[str, object]:
         "raw": b"\xff" * (i % 3),
         "texts": ["a" * k for k in range(i % 4)],
         "ints": list(range(i % 3)),
+        "words": [f"w{k}" for k in range(i % 3)],
         "pairs": {f"k{k}": None if k == 1 else str(k) for k in range(i % 5)},
     }
     return {name: v for k, (name, v) in enumerate(row.items()) if (i + k) % 6}
@@ -175,3 +179,92 @@ def test_many_words_keep_their_codes() -> None:
 def test_an_unknown_column_is_named() -> None:
     with pytest.raises(KeyError, match="table t has no column nope"):
         Rows("t", SCHEMA).put("nope", 1)
+
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
+VALUES = {
+    "n8": st.integers(-200, 200),  # some do not fit: the row fails half way
+    "x": st.floats(allow_nan=False),
+    "yes": st.booleans(),
+    "text": TEXT,
+    "word": TEXT,
+    "raw": st.binary(max_size=5),
+    "texts": st.lists(st.none() | TEXT, max_size=4),
+    "words": st.lists(st.none() | TEXT, max_size=4),
+    "ints": st.lists(st.integers(-(1 << 64), 1 << 64) | st.integers(-5, 5), max_size=4),
+    "pairs": st.dictionaries(TEXT, st.none() | TEXT, max_size=4),
+}
+STEPS = st.sampled_from(["done", "done", "done", "give up", "leave", "finish"])
+
+
+@given(st.lists(st.tuples(st.fixed_dictionaries({}, optional=VALUES), STEPS), max_size=60))
+def test_whatever_fails_half_way_the_whole_rows_are_what_was_put(
+    steps: list[tuple[dict[str, object], str]],
+) -> None:
+    """Rows that fail, are given up, or are left lying, in any order, against a list of dicts."""
+    rows = Rows("t", SCHEMA)
+    expected: list[dict[str, object]] = []
+
+    def compare() -> None:
+        batch = rows.finish()
+        batch.validate(full=True)
+        assert batch.num_rows == len(expected)
+        for name in batch.schema.names:
+            got = batch.column(name).to_pylist()
+            if name == "pairs":
+                got = [None if pairs is None else dict(pairs) for pairs in got]
+            assert got == [row.get(name) for row in expected], name
+        unused = set(VALUES) - set(batch.schema.names)
+        assert all(row.get(name) is None for row in expected for name in unused)
+        expected.clear()
+        assert rows.bytes_held == 0
+
+    for values, step in steps:
+        rows.give_up()
+        before = rows.bytes_held
+        whole = step != "give up"
+        try:
+            for name, value in values.items():
+                rows.put(name, value)
+        except OverflowError:
+            whole = False
+        if not whole:
+            rows.give_up()
+            # Words of a dictionary stay until the batch ends, items until the next list.
+            words = sum(len(v.encode()) for v in strings_of(values))
+            assert 0 <= rows.bytes_held <= before + words
+        elif step == "done":
+            rows.end_row()
+            expected.append(values)
+        elif step == "finish":
+            compare()
+    rows.give_up()
+    compare()
+
+
+def strings_of(values: dict[str, object]) -> list[str]:
+    """Every text that a row puts into a dictionary or below a list, or that is the key of a map."""
+    found: list[str] = []
+    for name in ("word", "texts", "words", "pairs"):
+        value = values.get(name)
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += [text for pair in value.items() for text in pair if text is not None]
+        elif isinstance(value, list):
+            found += [text for text in value if text is not None]
+    return found
+
+
+def test_lists_of_nothing_fill_a_batch_too() -> None:
+    """A thousand empty texts a record weigh no byte of text, and must not be held without end."""
+    rows = Rows("t", SCHEMA)
+    count = 0
+    while not rows.is_full:
+        rows.put("texts", [""] * 1000)
+        rows.put("pairs", {})
+        rows.end_row()
+        count += 1
+    assert count == (32 << 20) // 16_000 + 1
+    rows.finish()
+    assert not rows.is_full

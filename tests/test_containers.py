@@ -1,10 +1,14 @@
 """Sources as users bring them: loose, compressed, archived, nested, cut, hostile."""
 
+import bz2
 import gzip
 import io
+import lzma
 import random
 import tarfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,8 @@ def found(data: bytes, name: str) -> list[tuple[str, bytes | str]]:
     """(path, content or the reason why it cannot be read) of each member."""
     out: list[tuple[str, bytes | str]] = []
     for member in members(io.BytesIO(data), name):
+        if member.unread is not None:
+            continue
         if member.trouble is not None:
             out.append((member.path, str(member.trouble)))
             continue
@@ -171,3 +177,160 @@ def test_hostile_member_names_are_only_names(tmp_path: Path) -> None:
     data = a_zip({name: b"x" for name in names})
     assert len(found(data, "x.zip")) == len(names)
     assert list(tmp_path.iterdir()) == []
+
+
+def pax(entries: list[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.GNU_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for info, content in entries:
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def entry(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[
+    tarfile.TarInfo, bytes
+]:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = len(content), kind, link
+    return info, content
+
+
+def test_links_and_devices_of_a_tar_are_listed_not_read() -> None:
+    data = pax(
+        [
+            entry("a.log", CONTENT),
+            entry("folder", kind=tarfile.DIRTYPE),
+            entry("again.log", kind=tarfile.LNKTYPE, link="a.log"),
+            entry("passwd", kind=tarfile.SYMTYPE, link="/etc/passwd"),
+            entry("null", kind=tarfile.CHRTYPE),
+            entry("pipe", kind=tarfile.FIFOTYPE),
+            entry("z" * 300, b"long names are no members"),
+        ]
+    )
+    got = {member.path: member.unread for member in members(io.BytesIO(data), "x.tar")}
+    assert got == {
+        "a.log": None,
+        "again.log": "a hard link to a.log, which is read under that name",
+        "passwd": "a symbolic link to /etc/passwd",
+        "null": "a device",
+        "pipe": "not a file",
+        "z" * 300: None,
+    }
+
+
+def test_a_tar_with_a_broken_header_does_not_end_in_silence() -> None:
+    data = bytearray(a_tar({"one": CONTENT, "two": CONTENT}))
+    second = data.rindex(b"two\0")
+    data[second] ^= 1
+    got = found(bytes(data), "x.tar")
+    assert got[0] == ("one", CONTENT)
+    assert got[1] == ("x.tar", f"tar header at offset {second}: bad checksum")
+
+
+def test_a_tar_cut_between_two_members_is_seen() -> None:
+    data = a_tar({"one": CONTENT, "two": CONTENT})
+    got = found(data[: data.rindex(b"two\0")], "x.tar")
+    assert got[0] == ("one", CONTENT)
+    assert "without the two blocks that end an archive" in str(got[1])
+
+
+def test_bytes_after_the_end_of_a_tar_are_seen() -> None:
+    data = a_tar({"one": b"1"})
+    assert found(data + bytes(5000), "x.tar") == [("one", b"1")]
+    got = found(data + a_tar({"hidden": b"2"}), "x.tar")
+    assert got[0] == ("one", b"1")
+    assert got[1] == ("x.tar", f"tar at offset {len(data)}: there are bytes after the end of the "
+                      "archive")
+
+
+def test_a_sparse_member_of_a_tar_cannot_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "FREE_EXPANSION", 1 << 20)
+    info, content = entry("holes", b"x" * 512, tarfile.GNUTYPE_SPARSE)
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    huge = 1 << 40
+    head[386:398], head[398:410] = b"%011o\0" % 0, b"%011o\0" % 512  # its one piece
+    head[483:495] = b"\x80" + huge.to_bytes(11, "big")
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    ((path, got),) = found(bytes(head) + content + bytes(1024), "x.tar")
+    assert path == "holes"
+    assert "expands more than" in str(got)
+
+
+def test_a_header_that_claims_gigabytes_is_not_read_into_memory() -> None:
+    info, _ = entry("pax", kind=tarfile.XHDTYPE)
+    info.size = 8 << 30
+    ((path, why),) = found(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240), "x.tar")
+    assert path == "x.tar"
+    assert "a name or attribute of 8589934592 bytes is not read" in str(why)
+
+
+def test_the_members_of_a_tar_are_not_kept() -> None:
+    data = pax([entry(f"{i}", b"x") for i in range(3000)])
+    tracemalloc.start()
+    try:
+        for count, _ in enumerate(members(io.BytesIO(data), "x.tar")):
+            if count == 500:
+                before, _peak = tracemalloc.get_traced_memory()
+        assert count == 2999
+        after, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 300_000, "a kept header takes 600 bytes and more"
+
+
+@pytest.mark.parametrize(
+    ("pack", "suffix"), [(bz2.compress, "bz2"), (lzma.compress, "xz"), (zst, "zst")]
+)
+def test_other_compressions(pack: Callable[[bytes], bytes], suffix: str) -> None:
+    assert found(pack(CONTENT) + pack(b"more"), f"x.log.{suffix}") == [("x.log", CONTENT + b"more")]
+    packed = pack(a_tar(FILES))
+    assert found(packed, f"x.tar.{suffix}") == [(f"x.tar/{k}", v) for k, v in FILES.items()]
+    assert found(pack(b""), f"x.{suffix}") == [("x", b"")]
+    packed = pack(random.Random(1).randbytes(3_000_000))
+    ((path, got),) = found(packed[: len(packed) // 2], f"x.{suffix}")
+    assert path == "x"
+    assert "the last frame is cut" in str(got)
+    assert int(str(got).split()[0]) > 800_000
+
+
+def test_a_text_that_begins_like_bzip2_is_a_text() -> None:
+    assert found(b"BZhello world", "x.log") == [("x.log", b"BZhello world")]
+
+
+def test_a_frame_that_wants_gigabytes_of_memory_is_refused() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    data = lzma.compress(b"x", lzma.FORMAT_XZ, filters=filters)
+    ((_, why),) = found(data, "x.xz")
+    assert "xz stream" in str(why)
+
+
+def test_two_members_of_one_name_are_two_artifacts() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("same", b"1")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("same", b"2")
+    assert found(out.getvalue(), "x.zip") == [("same", b"1"), ("same", b"2")]
+
+
+def test_zip64_and_data_descriptors() -> None:
+    class Unseekable(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    out = Unseekable()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("big", "w", force_zip64=True) as file:
+            file.write(CONTENT)
+        archive.writestr("b", b"2")
+    assert found(out.getvalue(), "x.zip") == [("big", CONTENT), ("b", b"2")]
+
+
+def test_a_disk_that_fails_is_an_answer() -> None:
+    class Fails(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    (member,) = members(Fails(), "x")
+    assert "Input/output error" in str(member.trouble)

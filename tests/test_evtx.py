@@ -689,6 +689,14 @@ def test_names_without_end_are_not_remembered() -> None:
     assert read.batches > 1  # 12 * 16 * 1,500 names, and 200,000 at a time
 
 
+def test_names_with_nuls() -> None:
+    nul = [element("Data\0\0\0", {"Name\0": "x"}, [text("y")]), element("\0", {}, [text("z")])]
+    chunk = Chunk()
+    chunk.record(1, [instance(event(nul))])
+    read = Read(log([chunk]))
+    assert [value for _, value in read.events[0]["unmapped"]] == ["x", "y", "z"]
+
+
 def test_random_bytes_in_whole_frames() -> None:
     """Records whose content is noise: each is a row or a damage row, and nothing crashes."""
     rng = random.Random(7)

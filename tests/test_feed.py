@@ -60,3 +60,21 @@ def test_a_claim_of_gigabytes_is_refused_before_memory_is() -> None:
 def test_a_tiny_window_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         Feed(io.BytesIO(b""), window=10)
+
+
+@pytest.mark.parametrize("claim", [65, -1])
+def test_a_stream_that_lies_about_what_it_read_is_not_believed(claim: int) -> None:
+    class Lies:
+        def readinto(self, buffer: memoryview) -> int:
+            return claim
+
+    with pytest.raises(ValueError, match=f"it read {claim} bytes into a room of 64"):
+        Feed(Lies(), window=64).peek(10)
+
+
+def test_nothing_is_read_backwards() -> None:
+    feed = Feed(io.BytesIO(b"abc"), window=64)
+    for move in (feed.read, feed.peek):
+        with pytest.raises(ValueError, match="cannot read -1 bytes"):
+            move(-1)
+    assert feed.read(3) == b"abc"

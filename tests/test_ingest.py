@@ -236,6 +236,7 @@ def test_queries_see_whole_units_while_an_ingest_runs(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest_run, "COMMIT_EVERY", 0.0)
+    monkeypatch.setattr(ingest_run, "COMMIT_SHARE", 0.0)
     case = open_case(lake, engagement="t")
     seen: list[int] = []
 
@@ -415,3 +416,55 @@ def test_the_unit_of_a_run_that_died_is_not_seen(lake: Path) -> None:
 def test_limits_of_this_process_stay(lake: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] in (resource.RLIM_INFINITY, -1)
     assert Lake.open(str(lake), "t", create=True).engagement == "t"
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_container_left_half_way_is_gone_on_with(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """Members that are in keep their numbers, and a copy of one of them is still a copy."""
+    monkeypatch.setattr(ingest_run, "COMMIT_EVERY", 0.0)
+    monkeypatch.setattr(ingest_run, "COMMIT_SHARE", 0.0)
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.xyz", b"\x00 nobody reads this")
+        for name, member in (("a", LOG), ("b", OTHER), ("copy of a", LOG), ("copy of b", OTHER)):
+            archive.writestr(f"{name}.evtx", member.read_bytes())
+        archive.writestr("cut.evtx.gz", gzip.compress(LOG.read_bytes())[:4000])
+    seen: list[UnitReady] = []
+
+    def stop(event: object, report: object) -> None:
+        if isinstance(event, UnitReady):
+            seen.append(event)
+            if len(seen) == after:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_case(lake, engagement="t").ingest([path], watch=stop)
+    units = Lake.open(str(lake), "t").snapshot().complete_units()
+    assert len(units) == after, "the units that were ready are in"
+    report = open_case(lake, engagement="t").ingest([path])
+    assert report.exit_code == 0
+    assert report.sources == 1
+    open_case(tmp_path / "whole", engagement="t").ingest([path])
+    assert rows(lake) == rows(tmp_path / "whole")
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", lake).stdout
+
+
+def test_a_copy_of_what_could_not_be_read_is_not_said_to_be_in(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(LOG, folder / "one.evtx")
+    shutil.copy(LOG, folder / "two.evtx")
+    case = open_case(lake, engagement="t")
+
+    def touch(event: object, report: object) -> None:
+        if getattr(event, "path", "").endswith("one.evtx"):
+            (folder / "one.evtx").touch()
+
+    report = case.ingest([folder], watch=touch)
+    assert [Path(path).name for path, _ in report.failed] == ["one.evtx", "two.evtx"]
+    assert report.skipped == []
+    assert case.ingest([folder]).sources == 1

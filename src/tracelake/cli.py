@@ -7,6 +7,8 @@ answered, 2 wrong usage. Errors are one line on standard error.
 import json
 import os
 import sys
+import traceback
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Captures, event logs and EDR telemetry into one body of tables, and SQL on them.",
 )
+
+# Whose errors are about the lake's files, not about this program.
+FOREIGN = {"_duckdb", "duckdb", "pyarrow.lib", "_internal", "deltalake.exceptions"}
 
 Engagement = Annotated[
     str,
@@ -55,7 +60,9 @@ def ingest(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Take evidence in: files, folders, and .gz .zst .zip .tar of them."""
-    from tracelake.ingest.run import ingest as run
+    from tracelake.ingest.dry_run import look
+    from tracelake.ingest.run import Ingest, plan
+    from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
     from tracelake.summary import print_plan, print_report
 
@@ -63,22 +70,24 @@ def ingest(
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
     if dry_run:
-        print_plan(paths, as_json)
-        return
+        checked(engagement, lake)
+        planned = list(look(paths, own_folders(lake_uri(lake))))
+        print_plan(planned, as_json)
+        raise typer.Exit(1 if any(item.unreachable for item in planned) else 0)
     opened = open_lake(engagement, lake, create=True)
-    with Progress(paths, quiet=as_json) as progress:
-        report = run(paths, opened, workers or os.cpu_count() or 1, progress.watch)
+    tasks, unreachable = plan(paths, own_folders(opened.uri))
+    with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
+        report = Ingest(opened, progress.watch).run(
+            tasks, unreachable, workers or os.cpu_count() or 1
+        )
     if as_json:
         print(json.dumps(report.as_dict()))
     else:
         print_report(report)
     for path, why in report.failed:
-        print(f"tracelake: {path}: {why}", file=sys.stderr)
+        say(f"{path}: {why}")
     if report.interrupted:
-        print(
-            "tracelake: stopped; what was committed stays, and the same command goes on from here",
-            file=sys.stderr,
-        )
+        say("stopped; what was committed stays, and the same command goes on from here")
     raise typer.Exit(report.exit_code)
 
 
@@ -93,12 +102,7 @@ def query(
     output: Output = None,
 ) -> None:
     """Ask the tables of one engagement (DuckDB SQL; `tracelake tables` lists them)."""
-    from tracelake.output import FORMATS
-
-    if form not in FORMATS:
-        fail(2, f"--format {form}: it is one of {', '.join(FORMATS)}")
-    if form == "parquet" and output is None:
-        fail(2, "--format parquet needs -o FILE")
+    writable(form, output)
     answer(case_of(engagement, lake, since, until), sql, form, output)
 
 
@@ -122,6 +126,7 @@ def tables(engagement: Engagement, lake: LakeOption = None) -> None:
 @app.command()
 def sources(engagement: Engagement, lake: LakeOption = None, form: Form = "table") -> None:
     """List the evidence that is in, and what became of it."""
+    writable(form, None)
     answer(
         case_of(engagement, lake),
         "select source_id, uri, size, records, duplicates, damage, rows, ingested from source "
@@ -133,6 +138,7 @@ def sources(engagement: Engagement, lake: LakeOption = None, form: Form = "table
 @app.command()
 def damage(engagement: Engagement, lake: LakeOption = None, form: Form = "table") -> None:
     """List every record that could not be read, with its place and the reason."""
+    writable(form, None)
     answer(
         case_of(engagement, lake),
         "select a.path, d.src_offset, d.src_length, d.parser, d.what, d.why "
@@ -161,16 +167,15 @@ def show(
 def verify(engagement: Engagement, lake: LakeOption = None) -> None:
     """Check hashes, statistics and accounts of everything that is in."""
     from tracelake.ingest.verify import verify as check_all
+    from tracelake.output import shown
 
     findings = 0
     checked = 0
     for finding in check_all(open_lake(engagement, lake)):
         checked += finding.checks
-        for line in finding.wrong:
-            findings += 1
-            print(f"{finding.subject}: {line}")
-        for line in finding.notes:
-            print(f"{finding.subject}: {line}")
+        findings += len(finding.wrong)
+        for line in (*finding.wrong, *finding.notes):
+            print(shown(f"{finding.subject}: {line}"))
     print(f"{checked:,} checks, {findings:,} findings")
     raise typer.Exit(1 if findings else 0)
 
@@ -179,11 +184,17 @@ def verify(engagement: Engagement, lake: LakeOption = None) -> None:
 def doctor(lake: LakeOption = None) -> None:
     """Check this installation: versions, extensions, permissions, disk."""
     from tracelake.doctor import examine
+    from tracelake.lake.lake import lake_folder
+    from tracelake.output import shown
 
+    try:
+        folder = lake_folder(lake_uri(lake))
+    except ValueError as error:
+        fail(2, str(error))
     ok = True
-    for check_name, good, detail in examine(lake_uri(lake)):
+    for check_name, good, detail in examine(folder):
         ok = ok and good
-        print(f"{'ok  ' if good else 'FAIL'}  {check_name}: {detail}")
+        print(shown(f"{'ok  ' if good else 'FAIL'}  {check_name}: {detail}"))
     raise typer.Exit(0 if ok else 1)
 
 
@@ -216,39 +227,91 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
     from tracelake.output import write_result
 
     try:
-        write_result(case.sql(sql).fetch_arrow_reader(), form, output)
+        result = case.sql(sql)
     except (duckdb.Error, ValueError) as error:
-        fail(1, " ".join(str(error).split()))
+        fail(1, str(error))
+    write_result(result.fetch_arrow_reader(), form, output)
+
+
+def writable(form: str, output: Path | None) -> None:
+    """Ends the program where a result cannot be written in this form."""
+    from tracelake.output import FORMATS
+
+    if form not in FORMATS:
+        fail(2, f"--format {form}: it is one of {', '.join(FORMATS)}")
+    if form == "parquet" and output is None:
+        fail(2, "--format parquet needs -o FILE")
 
 
 def open_lake(engagement: str, lake: str | None, create: bool = False) -> Lake:
     """The engagement's lake; ends the program where its id or the lake's URI is none."""
+    checked(engagement, lake)
+    return Lake.open(lake_uri(lake), engagement, create=create)
+
+
+def checked(engagement: str, lake: str | None) -> None:
+    """Ends the program where the engagement's id or the lake's URI is none."""
+    from tracelake.lake.lake import check_engagement, lake_folder
+
     try:
-        return Lake.open(lake_uri(lake), engagement, create=create)
+        check_engagement(engagement)
+        lake_folder(lake_uri(lake))
     except ValueError as error:
         fail(2, str(error))
 
 
 def fail(code: int, why: str) -> NoReturn:
     """One line on standard error, and the exit code."""
-    print(f"tracelake: {why}", file=sys.stderr)
+    say(why)
     raise typer.Exit(code)
+
+
+def say(why: str) -> None:
+    """One line on standard error, whatever the names of files and the evidence hold."""
+    from tracelake.output import shown
+
+    print(f"tracelake: {shown(' '.join(why.split()))}", file=sys.stderr)
 
 
 def main() -> None:
     """The entry point: what is wrong is one line, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that has not all letters is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
+    code = 1
     try:
-        app()
-    except LakeError as error:
-        sys.exit(_end(error))
-    except BrokenPipeError:
-        # `tracelake query ... | head`: the reader has what it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        sys.exit(_end(error))
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+        if code == 130:  # what typer makes of Ctrl-C
+            say("stopped")
+            code = 1
+    except (BrokenPipeError, SystemExit):
+        # `tracelake query ... | head`: the reader has what it wanted. Typer makes an exit of it.
+        code = 0
+        # What was not written must not be tried once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except Exception as error:  # noqa: BLE001 - each is said in one line, whatever it is
+        code = _end(error)
+    sys.exit(code)
 
 
 def _end(error: Exception) -> int:
-    print(f"tracelake: {' '.join(str(error).split())}", file=sys.stderr)
+    """Says what ended the program; the exit code."""
+    if hasattr(error, "format_message"):  # wrong usage, as typer sees it
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            say(error.format_message())
+        return 2
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    elif isinstance(error, (LakeError, OSError)) or type(error).__module__ in FOREIGN:
+        say(str(error))
+    else:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        say(
+            f"a bug in tracelake, please report it: {type(error).__name__}: {error} "
+            f"({Path(where.filename).name}:{where.lineno})"
+        )
+        if os.environ.get("TRACELAKE_TRACEBACK"):
+            traceback.print_exception(error)
     return 1

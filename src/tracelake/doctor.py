@@ -17,11 +17,11 @@ from tracelake.version import VERSION
 LOW_DISK = 1 << 30
 
 
-def examine(uri: str) -> Iterator[tuple[str, bool, str]]:
+def examine(lake: Path) -> Iterator[tuple[str, bool, str]]:
     """(what was looked at, whether it is well, what was found), one by one.
 
     Args:
-        uri: the lake that would be used.
+        lake: the folder of the lake that would be used.
     """
     yield "tracelake", True, f"{VERSION} at {Path(__file__).parent}"
     yield "python", sys.version_info >= (3, 11), f"{platform.python_version()} ({sys.platform})"
@@ -29,7 +29,7 @@ def examine(uri: str) -> Iterator[tuple[str, bool, str]]:
     yield from _extensions()
     yield "parsers", bool(PARSERS), ", ".join(f"{p.name} {p.version}" for p in PARSERS)
     yield "workers", True, f"{os.cpu_count()} cores"
-    yield from _lake(Path(uri))
+    yield from _lake(lake)
 
 
 def _dependencies() -> Iterator[tuple[str, bool, str]]:

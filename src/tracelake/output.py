@@ -7,7 +7,7 @@ written out, so that no log entry can move the cursor or recolour the line above
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,8 +16,11 @@ import pyarrow as pa
 
 # A table on a terminal is for reading; more rows than this are for --format csv.
 TABLE_ROWS = 1000
-# C0 and C1 controls, and the marks that turn the direction of writing round.
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls, line and paragraph separators, the marks that turn the direction of writing
+# round, and surrogates: what Python makes of bytes of a file's name that are no UTF-8.
+UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 FORMATS = ("table", "csv", "json", "parquet")
 
 
@@ -41,23 +44,36 @@ def shown(value: Any) -> str:
 
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
     return {9: "\\t", 10: "\\n", 13: "\\r"}.get(
         code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
     )
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Rows as a table on standard output."""
+def print_table(
+    names: Sequence[str], rows: Iterable[Sequence[Any]], right: Container[int] = ()
+) -> None:
+    """Rows as a table on standard output.
+
+    Args:
+        names: of the columns.
+        rows: their values.
+        right: columns set to the right, besides those that hold numbers only.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     cells = [list(row) for row in rows]
     for at, name in enumerate(names):
-        numeric = bool(cells) and all(isinstance(row[at], (int, float)) for row in cells)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        values = [row[at] for row in cells if row[at] is not None]
+        numeric = at in right or (
+            bool(values) and all(isinstance(value, (int, float)) for value in values)
+        )
+        table.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(Text(shown(value)) for value in row))
     # A pipe has no width: then nothing is folded, and no line ends in blanks.
@@ -87,7 +103,8 @@ def write_result(reader: pa.RecordBatchReader, form: str, to: Path | None) -> No
     elif form == "table" and to is None:
         _print_reader(reader)
     elif to is None:
-        _write_text(reader, form, sys.stdout)
+        # A file or a pipe gets what is there, a terminal what does it no harm.
+        _write_text(reader, form, sys.stdout, tame=sys.stdout.isatty())
     else:
         with open(to, "w", encoding="utf-8", newline="") as file:
             _write_text(reader, form, file)
@@ -106,24 +123,32 @@ def _print_reader(reader: pa.RecordBatchReader) -> None:
         print(f"... and {more:,} more rows; --format csv -o FILE writes them all")
 
 
-def _write_text(reader: pa.RecordBatchReader, form: str, file: TextIO) -> None:
+def _write_text(
+    reader: pa.RecordBatchReader, form: str, file: TextIO, tame: bool = False
+) -> None:
+    names = reader.schema.names
     if form == "json":
-        for batch in reader:
-            for row in batch.to_pylist():
-                plain = {name: _plain(value) for name, value in row.items()}
-                file.write(json.dumps(plain, ensure_ascii=False) + "\n")
+        for row in _rows(reader):
+            plain = {name: _plain(value) for name, value in zip(names, row, strict=True)}
+            # With ensure_ascii every control character is written out, and still JSON.
+            file.write(json.dumps(plain, ensure_ascii=tame) + "\n")
         return
     import csv
 
     writer = csv.writer(file)
-    writer.writerow(reader.schema.names)
+    writer.writerow([shown(name) if tame else name for name in names])
+    for row in _rows(reader):
+        cells = [_plain(value) for value in row]
+        texts = (json.dumps(cell) if isinstance(cell, (list, dict)) else cell for cell in cells)
+        writer.writerow(
+            shown(text) if tame and isinstance(text, str) else text for text in texts
+        )
+
+
+def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    """Rows as Python values, in order of the columns (two of which may have one name)."""
     for batch in reader:
-        columns = [column.to_pylist() for column in batch.columns]
-        for row in zip(*columns, strict=True):
-            cells = [_plain(value) for value in row]
-            writer.writerow(
-                json.dumps(cell) if isinstance(cell, (list, dict)) else cell for cell in cells
-            )
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _plain(value: Any) -> Any:

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,8 +19,11 @@ class Progress:
     A source is read twice, for its hash and for its rows; the bar counts both.
     """
 
-    def __init__(self, paths: Sequence[Path], quiet: bool = False) -> None:
-        self._paths = paths
+    def __init__(self, size: int, quiet: bool = False) -> None:
+        """Args:
+        size: bytes of all sources. quiet: show nothing.
+        """
+        self._total = 2 * size
         self._quiet = quiet or not sys.stderr.isatty()
         self._bar: Bar | None = None
         self._task: TaskID | None = None
@@ -40,17 +41,24 @@ class Progress:
                 TimeRemainingColumn,
                 TransferSpeedColumn,
             )
+            from rich.table import Column
 
             self._bar = Progress(
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[reading]}", markup=False),
+                BarColumn(bar_width=16, table_column=Column(no_wrap=True, min_width=16)),
+                DownloadColumn(table_column=Column(no_wrap=True, min_width=13)),
+                TransferSpeedColumn(table_column=Column(no_wrap=True, min_width=10)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+                # What is left of the line: a second line would scroll the bar away.
+                TextColumn(
+                    "{task.fields[reading]}",
+                    markup=False,
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+                ),
                 console=Console(stderr=True),
                 transient=True,
+                expand=True,
             )
-            self._task = self._bar.add_task("", total=self._total(), reading="")
+            self._task = self._bar.add_task("", total=self._total, reading="")
             self._bar.start()
         return self
 
@@ -78,9 +86,3 @@ class Progress:
         elif isinstance(event, SourceDone):
             rest = 2 * event.task.size - self._counted.pop(event.task.path, 0)
             self._bar.update(self._task, advance=rest)
-
-    def _total(self) -> int:
-        from tracelake.ingest.run import plan
-
-        tasks, _ = plan(list(self._paths))
-        return 2 * sum(task.size for task in tasks)

@@ -4,7 +4,13 @@ import re
 from typing import Any
 
 from tracelake.case import Case
-from tracelake.ingest.evidence import EvidenceGone, artifact_bytes, hexdump, read_at
+from tracelake.ingest.evidence import (
+    EvidenceGone,
+    artifact_bytes,
+    expect_same,
+    hexdump,
+    read_at,
+)
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize import TABLES
 from tracelake.output import print_table, shown
@@ -13,6 +19,8 @@ from tracelake.parsers import PARSERS
 ROW_ID = re.compile(r"([a-z_]+)-([0-9a-f]{16})-(\d+)-([0-9a-f]+)-(\d+)")
 # Of a record at most this much is dumped.
 DUMP_BYTES = 4096
+# Of a place where an artifact breaks off, this much is dumped.
+BREAK_BYTES = 256
 
 
 class NoSuchRow(Exception):
@@ -29,28 +37,30 @@ def show_row(case: Case, row_id: str) -> None:
     table = row.pop("table")
     print_table(["column", table], [(k, v) for k, v in row.items() if v is not None])
     origin = case.sql(
-        "select s.uri, s.sha256, a.path from artifact_path as a join source as s "
+        "select s.uri, s.sha256, s.size, a.path from artifact_path as a join source as s "
         f"using (source_id) where source_id = '{row['source_id']}' "
         f"and artifact_no = {row['artifact_no']}"
     ).fetchone()
     if origin is None:
         raise NoSuchRow("its source is not closed yet: an ingest of it runs, or was stopped")
-    uri, sha256, path = origin
+    uri, sha256, size, path = origin
     print(f"source    {shown(uri)}\nSHA-256   {sha256}\nartifact  {shown(path)}")
     offset, length = row["src_offset"], row["src_length"] or 0
     print(f"record    offset {offset} (0x{offset:x}), {length} bytes")
+    render = {parser.name: parser.render for parser in PARSERS}.get(row["parser"])
     try:
+        expect_same(uri, size, sha256)
         with artifact_bytes(uri, row["artifact_no"]) as feed:
-            found = read_at(feed, offset, min(length, DUMP_BYTES))
+            # Of a break its place is known, not its length.
+            found = read_at(feed, offset, min(length, DUMP_BYTES) or BREAK_BYTES)
         print(hexdump(found.data, found.offset))
         if length > DUMP_BYTES:
             print(f"... and {length - DUMP_BYTES} more bytes")
-        render = {parser.name: parser.render for parser in PARSERS}.get(row["parser"])
-        if render is not None:
+        if render is not None and table != "damage":
             with artifact_bytes(uri, row["artifact_no"]) as feed:
                 print(shown_lines(render(feed, offset)))
     except (EvidenceGone, EvidenceError) as error:
-        print(f"the evidence cannot be shown: {error}")
+        print(shown(f"the evidence cannot be shown: {error}"))
 
 
 def shown_lines(text: str) -> str:
@@ -68,7 +78,11 @@ def find_row(case: Case, row_id: str) -> dict[str, Any]:
     if match is None:
         raise NoSuchRow("a row id is table-source-artifact-offset-sub, as in the column row_id")
     short, source, number, offset, sub = match.groups()
-    names = [table.name for table in TABLES.values() if table.short == short]
+    names = [
+        table.name
+        for table in TABLES.values()
+        if table.short == short and "src_offset" in table.schema.names
+    ]
     if not names:
         raise NoSuchRow(f"no table is called {short} in row ids")
     # The id says where to look: files are pruned by these columns, no index is needed.

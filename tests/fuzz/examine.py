@@ -10,7 +10,7 @@ from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
-from tracelake.parsers.artifact import Artifact, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Artifact, Parser
 
 WINDOWS = (64, 4096, 65536, 1 << 20)
 REQUIRED = ("src_offset", "src_length", "record_hash")
@@ -72,7 +72,8 @@ def examine(parser: Parser, data: bytes, path: str = "fuzz/input") -> Outcome:
     choice = crc32(data)
     window = WINDOWS[choice % 4]
     piece = (1, 7, 512, 1 << 20)[(choice >> 2) % 4] if len(data) < 8192 else 1 << 16
-    return read(parser, data, path, window, piece)
+    # Filling up to the whole schema costs more than all the rest: one input in eight.
+    return read(parser, data, path, window, piece, completed=(choice >> 4) % 8 == 0)
 
 
 def read(
@@ -98,6 +99,8 @@ def read(
     feed = Feed(Dribble(data, piece), window)
     try:
         for table, batch in parser.read(Artifact(path, feed, account)):
+            if (table, batch) == NO_ROWS_YET:
+                continue
             if table not in parser.tables:
                 raise Finding(f"{parser.name} fills {table}, which it does not announce")
             batch.validate(full=True)
