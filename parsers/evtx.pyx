@@ -1,7 +1,7 @@
 """Windows event logs (.evtx): every record to one row, one duplicate or one damage row.
 
 Specification: "Windows XML Event Log (EVTX) format" (libyal, libevtx); [MS-EVEN6] for the
-binary XML inside of records (evtx_plan.pyx, evtx_event.pyx).
+binary XML inside of records (evtx_templates.pyx, evtx_compile.pyx, evtx_event.pyx).
 
     file = header (4096) chunk*                 chunk = header (512) record* slack   (65,536)
     record = 2a2a0000 size id time content size
@@ -22,8 +22,8 @@ What cannot be decoded is a damage row, and reading goes on at the next record.
 not repeated; equal numbers alone say nothing, as numbers begin again when a log is cleared.
 
 **Speed.** Two things cost: what is done per record beside copying its values, and anything done
-per chunk that grows with the number of templates. See evtx_plan.pyx for how templates are found
-again without being read; the GIL is taken once per chunk.
+per chunk that grows with the number of templates. See evtx_templates.pyx for how templates are
+found again without being read; the GIL is taken once per chunk.
 """
 
 import os
@@ -50,7 +50,8 @@ from tracelake.parsers.event_plan cimport (
 from tracelake.parsers.event_plan cimport Plan as Kind
 from tracelake.parsers.events cimport Events
 from tracelake.parsers.evtx_event cimport Event, Pair
-from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
+from tracelake.parsers.evtx_plan cimport Plan, bound_to
+from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.evtx_xml import record_xml
 from tracelake.parsers.flags cimport CHECKSUM_BAD, NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
@@ -174,7 +175,7 @@ cdef class _Log:
     cdef const uint8_t* chunk
     cdef Py_ssize_t length
     cdef int64_t origin
-    cdef Py_ssize_t free            # the header's free-space offset; 0 where it is not to be trusted
+    cdef Py_ssize_t free            # the header's free-space offset; 0 where it is not trusted
     cdef Py_ssize_t end             # of the records, as far as known
     cdef Py_ssize_t at              # next byte to be looked at
     cdef int flags                  # parse flags of all its records

@@ -3,7 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tracelake.native.cursor cimport Cursor
-from tracelake.parsers.evtx_plan cimport SLOTS, Item, NameSet, Op, Plan, Plans
+from tracelake.parsers.evtx_names cimport NameSet
+from tracelake.parsers.evtx_plan cimport SLOTS, Item, Op, Plan
+from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.values cimport Value
 
 
@@ -41,7 +43,9 @@ cdef class Event:
     cdef NameSet names
     cdef int64_t record         # offset of the record, for messages
 
-    cdef int begin_chunk(self, const uint8_t* chunk, Py_ssize_t length, int64_t origin) except -1 nogil
+    cdef int begin_chunk(
+        self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
+    ) except -1 nogil
     cdef int decode(self, Cursor content) except -1 nogil
     cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil
     cdef int _instance(self, Cursor* c, int32_t context, int depth) except -1 nogil

@@ -1,7 +1,7 @@
 """Decodes one record: takes its values apart and runs its template's plan over them.
 
 Specification: [MS-EVEN6] 2.2.12.4 (template instance), 2.2.12.5 (values); libevtx. See
-`evtx_plan.pyx` for names.
+`evtx_compile.pyx` for names.
 
 A value whose size does not fit its type, or whose type is unknown, is kept as hexadecimal and
 the row is flagged (parse_flags 16), so that a flipped bit costs one value and not the record.
@@ -15,10 +15,13 @@ from tracelake.native.cursor cimport (
     corrupt, le16, le32, le64, left, offset, span, take,
 )
 from tracelake.native.text cimport utf16le_utf8
+from tracelake.parsers.evtx_compile cimport Instance, take_instance
+from tracelake.parsers.evtx_names cimport names_number, names_reset, put_number
 from tracelake.parsers.evtx_plan cimport (
-    OP_INSTANCE, OP_PAIR, OP_SYSTEM, S_EVENT_ID, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING, TYPE_XML,
-    Instance, Part, Place, names_number, names_reset, put_number, take_instance,
+    OP_INSTANCE, OP_PAIR, OP_SYSTEM, S_EVENT_ID, TYPE_ANSI, TYPE_ARRAY, TYPE_NULL, TYPE_STRING,
+    TYPE_XML, Part,
 )
+from tracelake.parsers.evtx_templates cimport Place
 from tracelake.parsers.values cimport (
     BINARY, BOOL, DOUBLE, FILETIME, FLOAT, GUID, HEX32, HEX64, INT, NOTHING, SID, SYSTEMTIME,
     TEXT_VALID, UINT, UTF16, bytes_value, number_value, render, room_for,
@@ -174,7 +177,7 @@ cdef class Event:
         if depth > MAX_FRAGMENTS:
             return corrupt(at, b"template instance", b"is nested too deep")
         self._spend(0)
-        take_instance(c, self.plans.chunk_length, self.plans.chunk, &instance)
+        take_instance(c, self.plans.chunk.length, self.plans.chunk.start, &instance)
         place = self.plans.definition(instance.definition, instance.id, context)
         if place.guessed:
             self.guessed = True
@@ -236,7 +239,8 @@ cdef class Event:
                 if item.kind == TYPE_XML:
                     if op.attribute:
                         return corrupt(self.record, b"attribute", b"holds binary XML")
-                    c = span(item.p, item.n, self.plans.origin + (item.p - self.plans.chunk))
+                    c = span(item.p, item.n,
+                             self.plans.chunk.origin + (item.p - self.plans.chunk.start))
                     self._spend(item.n)
                     self._fragment(c, self._context(plan, i), depth + 1, True)
                     continue
@@ -247,8 +251,8 @@ cdef class Event:
                 if value.kind == NOTHING and (op.quiet or (op.attribute and op.optional)):
                     continue
             elif op.kind == OP_INSTANCE:
-                c = span(body, self.plans.chunk_length - (body - self.plans.chunk),
-                         self.plans.origin + (body - self.plans.chunk))
+                c = span(body, self.plans.chunk.length - (body - self.plans.chunk.start),
+                         self.plans.chunk.origin + (body - self.plans.chunk.start))
                 take(&c, op.instance, b"template instance")
                 self._instance(&c, self._context(plan, i), depth + 1)
                 continue

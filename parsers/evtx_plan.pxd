@@ -5,9 +5,7 @@ A definition is read once into a `Plan`, a list of `Op`s in document order, each
 this text (parts of literals and values) is that field of `System`, or the pair of that name.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-
-from tracelake.native.cursor cimport Cursor
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 
 cdef enum Slot:                 # fields of System that are columns
@@ -49,6 +47,10 @@ cdef enum:
     TYPE_ANSI = 0x02
     TYPE_XML = 0x21             # binary XML
     TYPE_ARRAY = 0x80
+
+cdef enum:
+    NO_SLOT = 255
+    MAX_TEXT = 262144           # bytes of a plan's names and literals
 
 
 cdef struct Item:               # a value: borrowed bytes and their type
@@ -111,115 +113,17 @@ cdef struct Plan:
     Plan* same                  # next in the digest's chain
 
 
-cdef struct Context:            # where a fragment stands
-    uint8_t section
-    int32_t at                  # of the prefix of its names
-    int32_t length
-
-
-cdef struct Ref:                # a name outside of the body that uses it
-    int32_t offset              # in the chunk
-    int32_t units
-    int32_t at                  # its UTF-16 in the variant's copy
-
-
-cdef struct Variant:            # one way that a definition's bytes were written
-    uint64_t key
-    uint32_t where              # offset in the chunk
-    int32_t context
-    int32_t length              # of the body
-    uint8_t* body               # a copy, and behind it the names it refers to
-    Ref* refs
-    int32_t ref_count
-    Plan* plan
-    Variant* next
-
-
-cdef struct Known:              # the last good plan of a template id, for a broken definition
-    uint32_t id
-    int32_t context
-    Plan* plan
-    Known* next
-
-
-cdef struct Place:              # definitions met in the current chunk
-    int64_t offset              # in the chunk; -1: free
-    uint32_t id
-    int32_t context
-    Plan* plan
-    const uint8_t* body         # NULL: it is not the one that the record asks for
-    bint guessed                # the plan is another definition's of the same id
-
-
-cdef struct Instance:           # a template instance, taken apart
-    uint32_t definition         # offset in the chunk
-    uint32_t id                 # of the template: the first four bytes of its GUID
-    const uint8_t* descriptors
-    int32_t count
-    const uint8_t* values
-    Py_ssize_t size             # of the values
-
-
-cdef struct NameSet:            # the names that a record has used
-    uint64_t* keys
-    int32_t* counts
-    int32_t room
-    int32_t used
-
-
-cdef struct Build               # see evtx_plan.pyx
-
-
-cdef int names_reset(NameSet* s, int32_t expected) except -1 nogil
-# 1 where the name is new, else the number that makes it so ("[2]", "[3]", ..).
-cdef int32_t names_number(NameSet* s, const uint8_t* name, int32_t n) except -1 nogil
-# Writes "[<number>]"; bytes written (room: 12).
-cdef int32_t put_number(uint8_t* out, int32_t number) noexcept nogil
-
+# Room for `need` items of `size` bytes, keeping those that are there.
+cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 nogil
+cdef void free_plan(Plan* plan) noexcept nogil
 # The looked-up targets of a plan for `owner`; empty at first.
 cdef void** bound_to(Plan* plan, void* owner) except NULL nogil
 
-cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
-                       Instance* out) except -1 nogil
-
-
-cdef class Plans:
-    """All plans of a log, and which of them the definitions of the current chunk are."""
-    cdef Variant** variants     # by key
-    cdef Plan** digests         # by digest
-    cdef Known** known          # by template id
-    cdef Plan** locals          # of the current chunk
-    cdef int32_t local_count
-    cdef int32_t local_room
-    cdef Place* places
-    cdef int32_t place_count
-    cdef Context* contexts
-    cdef int32_t context_count
-    cdef uint8_t* prefixes
-    cdef int32_t prefix_length
-    cdef Build* build
-    cdef NameSet names
-    cdef readonly int64_t held          # bytes of plans and variants
-    cdef readonly int64_t compiled
-    cdef readonly int64_t variant_count
-    cdef readonly int32_t plan_count
-    cdef int32_t next_number
-    cdef int64_t work                   # tokens left for this chunk
-    cdef const uint8_t* chunk
-    cdef Py_ssize_t chunk_length
-    cdef int64_t origin
-
-    cdef int begin_chunk(self, const uint8_t* chunk, Py_ssize_t length, int64_t origin) except -1 nogil
-    cdef int32_t context(self, int section, const uint8_t* prefix, int32_t length) except -1 nogil
-    cdef Place* definition(self, uint32_t offset, uint32_t id, int32_t context) except NULL nogil
-    cdef int _resolve(self, Place* place) except -1 with gil
-    cdef Known** _known(self, uint32_t id, int32_t context) noexcept nogil
-    cdef Plan* compile(self, Cursor body, int32_t context, bint bare) except NULL nogil
-    cdef Plan* fragment(self, Cursor body, int32_t context, bint bare) except NULL nogil
-    cdef int _own(self, Plan* plan) except -1 nogil
-    cdef int _number(self, Plan* plan) except -1 nogil
-    cdef Variant* _find(self, uint64_t key, uint32_t where, int32_t context,
-                        const uint8_t* body, Py_ssize_t size) noexcept nogil
-    cdef Plan* _keep(self, Plan* plan, uint32_t where, int32_t context, const uint8_t* body,
-                     Py_ssize_t size) except NULL nogil
-    cdef int _clear(self) noexcept nogil
+# These append to a plan; where in its text, or the number of the part, is returned.
+cdef int32_t put_text(Plan* plan, const uint8_t* p, int32_t n) except -1 nogil
+cdef int32_t put_utf16(Plan* plan, const uint8_t* p, int32_t units) except -1 nogil
+# `<prefix>.<name>`: both lie in the text, which may move.
+cdef int32_t put_path(Plan* plan, int32_t prefix_at, int32_t prefix_length, int32_t name_at,
+                      int32_t name_length) except -1 nogil
+cdef int32_t put_part(Plan* plan, int32_t index, int32_t at, int32_t length) except -1 nogil
+cdef Op* put_op(Plan* plan, uint8_t kind) except NULL nogil

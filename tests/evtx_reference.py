@@ -1,7 +1,7 @@
 """Event logs read a second time, for tests: a structural walk and a naming rule of its own.
 
 Nothing here comes from the parser. The walk believes a chunk's free-space offset only when the
-header's checksum is right; names follow the docstring of `evtx_plan.pyx`, from XML that another
+header's checksum is right; names follow the docstring of `evtx_compile.pyx`, from XML that another
 program made.
 """
 
