@@ -125,7 +125,7 @@ TRANSFORMS = {
         derived=True,
     ),
 }
-"""All transforms by name. The native half is parsers/events.pyx."""
+"""All transforms by name. The native half is parsers/transforms.pyx."""
 
 HASHES = ("sha1", "md5", "sha256", "imphash")
 """In Sysmon's own order."""

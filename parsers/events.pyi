@@ -4,9 +4,6 @@ import pyarrow as pa
 
 from tracelake.normalize.mapping import Mappings
 
-WAYS: dict[str, int]
-SYSTEM: tuple[tuple[str, str, str], ...]
-
 class Events:
     def __init__(self, mappings: Mappings) -> None: ...
     def add(

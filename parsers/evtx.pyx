@@ -44,14 +44,15 @@ from tracelake.native.hash64 cimport hash64
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import load
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
-from tracelake.parsers.events cimport (
-    CHANNEL, CHECKSUM_BAD, COMPUTER, EVENT_ID, NAME_GUESSED, PROVIDER, SYSTEM_FIELDS,
-    TIME_CREATED, TIME_REPAIRED, Events, Target,
+from tracelake.parsers.event_plan cimport (
+    CHANNEL, COMPUTER, EVENT_ID, PROVIDER, SYSTEM_FIELDS, TIME_CREATED, Target,
 )
-from tracelake.parsers.events cimport Plan as Kind
+from tracelake.parsers.event_plan cimport Plan as Kind
+from tracelake.parsers.events cimport Events
 from tracelake.parsers.evtx_event cimport Event, Pair
 from tracelake.parsers.evtx_plan cimport Plan, Plans, bound_to
 from tracelake.parsers.evtx_xml import record_xml
+from tracelake.parsers.flags cimport CHECKSUM_BAD, NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
     FILETIME, INT, NOTHING, UINT, Value, is_text, number_value, parse_number, render, room_for,
     value_time,
@@ -520,7 +521,7 @@ cdef class _Log:
             event_id = self.number_of(v)
         if self.event.guessed:
             flags |= NAME_GUESSED
-        kind = self.events.plan(text, n, event_id)
+        kind = self.events.plans.plan(text, n, event_id)
         self.events.begin(kind)
         for i in range(SYSTEM_FIELDS):
             v = &self.event.system[i]
@@ -536,8 +537,8 @@ cdef class _Log:
                 self.events.set_time(us, below)
             else:
                 self.events.system(i, v)
-        if self.events._has_time:
-            self.note_time(self.events._time)
+        if self.events.at.has_time:
+            self.note_time(self.events.at.time)
         else:
             # Only the record's header says when: the second-best clock.
             when = number_value(FILETIME, le64(p + 16))
@@ -619,7 +620,7 @@ cdef class _Log:
 
     cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil:
         cdef Py_ssize_t known = kind.names.count
-        cdef Target* target = self.events.target(kind, pair.name, pair.name_length)
+        cdef Target* target = self.events.plans.target(kind, pair.name, pair.name_length)
         self.names += kind.names.count - known
         return target
 

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from tracelake.parsers.events cimport Events, Plan, Target
+from tracelake.parsers.event_plan cimport Plan, Target
+from tracelake.parsers.events cimport Events
 
 
 cdef class Member:

@@ -16,8 +16,10 @@ from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.events cimport TEXT_REPAIRED, ZONE_ASSUMED, Bound, hash64
+from tracelake.parsers.event_plan cimport Bound
+from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.values cimport (
     BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value,
 )
@@ -259,7 +261,7 @@ cdef class Objects:
         cdef bytes a = provider.encode(), b = code.encode()
         return self._new_wrap(
             shape,
-            self.events.plan_named(
+            self.events.plans.plan_named(
                 <const uint8_t*><const char*>a, len(a), <const uint8_t*><const char*>b, len(b)
             ),
         )
@@ -286,7 +288,7 @@ cdef class Objects:
             member.as_text = True
             member.members = {}
         for column, sources in shape.system.items():
-            bound = self.events.bind(wrap.plan, column, sources)
+            bound = self.events.plans.bind(wrap.plan, column, sources)
             for i, source in enumerate(sources):
                 member = self._at(wrap, source.field)
                 member.target = (<Bound>bound[i]).target
@@ -318,9 +320,9 @@ cdef class Objects:
         name = member.path.encode()
         if self.members >= MAX_MEMBERS:
             member.name = name
-            member.target = self.events.loose(wrap.plan, name, &member.own)
+            member.target = self.events.plans.loose(wrap.plan, name, &member.own)
             return member
-        member.target = self.events.target(
+        member.target = self.events.plans.target(
             wrap.plan, <const uint8_t*><const char*>name, len(name)
         )
         parent.members[key] = member
@@ -332,7 +334,7 @@ cdef class Objects:
         if member.target.count == 0:
             return member.target
         if member.pair is NULL:
-            member.pair = self.events.pair(self._wrap.plan, member.path)
+            member.pair = self.events.plans.pair(self._wrap.plan, member.path)
         return member.pair
 
     # --- one object ---------------------------------------------------------------------------

@@ -53,8 +53,8 @@ cdef inline bint is_text(const Value* v) noexcept nogil:
     return v.kind == TEXT or v.kind == TEXT_VALID or v.kind == UTF16
 
 
-# Whether the value says nothing: no value, empty text, or the lone "-" that Windows writes
-# for "not applicable".
+# Whether the value says nothing: no value, no bytes, empty text, or the lone "-" that Windows
+# writes for "not applicable".
 cdef bint is_unset(const Value* v) noexcept nogil
 
 # Bytes that `render` may write.

@@ -30,7 +30,8 @@ cdef bint is_unset(const Value* v) noexcept nogil:
         return v.n == 0 or (v.n == 1 and v.p[0] == 45)
     if v.kind == UTF16:
         return v.n == 0 or (v.n == 1 and v.p[0] == 45 and v.p[1] == 0)
-    if v.kind == BINARY:
+    # Whatever its type, a value of no bytes has no text.
+    if v.kind == BINARY or v.kind == GUID or v.kind == SID or v.kind == SYSTEMTIME:
         return v.n == 0
     return v.kind == NOTHING
 
@@ -44,7 +45,8 @@ cdef Py_ssize_t room_for(const Value* v) noexcept nogil:
         return 2 * v.n
     if v.kind == SID:
         return 256 if v.n <= 68 else 2 * v.n
-    return 64
+    # A GUID or SYSTEMTIME of another size than 16 is shown as its bytes; numbers have n = 0.
+    return 64 if v.n <= 32 else 2 * v.n
 
 
 cdef Py_ssize_t _put_upper_hex(uint8_t* out, const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -155,9 +157,7 @@ cdef Py_ssize_t render(const Value* v, uint8_t* out, int* repaired) noexcept nog
         return put_iso_time(out, us, <int>(v.number % 10) * 100)
     if v.kind == SYSTEMTIME and value_time(v, &us, &below):
         return put_iso_time(out, us, below)
-    if v.n and v.n <= 32 or v.kind == BINARY:
-        return _put_upper_hex(out, v.p, v.n)
-    return 0
+    return _put_upper_hex(out, v.p, v.n)
 
 
 cdef bint value_time(const Value* v, int64_t* us, int* below_ns) noexcept nogil:

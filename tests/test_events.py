@@ -1,12 +1,13 @@
 """The engine: typed values as Windows shows them, every transform and its inverse, and the
 promise that every name-value pair of an event can be rebuilt from its row."""
 
+import os
 import struct
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracelake.normalize import mapping
@@ -50,6 +51,11 @@ SID = bytes.fromhex("010500000000000515000000") + struct.pack("<4I", 1, 2, 42949
          "2020-02-29T23:59:58.0070000Z"),
         ("systemtime", struct.pack("<8H", 2020, 13, 6, 29, 23, 59, 58, 7),
          "E4070D0006001D0017003B003A000700"),
+        ("systemtime", b"\x07" * 33, "07" * 33),
+        ("guid", b"\x07" * 15, "07" * 15),
+        ("guid", b"\x07" * 40, "07" * 40),
+        ("guid", b"", ""),
+        ("sid", b"", ""),
         ("binary", b"\x00\xab", "00AB"),
     ],
 )
@@ -163,6 +169,8 @@ def text(value: str) -> Value:
         ("1", "Path", text("-"), "proc_path", None, False),
         ("1", "Path", text(""), "proc_path", None, False),
         ("1", "Path", ("nothing", None), "proc_path", None, False),
+        ("1", "Path", ("sid", b""), "proc_path", None, False),
+        ("1", "Path", ("guid", b""), "proc_path", None, False),
         ("1", "Pid", text("420"), "proc_pid", 420, True),
         ("1", "Pid", ("uint", 420), "proc_pid", 420, True),
         ("1", "Pid", ("hex32", 420), "proc_pid", 420, False),
@@ -261,6 +269,7 @@ def test_a_pair_stands_in_unmapped_unless_its_column_holds_it_exactly(
         ({"SidA": "S-1-5-19", "SidB": "S-1-0-0"}, "user_uid", "S-1-5-19", {"SidB"}),
         ({"IdA": "0x0", "IdB": "0x3e7"}, "session_uid", "0x3e7", {"IdA", "IdB"}),
         ({"IdA": "0x0"}, "session_uid", None, {"IdA"}),
+        ({"IdA": "", "IdB": "0x3e7"}, "session_uid", "0x3e7", {"IdA", "IdB"}),
     ],
 )
 def test_the_first_field_that_is_set_fills_the_column(
@@ -363,6 +372,10 @@ VALUES = st.one_of(
     st.integers(0, (1 << 64) - 1).map(lambda n: ("filetime", n)),
     st.binary(min_size=16, max_size=16).map(lambda b: ("guid", b)),
     st.binary(min_size=16, max_size=16).map(lambda b: ("systemtime", b)),
+    # Of a size that its type does not have, or of no bytes at all.
+    st.tuples(st.sampled_from(["guid", "systemtime", "sid", "binary"]), st.binary(max_size=80)),
+    st.sampled_from(["text", "utf16", "guid", "systemtime", "sid", "binary"])
+    .map(lambda kind: (kind, b"")),
     st.binary(max_size=80).map(lambda b: ("sid", b)),
     st.binary(max_size=12).map(lambda b: ("binary", b)),
     st.just(("nothing", None)),
@@ -379,7 +392,14 @@ def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
     return event, [(field, *value) for field, value in named]
 
 
-@settings(max_examples=1500, deadline=None)
+LOGON = mapping.load().events["Microsoft-Windows-Security-Auditing", "4688"]
+
+
+@settings(max_examples=int(os.environ.get("TRACELAKE_EXAMPLES", "1500")), deadline=None)
+@example((EVENTS["1"], [("IdB", "sid", b""), ("IdA", "guid", b"")]))
+@example((EVENTS["1"], [("IdA", "sid", b""), ("SidB", "systemtime", b"")]))
+@example((EVENTS["1"], [("Path", "guid", bytes(40)), ("Pid", "systemtime", bytes(33))]))
+@example((LOGON, [("SubjectDomainName", "sid", b"")]))
 @given(any_event())
 def test_every_pair_is_rebuilt_from_its_row(
     drawn: tuple[Event, list[Named]],

@@ -4,7 +4,7 @@ import pytest
 
 from tracelake.normalize import TABLES, mapping, shapes
 from tracelake.normalize.mapping import TRANSFORMS, MappingError, Source
-from tracelake.parsers.events import WAYS
+from tracelake.parsers.event_plan import WAYS
 
 
 def test_shipped_mappings_name_tables_and_columns_that_are_there() -> None:

@@ -1,0 +1,179 @@
+"""What becomes of an event's named values: a mapping, compiled.
+
+    plans = EventPlans(mappings)                    # one per artifact
+    plan = plans.plan(provider, n, event_id)        # what becomes of this kind of event
+    to = plans.target(plan, name, n)                # where one of its named values goes
+
+A *plan* knows the table of its events; a *target* the columns that a name fills, each an
+*output*; a *choice* the outputs of one column that several fields can fill. All stay valid as
+long as the EventPlans: look them up once per compiled template. Looking up is nogil; the GIL is
+only taken when a plan or name is met for the first time.
+"""
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from tracelake.native.columns cimport DictColumn, IntColumn, MapColumn, Rows, TextColumn
+from tracelake.native.names cimport Names
+
+
+# Fields of `System`.
+cdef enum:
+    PROVIDER            # Provider Name
+    PROVIDER_GUID       # Provider Guid
+    EVENT_ID            # EventID
+    VERSION
+    LEVEL
+    TASK
+    OPCODE
+    KEYWORDS
+    TIME_CREATED        # TimeCreated SystemTime
+    RECORD_ID           # EventRecordID
+    ACTIVITY            # Correlation ActivityID
+    RELATED             # Correlation RelatedActivityID
+    PID                 # Execution ProcessID
+    TID                 # Execution ThreadID
+    CHANNEL
+    COMPUTER
+    USER                # Security UserID
+    SYSTEM_FIELDS
+
+
+# The transforms (normalize.mapping.TRANSFORMS says what each is).
+cdef enum Way:
+    W_TEXT, W_NUMBER, W_HEX, W_SIGNED_HEX, W_TRUTH, W_TIME, W_UTC_MS, W_IP, W_GUID, W_GUID_UPPER
+    W_SID, W_LOGON_ID, W_ACCOUNT, W_DOMAIN, W_HASH, W_MAP, W_LIST, W_DNS_ANSWERS, W_FILE_NAME
+    W_EXTENSION, W_PROCESS_UID
+
+
+cdef enum ColumnKind:
+    K_WORD, K_TEXT, K_INT, K_BOOL, K_TIME, K_TEXTS
+
+
+cdef struct Plan
+
+
+cdef struct ValueMap:           # of `map`: the texts that have a value
+    Py_ssize_t count
+    const uint8_t** texts
+    Py_ssize_t* sizes
+    int64_t* numbers            # values of a number map
+    const uint8_t** words       # values of a text map
+    Py_ssize_t* word_sizes
+    bint* first                 # whether it is the first text with its value
+
+
+cdef struct Output
+
+
+cdef struct Choice:             # a column that several fields can fill
+    int64_t serial              # event that it was last filled for
+    int count                   # fields to choose from
+    Output** outputs            # by rank
+    int* waiting                # by rank: index of the value that waits, or -1
+
+
+cdef struct Output:             # a column that a name fills
+    int transform               # Way
+    int kind                    # ColumnKind
+    PyObject* column            # borrowed; the Sheet keeps it
+    int64_t low
+    int64_t high
+    int hash                    # which hash
+    int covered                 # hash: those that the field has columns for; account: has domain
+    ValueMap* values
+    Choice* choice              # the column has several fields to choose from
+    int rank
+
+
+cdef struct Target:             # where a name goes
+    Plan* plan
+    const uint8_t* name         # UTF-8; borrowed, kept by the EventPlans
+    Py_ssize_t name_length
+    int32_t key                 # code of `name` among the keys of `unmapped`
+    int64_t key_batch           # batch that the code is of
+    int64_t seen                # event that it was last put for
+    int64_t held                # event for which a column holds it exactly
+    int count
+    Output* outputs
+
+
+cdef struct Plan:               # what becomes of a kind of event
+    PyObject* sheet             # Sheet; borrowed
+    PyObject* event             # normalize.mapping.Event or None; borrowed
+    Names* names                # name -> Target*
+    Target* system[SYSTEM_FIELDS]           # by System
+    int constants
+    PyObject** constant_columns
+    int64_t* constant_values
+    int choices
+    Choice** choice
+    bint severity               # taken from Level
+
+
+cdef class Bound:
+    """A Target as a Python object."""
+    cdef Target* target
+
+
+cdef class Sheet:
+    """The columns of one table that every event fills."""
+    cdef readonly Rows rows
+    cdef int64_t batch
+    cdef MapColumn unmapped
+    cdef TextColumn raw
+    cdef IntColumn time
+    cdef IntColumn time_ns
+    cdef DictColumn time_desc
+    cdef IntColumn src_offset
+    cdef IntColumn src_length
+    cdef IntColumn sub
+    cdef IntColumn record_hash
+    cdef IntColumn parse_flags
+    cdef IntColumn severity_id
+    cdef DictColumn device_hostname
+    cdef DictColumn log_name
+    cdef DictColumn event_code
+
+
+cdef class EventPlans:
+    cdef dict sheets                # table -> Sheet
+    cdef list _keep                 # Python objects that structs point into
+    cdef Names _plans               # provider \x1f code -> Plan*
+    cdef Plan* _raw                 # events without a mapping
+
+    # The plan for events `event_id` of a provider (UTF-8): raw_event's where none is mapped.
+    cdef Plan* plan(
+        self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
+    ) except NULL nogil
+    # The same for events that are told apart by a name.
+    cdef Plan* plan_named(
+        self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
+    ) except NULL nogil
+    # Where the value `name` (UTF-8) of such events goes: columns, or `unmapped`.
+    cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
+    # A column that every table has, from fields of a shipper's own: a Bound for each of the
+    # normalize.mapping.Source, of which the first that is set fills the column. Takes the GIL,
+    # as does `pair`.
+    cdef list bind(self, Plan* plan, str column, sources)
+    # A pair of `unmapped`, whatever the mapping says of its name.
+    cdef Target* pair(self, Plan* plan, str name) except NULL
+    # The same for names that are data, of which there is no end: a new name is not remembered,
+    # but fills `room`, a Target of the caller's; `name` must live as long.
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL
+    # Where the second, third, ... value of a name goes in event `serial`: `name[2]`, ...
+    cdef Target* again(self, Target* target, int64_t serial) except NULL nogil
+
+    # --- inside ---
+    cdef void* _block(self, Py_ssize_t size) except NULL
+    cdef Sheet _sheet_of(self, str table)
+    cdef Plan* _build(self, event, str table) except NULL
+    cdef int _fill_plan(self, Plan* plan, event, str table) except -1
+    cdef Choice* _new_choice(self, Plan* plan, int count) except NULL
+    cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1
+    cdef Target* _free_target(self, Plan* plan, bytes name) except NULL
+    cdef Target* _new_target(self, Plan* plan, bytes name) except NULL
+    cdef Target* _add(self, Plan* plan, bytes name) except NULL
+    cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1
+    cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
+    cdef ValueMap* _value_map(self, values) except NULL

@@ -1,0 +1,2 @@
+WAYS: dict[str, int]
+SYSTEM: tuple[tuple[str, str, str], ...]

@@ -1,0 +1,408 @@
+"""A mapping, compiled into plans (see event_plan.pxd).
+
+`normalize/mapping.py` reads and checks mappings and explains them; here their columns, fields
+and transforms become structs that the values of an event run through without a Python object.
+"""
+
+import os
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+import pyarrow as pa
+
+from tracelake.native.columns cimport Column, Rows
+from tracelake.native.names cimport Names, names_add, names_end, names_find, names_start
+from tracelake.native.text cimport put_int, utf8_valid
+from tracelake.normalize import TABLES
+from tracelake.normalize.mapping import HASHES, TRANSFORMS
+
+WAYS = {
+    "text": W_TEXT, "number": W_NUMBER, "hex": W_HEX, "signed_hex": W_SIGNED_HEX,
+    "truth": W_TRUTH, "time": W_TIME, "utc_ms": W_UTC_MS, "ip": W_IP, "guid": W_GUID,
+    "guid_upper": W_GUID_UPPER, "sid": W_SID, "logon_id": W_LOGON_ID, "account": W_ACCOUNT,
+    "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
+    "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
+    "process_uid": W_PROCESS_UID,
+}
+if WAYS.keys() != TRANSFORMS.keys():
+    raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
+
+# Column and transform of each System field, and its name in the log's XML.
+SYSTEM = (
+    ("log_provider", "text", "Provider"),
+    ("log_provider_uid", "guid", "ProviderGuid"),
+    ("event_code", "text", "EventID"),
+    ("event_version", "number", "Version"),
+    ("event_level", "number", "Level"),
+    ("event_task", "number", "Task"),
+    ("event_opcode", "number", "Opcode"),
+    ("event_keywords", "text", "Keywords"),
+    ("time", "time", "TimeCreated"),
+    ("src_record_id", "number", "EventRecordID"),
+    ("event_activity_uid", "guid", "ActivityID"),
+    ("event_related_uid", "guid", "RelatedActivityID"),
+    ("event_pid", "number", "ProcessID"),
+    ("event_tid", "number", "ThreadID"),
+    ("log_name", "text", "Channel"),
+    ("device_hostname", "text", "Computer"),
+    ("event_user_uid", "text", "UserID"),
+)
+if len(SYSTEM) != SYSTEM_FIELDS:
+    raise ImportError("SYSTEM and the System fields differ")
+
+# Longest "provider \x1f code" that is looked up; a longer one is in no mapping.
+cdef enum:
+    KEY_ROOM = 512
+
+
+cdef class Sheet:
+    """The columns of one table that every event fills."""
+
+    def __cinit__(self, str table):
+        self.rows = Rows(table, TABLES[table].schema)
+        self.batch = 1
+        self.unmapped = self.rows.column("unmapped")
+        self.raw = self.rows.column("raw")
+        self.time = self.rows.column("time")
+        self.time_ns = self.rows.column("time_ns")
+        self.time_desc = self.rows.column("time_desc")
+        self.src_offset = self.rows.column("src_offset")
+        self.src_length = self.rows.column("src_length")
+        self.sub = self.rows.column("sub")
+        self.record_hash = self.rows.column("record_hash")
+        self.parse_flags = self.rows.column("parse_flags")
+        self.severity_id = self.rows.column("severity_id")
+        self.device_hostname = self.rows.column("device_hostname")
+        self.log_name = self.rows.column("log_name")
+        self.event_code = self.rows.column("event_code")
+
+
+cdef class Bound:
+    """A Target as a Python object."""
+
+
+cdef class _Block:
+    """Memory that goes when the EventPlans goes."""
+    cdef void* data
+
+    def __cinit__(self, Py_ssize_t size):
+        self.data = calloc(1, size if size > 0 else 1)
+        if self.data is NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef class _NamesBlock:
+    """A Names that goes when the EventPlans goes."""
+    cdef Names names
+
+    def __cinit__(self, Py_ssize_t room, uint64_t seed):
+        names_start(&self.names, room, seed)
+
+    def __dealloc__(self):
+        names_end(&self.names)
+
+
+cdef class EventPlans:
+    """Plans of the events that a mapping knows, and of those that it does not.
+
+    Args:
+        mappings: normalize.mapping.Mappings.
+    """
+
+    def __cinit__(self, mappings):
+        self.sheets = {}
+        self._keep = []
+        names_start(&self._plans, 256, int.from_bytes(os.urandom(8), "little"))
+        for (provider, code), event in mappings.events.items():
+            self._know(f"{provider}\x1f{code}".encode(), event)
+        self._raw = self._build(None, "raw_event")
+
+    def __dealloc__(self):
+        names_end(&self._plans)
+
+    def _know(self, bytes key, event):
+        """Plans are built when their first event comes; until then a slot points to the Event."""
+        self._keep.append((key, event))
+        names_add(
+            &self._plans, <const uint8_t*><const char*>key, len(key), _pending_plan(self, event)
+        )
+
+    cdef Sheet _sheet_of(self, str table):
+        sheet = self.sheets.get(table)
+        if sheet is None:
+            sheet = self.sheets[table] = Sheet(table)
+        return sheet
+
+    cdef void* _block(self, Py_ssize_t size) except NULL:
+        block = _Block(size)
+        self._keep.append(block)
+        return (<_Block>block).data
+
+    # --- building plans -----------------------------------------------------------------------
+
+    cdef Plan* _build(self, event, str table) except NULL:
+        cdef Plan* plan = <Plan*>self._block(sizeof(Plan))
+        self._fill_plan(plan, event, table)
+        return plan
+
+    cdef int _fill_plan(self, Plan* plan, event, str table) except -1:
+        """Makes `plan` the plan of a normalize.mapping.Event (None: no mapping)."""
+        cdef Sheet sheet = self._sheet_of(table)
+        cdef Py_ssize_t i
+        cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
+        cdef Column constant
+        self._keep.append(names)
+        plan.names = &names.names
+        for i, (column, transform, name) in enumerate(SYSTEM):
+            plan.system[i] = self._free_target(plan, name.encode())
+            made = [(column, transform, None, None)]
+            if i == RECORD_ID:
+                made.append(("original_event_uid", "text", None, None))
+            self._outputs(plan.system[i], made, sheet)
+        plan.severity = event is None or "severity_id" not in event.constants
+        if event is not None:
+            plan.constants = len(event.constants)
+            plan.constant_columns = <PyObject**>self._block(len(event.constants) * sizeof(void*))
+            plan.constant_values = <int64_t*>self._block(len(event.constants) * sizeof(int64_t))
+            for i, (column, value) in enumerate(event.constants.items()):
+                constant = sheet.rows.column(column)
+                plan.constant_columns[i] = <PyObject*>constant
+                plan.constant_values[i] = value
+            self._targets_of(plan, event, sheet)
+        plan.event = <PyObject*>event
+        plan.sheet = <PyObject*>sheet
+        return 0
+
+    cdef Choice* _new_choice(self, Plan* plan, int count) except NULL:
+        cdef Choice** grown = <Choice**>self._block((plan.choices + 1) * sizeof(void*))
+        cdef Choice* choice = <Choice*>self._block(sizeof(Choice))
+        choice.count = count
+        choice.outputs = <Output**>self._block(count * sizeof(void*))
+        choice.waiting = <int*>self._block(count * sizeof(int))
+        if plan.choices:
+            memcpy(grown, plan.choice, plan.choices * sizeof(void*))
+        grown[plan.choices] = choice
+        plan.choice = grown
+        plan.choices += 1
+        return choice
+
+    cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1:
+        cdef Choice* choice
+        cdef Target* target
+        cdef Py_ssize_t i
+        fields = {}
+        choices = {}
+        for column, sources in event.columns.items():
+            if len(sources) > 1:
+                choices[column] = plan.choices
+                self._new_choice(plan, len(sources))
+        for column, sources in event.columns.items():
+            for rank, source in enumerate(sources):
+                fields.setdefault(source.field, []).append(
+                    (column, source.transform, source, (choices.get(column), rank))
+                )
+        for field, made in fields.items():
+            target = self._new_target(plan, field.encode())
+            self._outputs(target, made, sheet)
+            for i in range(target.count):
+                at, rank = made[i][3]
+                if at is not None:
+                    choice = plan.choice[<Py_ssize_t>at]
+                    target.outputs[i].choice = choice
+                    target.outputs[i].rank = rank
+                    choice.outputs[<Py_ssize_t>rank] = &target.outputs[i]
+        return 0
+
+    cdef Target* _free_target(self, Plan* plan, bytes name) except NULL:
+        """A target that `plan` does not find by its name."""
+        cdef Target* target = <Target*>self._block(sizeof(Target))
+        if utf8_valid(<const uint8_t*><const char*>name, len(name)) != len(name):
+            raise ValueError(f"not UTF-8: {name!r}")
+        self._keep.append(name)
+        target.plan = plan
+        target.name = <const uint8_t*><const char*>name
+        target.name_length = len(name)
+        return target
+
+    cdef Target* _new_target(self, Plan* plan, bytes name) except NULL:
+        cdef Target* target = self._free_target(plan, name)
+        names_add(plan.names, target.name, target.name_length, target)
+        return target
+
+    cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1:
+        """Gives a target its columns: (column, transform, mapping.Source or None, _) each."""
+        cdef Py_ssize_t i
+        cdef int covered = 0
+        cdef bint domain = False
+        target.count = len(made)
+        target.outputs = <Output*>self._block(len(made) * sizeof(Output))
+        for column, transform, source, _ in made:
+            if transform == "hash":
+                covered |= 1 << HASHES.index(source.argument)
+            elif transform == "domain":
+                domain = True
+        for i, (column, transform, source, _) in enumerate(made):
+            self._output_of(&target.outputs[i], sheet, column, transform)
+            if transform == "hash":
+                target.outputs[i].hash = HASHES.index(source.argument)
+                target.outputs[i].covered = covered
+            elif transform == "account":
+                target.outputs[i].covered = domain
+            elif transform == "map":
+                target.outputs[i].values = self._value_map(source.values)
+        return 0
+
+    cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:
+        made = sheet.rows.column(column)
+        kind = (<Column>made).type
+        out.column = <PyObject*>made
+        out.transform = WAYS[transform]
+        out.low = INT64_MIN
+        out.high = INT64_MAX
+        if pa.types.is_dictionary(kind):
+            out.kind = K_WORD
+        elif pa.types.is_string(kind):
+            out.kind = K_TEXT
+        elif pa.types.is_boolean(kind):
+            out.kind = K_BOOL
+        elif pa.types.is_timestamp(kind):
+            out.kind = K_TIME
+        elif pa.types.is_list(kind):
+            out.kind = K_TEXTS
+        else:
+            out.kind = K_INT
+            limit = 1 << (kind.bit_width - 1)
+            out.low = -limit
+            out.high = limit - 1
+        return 0
+
+    cdef ValueMap* _value_map(self, values) except NULL:
+        cdef ValueMap* made = <ValueMap*>self._block(sizeof(ValueMap))
+        cdef Py_ssize_t i, n = len(values)
+        cdef bytes text, word
+        made.count = n
+        made.texts = <const uint8_t**>self._block(n * sizeof(void*))
+        made.sizes = <Py_ssize_t*>self._block(n * sizeof(Py_ssize_t))
+        made.numbers = <int64_t*>self._block(n * sizeof(int64_t))
+        made.words = <const uint8_t**>self._block(n * sizeof(void*))
+        made.word_sizes = <Py_ssize_t*>self._block(n * sizeof(Py_ssize_t))
+        made.first = <bint*>self._block(n * sizeof(bint))
+        seen = set()
+        for i, (given, value) in enumerate(values):
+            text = given.encode()
+            word = value.encode() if isinstance(value, str) else b""
+            self._keep.append((text, word))
+            made.texts[i] = <const uint8_t*><const char*>text
+            made.sizes[i] = len(text)
+            made.words[i] = <const uint8_t*><const char*>word
+            made.word_sizes[i] = len(word)
+            made.numbers[i] = 0 if isinstance(value, str) else int(value)
+            made.first[i] = value not in seen
+            seen.add(value)
+        return made
+
+    # --- looking up ---------------------------------------------------------------------------
+
+    cdef Plan* plan_named(
+        self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
+    ) except NULL nogil:
+        cdef uint8_t[KEY_ROOM] key
+        cdef Plan* plan
+        if n + code_length + 1 > KEY_ROOM:
+            return self._raw
+        memcpy(key, provider, n)
+        key[n] = 0x1F
+        memcpy(key + n + 1, code, code_length)
+        plan = <Plan*>names_find(&self._plans, key, n + 1 + code_length)
+        if plan is NULL:
+            return self._raw
+        if plan.sheet is NULL:
+            with gil:
+                event = <object>plan.event
+                self._fill_plan(plan, event, event.table)
+        return plan
+
+    cdef Plan* plan(
+        self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
+    ) except NULL nogil:
+        cdef uint8_t[24] code
+        return self.plan_named(provider, n, code, put_int(code, event_id))
+
+    cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil:
+        cdef Target* found = <Target*>names_find(plan.names, name, n)
+        if found is NULL:
+            with gil:
+                return self._add(plan, (<const char*>name)[:n])
+        return found
+
+    cdef Target* _add(self, Plan* plan, bytes name) except NULL:
+        """A name that no mapping knows: it goes to `unmapped`."""
+        cdef bytes valid = name.decode("utf-8", "replace").encode()
+        cdef Target* found
+        if valid != name:
+            found = <Target*>names_find(
+                plan.names, <const uint8_t*><const char*>valid, len(valid)
+            )
+            if found is not NULL:
+                return found
+        return self._new_target(plan, valid)
+
+    cdef Target* again(self, Target* target, int64_t serial) except NULL nogil:
+        cdef Target* next_one = target
+        cdef int number = 2
+        while next_one.seen == serial:
+            with gil:
+                name = (<const char*>target.name)[:target.name_length] + f"[{number}]".encode()
+                next_one = <Target*>names_find(
+                    target.plan.names, <const uint8_t*><const char*>name, len(name)
+                )
+                if next_one is NULL:
+                    next_one = self._new_target(target.plan, name)
+            number += 1
+        return next_one
+
+    cdef list bind(self, Plan* plan, str column, sources):
+        cdef Choice* choice = NULL
+        cdef Bound bound
+        cdef Py_ssize_t rank
+        cdef list made
+        targets = []
+        if len(sources) > 1:
+            choice = self._new_choice(plan, len(sources))
+        for rank, source in enumerate(sources):
+            bound = Bound()
+            bound.target = self._free_target(plan, source.field.encode())
+            made = [(column, source.transform, source, None)]
+            if column == "src_record_id":
+                made.append(("original_event_uid", "text", None, None))
+            self._outputs(bound.target, made, <Sheet>plan.sheet)
+            if choice is not NULL:
+                bound.target.outputs[0].choice = choice
+                bound.target.outputs[0].rank = rank
+                choice.outputs[rank] = &bound.target.outputs[0]
+            targets.append(bound)
+        return targets
+
+    cdef Target* pair(self, Plan* plan, str name) except NULL:
+        return self._free_target(plan, name.encode())
+
+    cdef Target* loose(self, Plan* plan, bytes name, Target* room) except NULL:
+        cdef const uint8_t* p = <const uint8_t*><const char*>name
+        cdef Target* known = <Target*>names_find(plan.names, p, len(name))
+        if known is not NULL:
+            return known
+        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, 0, NULL)
+        return room
+
+
+cdef void* _pending_plan(EventPlans plans, event) except NULL:
+    """A plan without a sheet: it is filled when its first event comes."""
+    cdef Plan* plan = <Plan*>plans._block(sizeof(Plan))
+    plan.event = <PyObject*>event
+    return plan

@@ -1,0 +1,341 @@
+"""Transforms: a value into one column (see transforms.pxd).
+
+The native half of normalize.mapping.TRANSFORMS, which says what each does and when the column
+holds the text exactly; normalize/rebuild.py is the way back.
+"""
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
+
+from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
+from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
+from tracelake.parsers.event_plan cimport (
+    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_DNS_ANSWERS, W_DOMAIN,
+    W_FILE_NAME, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_NUMBER,
+    W_PROCESS_UID, W_SID, W_SIGNED_HEX, W_TEXT, W_TIME, W_TRUTH, W_UTC_MS, Output, ValueMap,
+)
+from tracelake.parsers.flags cimport ZONE_ASSUMED
+from tracelake.parsers.values cimport (
+    FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
+)
+
+# put_iso_time has four digits for the year.
+cdef int64_t YEAR_1 = -62135596800000000
+cdef int64_t YEAR_10000 = 253402300800000000
+
+
+cdef inline int _word(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    if out.kind == K_WORD:
+        return (<DictColumn>out.column).put_valid(at.row, p, n)
+    return (<TextColumn>out.column).put_valid(at.row, p, n)
+
+
+cdef inline int _number(EventRow* at, Output* out, int64_t value) except -1 nogil:
+    """Puts a number and returns 1, or 0 where it does not fit."""
+    if value < out.low or value > out.high:
+        return 0
+    (<IntColumn>out.column).put(at.row, value)
+    if out.column == <PyObject*>at.plan.system[LEVEL].outputs[0].column:
+        at.level = value
+    elif out.column == <PyObject*>at.plan.system[RECORD_ID].outputs[0].column:
+        at.record_id = value
+        at.has_record_id = True
+    return 1
+
+
+cdef inline bint _is_word(
+    const uint8_t* p, Py_ssize_t n, const char* lower, Py_ssize_t m
+) noexcept nogil:
+    cdef Py_ssize_t i
+    if n != m:
+        return False
+    for i in range(n):
+        if (p[i] | 32) != <uint8_t>lower[i]:
+            return False
+    return True
+
+
+cdef inline bint _is_lower(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if 65 <= p[i] <= 90:
+            return False
+    return True
+
+
+cdef int _fill_number(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef uint8_t[24] made
+    cdef int64_t number
+    if v.kind == INT or v.kind == UINT or v.kind == HEX32 or v.kind == HEX64:
+        number = <int64_t>v.number
+        if number < 0 and v.kind != INT:
+            return NOT
+        if not _number(at, out, number):
+            return NOT
+        if v.kind == INT or v.kind == UINT:
+            return EXACT if out.transform == W_NUMBER else LOSSY
+        return EXACT if out.transform == W_HEX else LOSSY
+    if parse_number(p, n, &number) != 1 or not _number(at, out, number):
+        return NOT
+    if out.transform == W_HEX:
+        return EXACT if same(made, put_hex(made, <uint64_t>number), p, n) else LOSSY
+    return EXACT if same(made, put_int(made, number), p, n) else LOSSY
+
+
+cdef int _fill_truth(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef bint value
+    if _is_word(p, n, b"true", 4):
+        value = True
+    elif _is_word(p, n, b"false", 5):
+        value = False
+    else:
+        return NOT
+    (<BoolColumn>out.column).put(at.row, value)
+    return EXACT if p[0] >= 97 and _is_lower(p, n) else LOSSY
+
+
+cdef int _fill_time(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef uint8_t[32] made
+    cdef int64_t us = 0
+    cdef int below = 0, zone
+    cdef bint system_time = out.column == at.plan.system[TIME_CREATED].outputs[0].column
+    if v.kind == FILETIME or v.kind == SYSTEMTIME:
+        if not value_time(v, &us, &below):
+            return NOT
+    else:
+        zone = parse_iso_time(p, n, &us, &below)
+        if zone == 0:
+            return NOT
+        if zone == 2 and out.transform == W_TIME:
+            at.flags |= ZONE_ASSUMED
+    if system_time:
+        set_time(at, us, below)
+    else:
+        (<IntColumn>out.column).put(at.row, us)
+    if us < YEAR_1 or us >= YEAR_10000:
+        return LOSSY
+    if out.transform == W_UTC_MS:
+        put_iso_time(made, us, 0)
+        made[10] = 32
+        return EXACT if us % 1000 == 0 and below == 0 and same(made, 23, p, n) else LOSSY
+    # `time` keeps the digits below the microsecond beside it; other columns do not.
+    put_iso_time(made, us, below if system_time else 0)
+    return EXACT if same(made, 28, p, n) else LOSSY
+
+
+cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef uint8_t[40] made
+    cdef int i
+    cdef bint lower = False, upper = False
+    cdef uint8_t c
+    cdef Py_ssize_t given = n
+    if n == 38 and p[0] == 123 and p[37] == 125:
+        p += 1
+        n = 36
+    if n != 36:
+        return NOT
+    for i in range(36):
+        c = p[i]
+        if i == 8 or i == 13 or i == 18 or i == 23:
+            if c != 45:
+                return NOT
+        elif 97 <= c <= 102:
+            lower = True
+        elif 65 <= c <= 70:
+            upper = True
+            c |= 32
+        elif c < 48 or c > 57:
+            return NOT
+        made[i + 1] = c
+    made[0] = 123
+    made[37] = 125
+    _word(at, out, made, 38)
+    if given != 38 or (upper if out.transform == W_GUID else lower):
+        return LOSSY
+    return EXACT
+
+
+cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Py_ssize_t j = 0
+    while j < n and p[j] != 92:
+        j += 1
+    if out.transform == W_DOMAIN:
+        if j == n or j == 0:
+            return NOT
+        _word(at, out, p, j)
+        return LOSSY        # the column with the account answers for both
+    if j == n:
+        _word(at, out, p, n)
+        return EXACT
+    if j + 1 == n:
+        return NOT
+    _word(at, out, p + j + 1, n - j - 1)
+    return EXACT if out.covered and j > 0 else LOSSY
+
+
+cdef int _fill_hash(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef uint8_t[64] made
+    cdef Py_ssize_t i = 0, j
+    cdef int which, last = -1, size, filled = NOT
+    cdef bint canonical = True
+    cdef uint8_t c
+    while i < n:
+        which = -1
+        if n - i > 5 and memcmp(p + i, <const char*>b"SHA1=", 5) == 0:
+            which, size = 0, 40
+            i += 5
+        elif n - i > 4 and memcmp(p + i, <const char*>b"MD5=", 4) == 0:
+            which, size = 1, 32
+            i += 4
+        elif n - i > 7 and memcmp(p + i, <const char*>b"SHA256=", 7) == 0:
+            which, size = 2, 64
+            i += 7
+        elif n - i > 8 and memcmp(p + i, <const char*>b"IMPHASH=", 8) == 0:
+            which, size = 3, 32
+            i += 8
+        else:
+            return NOT if filled == NOT else LOSSY
+        if which <= last or not (out.covered & (1 << which)):
+            canonical = False
+        last = which
+        if n - i < size:
+            return NOT if filled == NOT else LOSSY
+        for j in range(size):
+            c = p[i + j]
+            if 65 <= c <= 70:
+                c |= 32
+            elif 97 <= c <= 102:
+                canonical = False
+            elif c < 48 or c > 57:
+                return NOT if filled == NOT else LOSSY
+            made[j] = c
+        i += size
+        if which == out.hash:
+            _word(at, out, made, size)
+            filled = LOSSY
+        if i < n:
+            if p[i] != 44 or i + 1 == n:
+                return filled
+            i += 1
+    if filled == LOSSY and canonical:
+        return EXACT
+    return filled
+
+
+cdef int _fill_map(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef ValueMap* values = out.values
+    cdef Py_ssize_t i
+    for i in range(values.count):
+        if values.sizes[i] == n and memcmp(values.texts[i], p, n) == 0:
+            if out.kind == K_INT:
+                if not _number(at, out, values.numbers[i]):
+                    return NOT
+            elif out.kind == K_BOOL:
+                (<BoolColumn>out.column).put(at.row, values.numbers[i] != 0)
+            else:
+                _word(at, out, values.words[i], values.word_sizes[i])
+            return EXACT if values.first[i] else LOSSY
+    return NOT
+
+
+cdef int _fill_list(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Parts that each end in a semicolon."""
+    cdef Py_ssize_t j = 0, start, end, item
+    cdef bint exact = n > 0 and p[n - 1] == 59
+    item = (<ListColumn>out.column).open(at.row)
+    while j < n:
+        start = j
+        while j < n and p[j] != 59:
+            j += 1
+        end = j
+        j += 1
+        if out.transform == W_DNS_ANSWERS:
+            if end - start > 5 and memcmp(p + start, <const char*>b"type:", 5) == 0:
+                # "type:  5 www.example.com": the number is the record's type.
+                start += 5
+                while start < end and (p[start] == 32 or 48 <= p[start] <= 57):
+                    start += 1
+                exact = False
+            if end - start > 7 and memcmp(p + start, <const char*>b"::ffff:", 7) == 0:
+                start += 7
+                exact = False
+        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + start, end - start)
+        item += 1
+    (<ListColumn>out.column).close(item)
+    return EXACT if exact else LOSSY
+
+
+cdef int _fill_name(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The file name of a path, or its extension."""
+    cdef Py_ssize_t j = n, dot
+    cdef Py_ssize_t i
+    cdef uint8_t[32] made
+    while j > 0 and p[j - 1] != 92 and p[j - 1] != 47:
+        j -= 1
+    if j == n:
+        return NOT
+    if out.transform == W_FILE_NAME:
+        _word(at, out, p + j, n - j)
+        return LOSSY
+    dot = n - 1
+    while dot > j and p[dot] != 46:
+        dot -= 1
+    # ".bashrc" has none, and what is longer than 32 bytes is not one.
+    if dot == j or dot == n - 1 or n - dot - 1 > 32:
+        return NOT
+    for i in range(dot + 1, n):
+        made[i - dot - 1] = p[i] | 32 if 65 <= p[i] <= 90 else p[i]
+    _word(at, out, made, n - dot - 1)
+    return LOSSY
+
+
+cdef int fill(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef uint8_t[64] made
+    cdef int64_t number = 0
+    cdef Py_ssize_t size
+    cdef int way = out.transform
+    if counts_as_unset(out, p, n):
+        return NOT
+    if way == W_TEXT or way == W_SID or way == W_LOGON_ID:
+        _word(at, out, p, n)
+        return EXACT
+    if way == W_NUMBER or way == W_HEX:
+        return _fill_number(at, out, v, p, n)
+    if way == W_SIGNED_HEX:
+        if parse_number(p, n, &number) == 0:
+            return NOT
+        _word(at, out, made, put_hex(made, <uint64_t>number))
+        return EXACT if same(made, put_int(made, number), p, n) else LOSSY
+    if way == W_TRUTH:
+        return _fill_truth(at, out, p, n)
+    if way == W_TIME or way == W_UTC_MS:
+        return _fill_time(at, out, v, p, n)
+    if way == W_IP:
+        size = canonical_ip(p, n, made)
+        if size == 0:
+            return NOT
+        _word(at, out, made, size)
+        return EXACT if same(made, size, p, n) else LOSSY
+    if way == W_GUID or way == W_GUID_UPPER:
+        return _fill_guid(at, out, p, n)
+    if way == W_ACCOUNT or way == W_DOMAIN:
+        return _fill_account(at, out, p, n)
+    if way == W_HASH:
+        return _fill_hash(at, out, p, n)
+    if way == W_MAP:
+        return _fill_map(at, out, p, n)
+    if way == W_LIST or way == W_DNS_ANSWERS:
+        return _fill_list(at, out, p, n)
+    if way == W_PROCESS_UID:
+        if parse_number(p, n, &number) == 1:
+            at.uid_column = out.column
+            at.uid_pid = number
+        return NOT
+    return _fill_name(at, out, p, n)
