@@ -22,6 +22,7 @@ PATIENCE = 10.0
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
+    _use_plain_malloc()
     for task in tasks:
         yield from take_in(task, lake, ask)
 
@@ -121,6 +122,7 @@ class _Worker:
 def _work(pipe: Any, uri: str, engagement: str) -> None:
     """A worker's life: a task, its events, the next task; None ends it."""
     # Ctrl-C goes to the whole process group; the parent decides what it means.
+    _use_plain_malloc()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _leave())
     lake = Lake.open(uri, engagement)
@@ -135,6 +137,15 @@ def _work(pipe: Any, uri: str, engagement: str) -> None:
                 pipe.send(event)
     except (EOFError, ConnectionError):
         return  # the parent is gone; what was not handed over has been removed
+
+
+def _use_plain_malloc() -> None:
+    """Lets pyarrow take its memory from malloc. Its own pool, mimalloc, touches huge pages ahead,
+    and the kernel clears them first: that made writing 157,000 flows and DNS rows take 0.50 s of
+    CPU time instead of 0.16."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _leave() -> None:

@@ -64,6 +64,11 @@ cdef class Buffer:
         return 0
 
 
+cdef Buffer _like(Buffer old):
+    """An empty buffer with the room that the batch before needed: no growing, no moving."""
+    return Buffer(old.length if old.length > FIRST else FIRST)
+
+
 cdef class Column:
     """One column of the current batch. `column_of` makes the right kind for a type."""
 
@@ -126,7 +131,7 @@ cdef class Column:
     cdef int _reset(self) except -1:
         self.length = 0
         self.nulls = 0
-        self.validity = Buffer()
+        self.validity = _like(self.validity)
         return 0
 
     cpdef object finish(self, Py_ssize_t rows):
@@ -183,7 +188,7 @@ cdef class IntColumn(Column):
         array = pa.Array.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
         )
-        self.values = Buffer()
+        self.values = _like(self.values)
         self._reset()
         return array
 
@@ -217,7 +222,7 @@ cdef class DoubleColumn(Column):
         array = pa.Array.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
         )
-        self.values = Buffer()
+        self.values = _like(self.values)
         self._reset()
         return array
 
@@ -259,7 +264,7 @@ cdef class BoolColumn(Column):
         array = pa.Array.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
         )
-        self.values = Buffer()
+        self.values = _like(self.values)
         self._reset()
         return array
 
@@ -272,10 +277,10 @@ cdef class TextColumn(Column):
         self._start()
 
     cdef int _start(self) except -1:
-        self.offsets = Buffer()
+        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
         (<int32_t*>self.offsets.data)[0] = 0
         self.offsets.length = 4
-        self.data = Buffer()
+        self.data = Buffer() if self.data is None else _like(self.data)
         return 0
 
     cdef int pad(self, Py_ssize_t rows) except -1 nogil:
@@ -379,6 +384,7 @@ cdef class DictColumn(Column):
         free(self.hashes)
         self.slot_mask = 63
         self.hash_room = 64
+        self.last = -1
         self.slots = <uint32_t*>calloc(64, sizeof(uint32_t))
         self.hashes = <uint64_t*>malloc(64 * sizeof(uint64_t))
         if self.slots is NULL or self.hashes is NULL:
@@ -426,10 +432,19 @@ cdef class DictColumn(Column):
 
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         """The code of a word, which is added where it is new."""
-        cdef uint64_t h = _hash(p, n)
-        cdef Py_ssize_t at = h & self.slot_mask
-        cdef int32_t code
-        cdef int32_t* offsets
+        cdef uint64_t h
+        cdef Py_ssize_t at
+        cdef int32_t code = self.last
+        cdef int32_t* offsets = <int32_t*>self.words.offsets.data
+        # Hosts, channels and providers mostly are what they were in the row before.
+        if (
+            code >= 0
+            and offsets[code + 1] - offsets[code] == n
+            and memcmp(self.words.data.data + offsets[code], p, n) == 0
+        ):
+            return code
+        h = _hash(p, n)
+        at = h & self.slot_mask
         while self.slots[at]:
             code = <int32_t>(self.slots[at] - 1)
             if self.hashes[code] == h:
@@ -438,12 +453,14 @@ cdef class DictColumn(Column):
                     offsets[code + 1] - offsets[code] == n
                     and memcmp(self.words.data.data + offsets[code], p, n) == 0
                 ):
+                    self.last = code
                     return code
             at = (at + 1) & self.slot_mask
         code = <int32_t>self.words.length
         self.words.put_valid(code, p, n)
         self.hashes[code] = h
         self.slots[at] = <uint32_t>(code + 1)
+        self.last = code
         if (code + 2) * 2 > self.slot_mask:
             self._regrow()
         return code
@@ -486,7 +503,7 @@ cdef class DictColumn(Column):
         codes = pa.Array.from_buffers(
             pa.int32(), rows, [self._bitmap(), pa.py_buffer(self.codes)], self.nulls
         )
-        self.codes = Buffer()
+        self.codes = _like(self.codes)
         self._start()
         self._reset()
         return pa.DictionaryArray.from_arrays(codes, words, safe=False)
@@ -500,7 +517,7 @@ cdef class ListColumn(Column):
         self._start()
 
     cdef int _start(self) except -1:
-        self.offsets = Buffer()
+        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
         (<int32_t*>self.offsets.data)[0] = 0
         self.offsets.length = 4
         return 0
@@ -543,7 +560,7 @@ cdef class MapColumn(Column):
         self._start()
 
     cdef int _start(self) except -1:
-        self.offsets = Buffer()
+        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
         (<int32_t*>self.offsets.data)[0] = 0
         self.offsets.length = 4
         return 0
