@@ -33,6 +33,7 @@ MAGIC = {
 }
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of the end of an empty stream
 TAR_MAGIC_AT = 257
+ENCRYPTED = 1  # in a zip member's general purpose flags
 
 
 # Headers that only describe the next one (names longer than 100 bytes, attributes): the library
@@ -168,6 +169,10 @@ def _zip(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
             if info.filename.endswith("/"):  # is_dir() does not bear an empty name
                 continue
             inside = _join(path, info.filename)
+            if info.flag_bits & ENCRYPTED:
+                secret = Unsupported("zip member", info.header_offset, "it is encrypted")
+                yield Member(inside, _nothing, info.file_size, secret)
+                continue
             try:
                 stream = archive.open(info)
             except Exception as error:

@@ -166,6 +166,9 @@ class Guard:
         except (zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
             raise Corrupt(self._what, self._given, sentence(error)) from error
         except OSError as error:  # gzip.BadGzipFile is one, as is a disk that cannot be read
+            if self._given and str(error).startswith("Not a gzipped file"):
+                why = "its content ends here, and what follows in the file is no gzip stream"
+                raise Corrupt(self._what, self._given, why) from error
             raise Corrupt(self._what, self._given, sentence(error)) from error
         except Exception as error:
             if not blames_evidence(error):

@@ -126,7 +126,7 @@ def tables_md(tables: dict[str, Table]) -> str:
         "The same as DuckDB DDL: [schema.sql](schema.sql).",
         "",
         "Types are DuckDB's. Times are UTC, microseconds. Every table of events has the common "
-        "columns; in sessions it also has `row_id`, "
+        "columns; in sessions it also has `row_id` (as has `damage`), "
         "`<short>-<first 16 hex digits of source_id>-<artifact_no>-<src_offset in hex>-<sub>`, "
         "which `tracelake show` takes.",
         "",
@@ -154,7 +154,7 @@ def tables_md(tables: dict[str, Table]) -> str:
         rows = [f for f in table.schema if not table.is_events or f.name not in own_names]
         lines += [
             f"## {table.name}", "", table.doc, "", f"{about}Cited as `{table.short}-...`."
-            if table.is_events else "", "", *_rows(rows), "",
+            if "src_offset" in table.schema.names else "", "", *_rows(rows), "",
         ]
     lines += _views("Sigma's categories (schema `sigma`)", sigma.CATEGORIES)
     lines += _views("Zeek's logs (schema `zeek`)", zeek.LOGS)

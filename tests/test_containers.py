@@ -136,7 +136,16 @@ def test_an_encrypted_member_is_named() -> None:
     ((path, why),) = found(bytes(data), "x.zip")
     assert path == "secret.log"
     assert isinstance(why, str)
-    assert "encrypted" in why
+    assert why.endswith(": it is encrypted")
+
+
+def test_what_follows_a_gzip_stream_is_said_and_its_content_kept() -> None:
+    ((path, got),) = found(gzip.compress(CONTENT) + b"\n", "x.log.gz")
+    assert path == "x.log"
+    assert got == (
+        f"{len(CONTENT)} bytes, then gzip stream at offset {len(CONTENT)}: its content ends here, "
+        "and what follows in the file is no gzip stream"
+    )
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

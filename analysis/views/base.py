@@ -39,9 +39,11 @@ def _literal(value: datetime) -> str:
 
 def row_id(table: Table) -> str:
     """SQL: the row's citation, from columns that are stored anyway."""
+    # Of a place that could not be read there is one row.
+    sub = "sub" if "sub" in table.schema.names else "0"
     return (
         f"'{table.short}-' || substr(source_id, 1, 16) || '-' || artifact_no || '-' || "
-        "lower(to_hex(src_offset)) || '-' || sub"
+        f"lower(to_hex(src_offset)) || '-' || {sub}"
     )
 
 
@@ -95,7 +97,7 @@ def view(table: Table, files: Sequence[str], window: Window) -> str:
     inner = f"SELECT {', '.join(columns)} FROM {source}"
     if where:
         inner += f" WHERE {where}"
-    cited = f"{row_id(table)} AS row_id, " if table.is_events else ""
+    cited = f"{row_id(table)} AS row_id, " if "src_offset" in table.schema.names else ""
     return f"CREATE OR REPLACE VIEW {quote.name(table.name)} AS SELECT {cited}* FROM ({inner}) AS t"
 
 

@@ -43,7 +43,17 @@ LakeOption = Annotated[
 Since = Annotated[str | None, typer.Option(metavar="T", help="Only rows from this time (UTC) on.")]
 Until = Annotated[str | None, typer.Option(metavar="T", help="Only rows before this time (UTC).")]
 Form = Annotated[str, typer.Option("--format", help="table, csv, json (lines) or parquet.")]
-Output = Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write to a file.")]
+FormOrNone = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="table, csv, json (lines) or parquet; without it what FILE's name says, or a table.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", metavar="FILE", help="Write to a file; what would be a table as CSV."),
+]
 
 
 @app.command()
@@ -98,10 +108,12 @@ def query(
     lake: LakeOption = None,
     since: Since = None,
     until: Until = None,
-    form: Form = "table",
+    form: FormOrNone = None,
     output: Output = None,
 ) -> None:
     """Ask the tables of one engagement (DuckDB SQL; `tracelake tables` lists them)."""
+    if form is None:
+        form = form_of(output)
     writable(form, output)
     answer(case_of(engagement, lake, since, until), sql, form, output)
 
@@ -141,7 +153,7 @@ def damage(engagement: Engagement, lake: LakeOption = None, form: Form = "table"
     writable(form, None)
     answer(
         case_of(engagement, lake),
-        "select a.path, d.src_offset, d.src_length, d.parser, d.what, d.why "
+        "select d.row_id, a.path, d.src_offset, d.src_length, d.parser, d.what, d.why "
         "from damage as d left join artifact_path as a using (source_id, artifact_no) "
         "order by a.path, d.src_offset",
         form,
@@ -231,6 +243,13 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
     except (duckdb.Error, ValueError) as error:
         fail(1, str(error))
     write_result(result.fetch_arrow_reader(), form, output)
+
+
+def form_of(output: Path | None) -> str:
+    """The form that a file's name asks for."""
+    from tracelake.output import SUFFIXES
+
+    return SUFFIXES.get(output.suffix.lower(), "csv") if output is not None else "table"
 
 
 def writable(form: str, output: Path | None) -> None:

@@ -22,6 +22,7 @@ UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 FORMATS = ("table", "csv", "json", "parquet")
+SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
 
 def shown(value: Any) -> str:
@@ -135,7 +136,7 @@ def _write_text(
         return
     import csv
 
-    writer = csv.writer(file)
+    writer = csv.writer(_UnixLines(file))
     writer.writerow([shown(name) if tame else name for name in names])
     for row in _rows(reader):
         cells = [_plain(value) for value in row]
@@ -143,6 +144,19 @@ def _write_text(
         writer.writerow(
             shown(text) if tame and isinstance(text, str) else text for text in texts
         )
+
+
+class _UnixLines:
+    """Ends each line as a shell expects it. The writer itself is left to end them with CR LF:
+    it quotes what holds a character of its line end, and a lone CR has to be quoted.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Takes one line, as the writer of `csv` gives them."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:

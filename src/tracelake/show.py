@@ -77,7 +77,7 @@ def find_row(case: Case, row_id: str) -> dict[str, Any]:
     match = ROW_ID.fullmatch(row_id)
     if match is None:
         raise NoSuchRow("a row id is table-source-artifact-offset-sub, as in the column row_id")
-    short, source, number, offset, sub = match.groups()
+    short, source, number, offset, _ = match.groups()
     names = [
         table.name
         for table in TABLES.values()
@@ -88,7 +88,8 @@ def find_row(case: Case, row_id: str) -> dict[str, Any]:
     # The id says where to look: files are pruned by these columns, no index is needed.
     relation = case.sql(
         f"select * from {names[0]} where starts_with(source_id, '{source}') "
-        f"and artifact_no = {int(number)} and src_offset = {int(offset, 16)} and sub = {int(sub)}"
+        f"and artifact_no = {int(number)} and src_offset = {int(offset, 16)} "
+        f"and row_id = '{row_id}'"
     )
     columns = list(relation.columns)
     values = relation.fetchone()

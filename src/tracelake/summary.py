@@ -8,6 +8,8 @@ from tracelake.output import print_table, shown
 
 # Of a long list this many are shown; --json has them all.
 SHOWN = 20
+# How the reason begins with which one run skips a further copy of what it has read.
+TWICE = "the same bytes"
 
 
 def print_report(report: Report) -> None:
@@ -29,12 +31,16 @@ def print_report(report: Report) -> None:
         print(f"nobody took {len(report.left):,} files:")
         _refusals([(_place(source, path), refused) for source, path, refused in report.left])
     if report.unopened:
-        print(f"could not be opened, each with a row in `damage`: {len(report.unopened):,}")
+        print("not opened, or not read to the end, each with a row in `damage`: "
+              f"{len(report.unopened):,}")
         places = [(_place(source, path), why) for source, path, why in report.unopened]
         _some([f"  {shown(f'{place}: {why}')}" for place, why in places])
     for path in report.open_accounts:
         print(f"the records of {shown(path)} do not add up: a bug in tracelake, please report it")
-    took = f"{report.sources:,} sources in, {len(report.skipped):,} were in already"
+    again = sum(1 for _, why in report.skipped if why.startswith(TWICE))
+    took = f"{report.sources:,} sources in, {len(report.skipped) - again:,} were in already"
+    if again:
+        took += f", {again:,} twice in this run"
     if report.failed:
         took += f", {len(report.failed):,} FAILED"
     speed = report.bytes / 1e6 / report.seconds if report.seconds else 0.0
@@ -80,7 +86,7 @@ def _place(source: str, path: str) -> str:
 def _skipped(items: list[tuple[str, str]]) -> None:
     if not items:
         return
-    same = sum(1 for _, why in items if why.startswith("the same bytes"))
+    same = sum(1 for _, why in items if why.startswith(TWICE))
     print(f"skipped {len(items):,} ({len(items) - same:,} in already, {same:,} twice in this run)")
 
 
