@@ -44,21 +44,22 @@ cdef class Column:
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
 
 
-cdef class IntColumn(Column):
-    """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
+cdef class FixedColumn(Column):
     cdef Buffer values
-    cdef int width
+    cdef int width                      # bytes of a value; 0 for bits
+
+
+cdef class IntColumn(FixedColumn):
+    """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
     cdef int _too_wide(self, int64_t value) except -1 nogil
     cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil
 
 
-cdef class DoubleColumn(Column):
-    cdef Buffer values
+cdef class DoubleColumn(FixedColumn):
     cdef int put(self, Py_ssize_t row, double value) except -1 nogil
 
 
-cdef class BoolColumn(Column):
-    cdef Buffer values
+cdef class BoolColumn(FixedColumn):
     cdef int put(self, Py_ssize_t row, bint value) except -1 nogil
 
 

@@ -139,8 +139,8 @@ cdef class Column:
         raise NotImplementedError(type(self).__name__)
 
 
-cdef class IntColumn(Column):
-    """int8 to int64 and timestamp."""
+cdef class FixedColumn(Column):
+    """One buffer of values of one width, for the types that have one."""
 
     def __cinit__(self, type, Weight weight=None):
         self.width = type.bit_width // 8
@@ -155,6 +155,19 @@ cdef class IntColumn(Column):
     cdef int drop(self, Py_ssize_t rows) except -1 nogil:
         self.values.length = rows * self.width
         return 0
+
+    cpdef object finish(self, Py_ssize_t rows):
+        self.align(rows)
+        array = pa.Array.from_buffers(
+            self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
+        )
+        self.values = _like(self.values)
+        self._reset()
+        return array
+
+
+cdef class IntColumn(FixedColumn):
+    """int8 to int64 and timestamp."""
 
     cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil:
         cdef uint8_t* p
@@ -183,31 +196,9 @@ cdef class IntColumn(Column):
         with gil:
             raise OverflowError(f"{value} does not fit {self.type}")
 
-    cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
-        array = pa.Array.from_buffers(
-            self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
-        )
-        self.values = _like(self.values)
-        self._reset()
-        return array
 
-
-cdef class DoubleColumn(Column):
+cdef class DoubleColumn(FixedColumn):
     """double."""
-
-    def __cinit__(self, type, Weight weight=None):
-        self.values = Buffer()
-
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        self.values.reserve(rows * 8)
-        memset(self.values.data + self.values.length, 0, rows * 8)
-        self.values.length += rows * 8
-        return 0
-
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        self.values.length = rows * 8
-        return 0
 
     cdef int put(self, Py_ssize_t row, double value) except -1 nogil:
         if self.length != row:
@@ -217,21 +208,9 @@ cdef class DoubleColumn(Column):
         self.values.length += 8
         return self.mark()
 
-    cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
-        array = pa.Array.from_buffers(
-            self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
-        )
-        self.values = _like(self.values)
-        self._reset()
-        return array
 
-
-cdef class BoolColumn(Column):
+cdef class BoolColumn(FixedColumn):
     """bool, one bit a row."""
-
-    def __cinit__(self, type, Weight weight=None):
-        self.values = Buffer()
 
     cdef int pad(self, Py_ssize_t rows) except -1 nogil:
         cdef Py_ssize_t need = (self.length + rows + 7) >> 3, was = self.values.length
@@ -258,15 +237,6 @@ cdef class BoolColumn(Column):
             bits = self.values.data
             bits[row >> 3] = bits[row >> 3] | <uint8_t>(1 << (row & 7))
         return self.mark()
-
-    cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
-        array = pa.Array.from_buffers(
-            self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
-        )
-        self.values = _like(self.values)
-        self._reset()
-        return array
 
 
 cdef class TextColumn(Column):

@@ -129,7 +129,7 @@ def test_what_cannot_be_read_does_not_stop_the_others(lake: Path, tmp_path: Path
     assert failed == {"gone": "No such file or directory", "pipe": "not a regular file"}
     assert report["sources"] == 2
     left = {item["path"]: item["refused"] for item in report["left"]}  # type: ignore[attr-defined]
-    assert left["empty.pcap"]["evtx"] == "the file is empty"
+    assert left["empty.pcap"] == {"*": "the file is empty"}
     for line in str(report["stderr"]).splitlines():
         assert line.startswith("tracelake: /"), "the file, then the reason"
 
@@ -411,6 +411,17 @@ def test_the_unit_of_a_run_that_died_is_not_seen(lake: Path) -> None:
     total = sum((case.sql(f"select count(*) from {name}").fetchone() or (0,))[0] for name in events)
     assert total > 0
     assert ingest_run.COMMIT_UNITS > 1
+
+
+def test_a_relation_goes_to_pandas_arrow_and_polars(lake: Path) -> None:
+    case = open_case(lake, engagement="t")
+    case.ingest([LOG])
+    query = "select event_code, count(*) as n from process_activity group by all order by all"
+    rows_ = case.sql(query).fetchall()
+    assert rows_
+    assert list(case.sql(query).df().itertuples(index=False, name=None)) == rows_
+    assert case.sql(query).pl().rows() == rows_
+    assert case.sql(query).arrow().read_all().num_rows == len(rows_)
 
 
 def test_limits_of_this_process_stay(lake: Path) -> None:

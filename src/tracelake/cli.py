@@ -129,10 +129,13 @@ def tables(engagement: Engagement, lake: LakeOption = None) -> None:
     rows = [(name, n) for name, n in case.sql(counts).fetchall() if n]
     print_table(["table", "rows"], sorted(rows))
     views = case.sql(
-        "select table_schema || '.' || table_name from information_schema.tables "
-        "where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') order by all"
+        "select table_schema, string_agg(table_name, ', ' order by table_name) "
+        "from information_schema.tables where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') "
+        "group by all order by all"
     ).fetchall()
-    print("views: timeline, artifact_path, " + ", ".join(name for (name,) in views))
+    print("views: timeline, artifact_path, and the same rows under others' names:")
+    for schema, names in views:
+        print(f"  {schema}.* {names}")
 
 
 @app.command()
