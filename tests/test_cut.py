@@ -15,13 +15,10 @@ def lines(path: str, count: int) -> bytes:
     return b"".join((EVIDENCE / path).read_bytes().splitlines(keepends=True)[:count])
 
 
-def log(path: str, records: int) -> tuple[bytes, int]:
-    """An event log as it is, and where its first few records end."""
+def log(path: str) -> tuple[bytes, int]:
+    """An event log as it is, and where its first chunk's records end."""
     data = (EVIDENCE / path).read_bytes()
-    at = 4096 + 512
-    for _ in range(records):
-        at += struct.unpack_from("<I", data, at + 4)[0]
-    return data, at
+    return data, 4096 + struct.unpack_from("<I", data, 4096 + 48)[0]
 
 
 def samples() -> list[tuple[str, str, bytes, range]]:
@@ -29,13 +26,15 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     capture = (EVIDENCE / "captures/mixed.pcap").read_bytes()[:2400]
     pcapng = (EVIDENCE / "captures/three_interfaces_big_endian.pcapng").read_bytes()
     told = lines("edr/cmd_bitsadmin_download_psh_script_2020-10-2302365189.json", 3)
-    events, end = log("logs/new-user-security.evtx", 1)
+    events, end = log("logs/new-user-security.evtx")
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
         ("pcap", "pcapng", pcapng, range(len(pcapng) + 1)),
         ("jsonl", "mordor", told, range(len(told) + 1)),
-        ("evtx", "header", events, range(0, 4096, 61)),
+        ("evtx", "header", events, range(4096)),
         ("evtx", "records", events, range(4096, end + 1)),
+        # Behind the last record a chunk holds nothing but zeros.
+        ("evtx", "slack", events, range(end, len(events) + 1, 997)),
     ]
 
 
