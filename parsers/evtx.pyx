@@ -61,7 +61,6 @@ from tracelake.parsers.values cimport (
 
 VERSION = "1"
 
-cdef int64_t YEAR_10000 = 253402300800000000    # microseconds since 1970; has five digits
 
 cdef enum:
     FILE_HEADER = 4096
@@ -531,7 +530,7 @@ cdef class _Log:
             if (
                 i == TIME_CREATED and v.kind == FILETIME and kind.system[i].count == 1
                 and kind.system[i].outputs[0].choice is NULL
-                and value_time(v, &us, &below) and us < YEAR_10000
+                and value_time(v, &us, &below)
             ):
                 # What `system` comes to; it would also write the text of the time, twice, to
                 # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).

@@ -485,7 +485,7 @@ def filetime(ticks: int) -> str:
     try:
         return f"{(_EPOCH + timedelta(seconds=whole)).isoformat()}.{rest:07}Z"
     except OverflowError:
-        return f"0x{ticks:016x}"
+        return f"0x{ticks:x}"
 
 
 _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}

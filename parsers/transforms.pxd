@@ -40,6 +40,9 @@ cdef int fill(
 
 
 cdef inline void set_time(EventRow* at, int64_t us, int below_ns) noexcept nogil:
+    # Before the year 1 and from 10000 on (a zone can carry a text there) it is no time.
+    if us < -62135596800000000LL or us >= 253402300800000000LL:
+        return
     at.has_time = True
     at.time = us
     at.below = below_ns

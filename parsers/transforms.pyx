@@ -111,14 +111,15 @@ cdef int _fill_time(
         zone = parse_iso_time(p, n, &us, &below)
         if zone == 0:
             return NOT
+        # A zone can carry the last hours of 9999 over, and the first of year 1 under.
+        if us < YEAR_1 or us >= YEAR_10000:
+            return NOT
         if zone == 2 and out.transform == W_TIME:
             at.flags |= ZONE_ASSUMED
     if system_time:
         set_time(at, us, below)
     else:
         (<IntColumn>out.column).put(at.row, us)
-    if us < YEAR_1 or us >= YEAR_10000:
-        return LOSSY
     if out.transform == W_UTC_MS:
         put_iso_time(made, us, 0)
         made[10] = 32

@@ -23,6 +23,8 @@ cdef extern from "arpa/inet.h" nogil:
 cdef const char* UPPER = "0123456789ABCDEF"
 cdef const char* LOWER = "0123456789abcdef"
 cdef int64_t EPOCH_1601 = 11644473600000000     # microseconds from 1601 to 1970
+# What begins here is no time for Python, nor for most that read the tables: `value_time` says so.
+cdef int64_t YEAR_10000 = 253402300800000000
 
 
 cdef bint is_unset(const Value* v) noexcept nogil:
@@ -154,6 +156,8 @@ cdef Py_ssize_t render(const Value* v, uint8_t* out, int* repaired) noexcept nog
         return _put_sid(out, v.p, v.n)
     if v.kind == FILETIME:
         us = <int64_t>(v.number // 10) - EPOCH_1601
+        if us >= YEAR_10000:
+            return put_hex(out, v.number)   # no text of a time has five digits for the year
         return put_iso_time(out, us, <int>(v.number % 10) * 100)
     if v.kind == SYSTEMTIME and value_time(v, &us, &below):
         return put_iso_time(out, us, below)
@@ -168,7 +172,7 @@ cdef bint value_time(const Value* v, int64_t* us, int* below_ns) noexcept nogil:
             return False
         us[0] = <int64_t>(v.number // 10) - EPOCH_1601
         below_ns[0] = <int>(v.number % 10) * 100
-        return True
+        return us[0] < YEAR_10000
     if v.kind != SYSTEMTIME or v.n != 16:
         return False
     year = le16(p)
@@ -183,7 +187,7 @@ cdef bint value_time(const Value* v, int64_t* us, int* below_ns) noexcept nogil:
         + le16(p + 12)
     ) * 1000000 + le16(p + 14) * 1000
     below_ns[0] = 0
-    return True
+    return us[0] < YEAR_10000
 
 
 cdef int parse_number(const uint8_t* p, Py_ssize_t n, int64_t* out) noexcept nogil:

@@ -400,6 +400,7 @@ LOGON = mapping.load().events["Microsoft-Windows-Security-Auditing", "4688"]
 @example((EVENTS["1"], [("IdA", "sid", b""), ("SidB", "systemtime", b"")]))
 @example((EVENTS["1"], [("Path", "guid", bytes(40)), ("Pid", "systemtime", bytes(33))]))
 @example((LOGON, [("SubjectDomainName", "sid", b"")]))
+@example((EVENTS["2"], [("Made", "filetime", 2_650_467_744_000_000_000)]))  # the year 10000
 @given(any_event())
 def test_every_pair_is_rebuilt_from_its_row(
     drawn: tuple[Event, list[Named]],
