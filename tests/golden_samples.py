@@ -26,7 +26,8 @@ PERMISSIVE = {
     "MIT", "Apache-2.0", "MIT OR Apache-2.0", "CC0-1.0", "Unlicense", "BSD-3-Clause",
 }
 COMMITTED = ("examples/evidence/logs", "examples/evidence/edr", "tests/data/mordor")
-ELSEWHERE = ("evtx", "oracles/sigma-regression", "edr/otrf-host-unpacked", "edr/otrf-host")
+ELSEWHERE = ("evtx", "oracles/sigma-regression", "edr/otrf-host-unpacked", "edr/otrf-host",
+             "triage/collections")
 
 
 @dataclass(frozen=True, slots=True)
