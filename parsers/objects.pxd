@@ -61,7 +61,7 @@ cdef class Objects:
     cdef int _made(self, Target* target, str text) except -1
     cdef int _odd_value(self, Member member, value, int depth) except -1
     cdef Target* _pair_of(self, Member member) except NULL
-    cdef Wrap _plan_wrap(self, shape, str provider, str code)
+    cdef Wrap _plan_wrap(self, shape, str provider, str code, int skipped)
     cdef list _clocks(self, Wrap wrap, clocks)
     cdef bint _is_data(self, Member member) except -1
     cdef int _data_text(self, Member member, str value, int depth) except -1

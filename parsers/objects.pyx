@@ -186,6 +186,46 @@ cdef tuple _keys_in(str path):
     return tuple(path.split(".")) if path else ()
 
 
+cdef object _field(d, shape, str name):
+    """The text of a named value of the event, as its pair shows it; None where there is none.
+
+    The order is that in which a row takes them: a name that comes again is another pair.
+    """
+    for path in shape.data:
+        if path:
+            found = _get(d, _keys_in(path))
+            if type(found) is dict or type(found) is Pairs:
+                for key, value in found.items() if type(found) is dict else found:
+                    if key == name and _is_pair(value):
+                        return _pair_text(value)
+    for key, value in d.items() if type(d) is dict else d:
+        if key == name and _is_pair(value):
+            return _pair_text(value)
+        if key in shape.data_text and type(value) is str:
+            try:
+                inner = decode_exactly(value)
+            except (ValueError, RecursionError):
+                continue
+            if type(inner) is dict or type(inner) is Pairs:
+                for key, value in inner.items() if type(inner) is dict else inner:
+                    if key == name and _is_pair(value):
+                        return _pair_text(value)
+    return None
+
+
+cdef bint _is_pair(value):
+    """Whether a member is one pair; the members of an object are pairs of their own."""
+    return not ((type(value) is dict or type(value) is Pairs) and len(value))
+
+
+cdef object _pair_text(value):
+    if value is None:
+        return None
+    if type(value) is str or type(value) is Number:
+        return SURROGATES.sub("\ufffd", value)
+    return encode(value)
+
+
 cdef int _read_time(value, int64_t* us, int* below) except -1:
     """As parse_iso_time, of a Python value."""
     cdef Py_ssize_t n = 0
@@ -249,22 +289,31 @@ cdef class Objects:
         if type(code) is int:
             code = str(code)
         key = (provider, code) if type(provider) is str and type(code) is str else (None, None)
-        if key not in self._mappings.events:
+        event = self._mappings.events.get(key)
+        if event is None:
             key = (None, None)
-        known = (shape.name, key)
+        skipped = 0
+        while event is not None and event.when is not None:
+            if event.when.holds(_field(d, shape, event.when.field)):
+                break
+            event = event.otherwise
+            skipped += 1
+        known = (shape.name, key, skipped)
         wrap = self._wraps.get(known)
         if wrap is None:
-            wrap = self._wraps[known] = self._plan_wrap(shape, key[0] or "", key[1] or "")
+            wrap = self._wraps[known] = self._plan_wrap(
+                shape, key[0] or "", key[1] or "", skipped
+            )
         return <Wrap>wrap
 
-    cdef Wrap _plan_wrap(self, shape, str provider, str code):
+    cdef Wrap _plan_wrap(self, shape, str provider, str code, int skipped):
         cdef bytes a = provider.encode(), b = code.encode()
-        return self._new_wrap(
-            shape,
-            self.events.plans.plan_named(
-                <const uint8_t*><const char*>a, len(a), <const uint8_t*><const char*>b, len(b)
-            ),
+        cdef Plan* plan = self.events.plans.plan_named(
+            <const uint8_t*><const char*>a, len(a), <const uint8_t*><const char*>b, len(b)
         )
+        for _ in range(skipped):
+            plan = self.events.plans.otherwise(plan)
+        return self._new_wrap(shape, plan)
 
     cdef Wrap _new_wrap(self, shape, Plan* plan):
         cdef Wrap wrap = Wrap()
