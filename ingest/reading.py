@@ -30,6 +30,7 @@ def read_artifact(
     parser: Parser,
     provenance: Provenance,
     writer: Writer,
+    again: Feed | None = None,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -37,6 +38,7 @@ def read_artifact(
         path: the artifact's path inside the source.
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         writer: of the artifact's unit.
+        again: its bytes once more, for a parser that reads them twice.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -53,7 +55,7 @@ def read_artifact(
     account = Account(lambda batch: write("damage", batch))
     told = 0
     try:
-        for table, batch in parser.read(Artifact(path, feed, account)):
+        for table, batch in parser.read(Artifact(path, feed, account, again)):
             if batch.num_rows:
                 write(table, batch)
                 rows[table] += batch.num_rows
