@@ -28,6 +28,7 @@ from tracelake.native.errors import EvidenceError
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import load
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
+from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_rows cimport EventRows
 from tracelake.parsers.evtx_walk cimport FILE_HEADER, RECORD_HEADER, RECORD_LEAST, Walk
@@ -192,4 +193,4 @@ def read(artifact, mappings=None):
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml)
+PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml, CARVER)
