@@ -28,6 +28,8 @@ cdef class EventRows:
 
     # Puts the record that `event` holds; 1 when a batch is full.
     cdef int put(self, Walk walk) except -1 nogil
+    # Of the plans for a kind of event the first whose condition the record fits.
+    cdef Kind* fitting(self, Kind* kind) except NULL nogil
     cdef int64_t number_of(self, const Value* v) except? -2 nogil
     cdef int note_time(self, int64_t us) except -1 nogil
     cdef int note_record(self, uint64_t number) except -1 nogil

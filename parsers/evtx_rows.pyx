@@ -5,6 +5,7 @@ A record's kind (provider, event id, names) says which table and which columns i
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
 
 from tracelake.native.cursor cimport le64
 from tracelake.native.hash64 cimport hash64
@@ -58,6 +59,8 @@ cdef class EventRows:
         if self.event.guessed:
             flags |= NAME_GUESSED
         kind = self.events.plans.plan(text, n, event_id)
+        if kind.when is not NULL:
+            kind = self.fitting(kind)
         self.events.begin(kind)
         for i in range(SYSTEM_FIELDS):
             v = &self.event.system[i]
@@ -100,6 +103,24 @@ cdef class EventRows:
             walk.origin + walk.record, walk.size, 0, flags,
             0 if self.events.is_canonical() else hash64(p, walk.size, 0),
         )
+
+    cdef Kind* fitting(self, Kind* kind) except NULL nogil:
+        cdef const Value* value
+        cdef const Pair* pair
+        cdef int32_t i
+        while kind.when is not NULL:
+            value = NULL
+            for i in range(self.event.count):
+                pair = &self.event.pairs[i]
+                if pair.name_length == kind.when.field_length and memcmp(
+                    pair.name, kind.when.field, pair.name_length
+                ) == 0:
+                    value = &pair.value
+                    break
+            if self.events.fits(kind, value):
+                break
+            kind = self.events.plans.otherwise(kind)
+        return kind
 
     cdef int64_t number_of(self, const Value* v) except? -2 nogil:
         cdef uint8_t* text = self.event._room(room_for(v))
