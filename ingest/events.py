@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from tracelake.lake.writer import WrittenUnit
 
+Stamp = tuple[int, int]
+"""A file's size and mtime in nanoseconds: what a change would change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -11,11 +14,13 @@ class Task:
 
     Attributes:
         path: where it is. name: its path relative to the given root.
+        known: its stamp and hash, and that it is to be read, where that is known already.
     """
 
     path: str
     name: str
     size: int
+    known: "tuple[Stamp, str, Decision] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
