@@ -77,6 +77,11 @@ CREATE TABLE process_activity (
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
   "actor_session_uid" VARCHAR, -- its logon session
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
+  "rule_name" VARCHAR, -- rule of that policy
+  "rule_uid" VARCHAR, -- its id
+  "proc_authentihash" VARCHAR, -- Authenticode hash of the image
   "exit_code" BIGINT, -- exit code of the process
   "granted_access" BIGINT, -- access that was given, as a bit mask
   "call_trace" VARCHAR, -- stack of the caller (CallTrace)
@@ -312,6 +317,11 @@ CREATE TABLE module_activity (
   "module_sig_status" VARCHAR, -- state of the signature, as the log names it
   "module_sig_status_id" TINYINT, -- state of the signature (OCSF digital_signature.state_id)
   "module_base" VARCHAR, -- address that it was loaded at
+  "module_authentihash" VARCHAR, -- Authenticode hash of the image, SHA-256
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
+  "policy_uid" VARCHAR, -- its id
+  "status_code" VARCHAR, -- status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -847,6 +857,228 @@ CREATE TABLE account_change (
   "labels" VARCHAR[] -- labels put on the row
 );
 
+-- A setting, policy or rule of a host was made, changed, deleted, enabled or disabled: of its firewall, its malware protection, its servers.
+CREATE TABLE config_change (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "object_name" VARCHAR, -- setting, policy or rule
+  "object_uid" VARCHAR, -- its id
+  "value_before" VARCHAR, -- what it was
+  "value_after" VARCHAR, -- what it is from then on, or what was tried
+  "profiles" VARCHAR, -- firewall profiles that it holds for, as the log gives them
+  "app_path" VARCHAR, -- program that the rule is for
+  "service_name" VARCHAR, -- service that the rule is for
+  "direction_id" TINYINT, -- traffic that the rule is for: 1 inbound, 2 outbound
+  "action_id" TINYINT, -- what the rule does: 1 allow, 2 deny
+  "rule_action" SMALLINT, -- the same as Windows writes it: 2 block, 3 allow
+  "protocol_num" SMALLINT, -- IP protocol number that the rule is for; 256 any
+  "local_ports" VARCHAR, -- ports of the host that the rule is for
+  "remote_ports" VARCHAR, -- ports of others that the rule is for
+  "local_ips" VARCHAR, -- addresses of the host that the rule is for
+  "remote_ips" VARCHAR, -- addresses of others that the rule is for
+  "status_code" VARCHAR, -- error or status, as the log gives it
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "session_uid" VARCHAR, -- its logon session (LogonId)
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A program was installed, updated, removed, started or stopped (6002), or a program that protects the host scanned it (6007).
+CREATE TABLE application_activity (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "app_name" VARCHAR, -- program or package
+  "app_version" VARCHAR, -- its version
+  "app_prev_version" VARCHAR, -- version before
+  "app_vendor" VARCHAR, -- who makes it
+  "app_uid" VARCHAR, -- its id (product code, package family)
+  "app_path" VARCHAR, -- its file or package
+  "app_source" VARCHAR, -- where it came from
+  "scan_uid" VARCHAR, -- the scan
+  "scan_type" VARCHAR, -- kind of scan, as the log names it
+  "scan_target" VARCHAR, -- what was scanned
+  "status_code" VARCHAR, -- error or status, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "session_uid" VARCHAR, -- its logon session (LogonId)
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A device, disk or disk image was connected to the host, taken from it, or made ready.
+CREATE TABLE peripheral_activity (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "periph_uid" VARCHAR, -- its instance id
+  "periph_name" VARCHAR, -- its name
+  "periph_class" VARCHAR, -- class, by name or GUID
+  "periph_vendor" VARCHAR, -- who made it
+  "periph_model" VARCHAR, -- its model
+  "periph_serial" VARCHAR, -- its serial number
+  "periph_parent" VARCHAR, -- device that it hangs on
+  "bus_type" INTEGER, -- Windows bus type: 7 USB, 11 SATA, 12 SD, 15 file-backed, 17 NVMe
+  "capacity" BIGINT, -- bytes
+  "image_path" VARCHAR, -- file of a disk image
+  "is_read_only" BOOLEAN, -- it cannot be written to
+  "driver_name" VARCHAR, -- file or .inf of its driver
+  "driver_version" VARCHAR, -- version of its driver
+  "driver_provider" VARCHAR, -- who made its driver
+  "driver_time" TIMESTAMPTZ, -- date of its driver
+  "lifetime_uid" VARCHAR, -- what the events of one connection share (lifetime)
+  "status_code" VARCHAR, -- error or status, as the log gives it
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "session_uid" VARCHAR, -- its logon session (LogonId)
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
 -- A flow between two ends, or one attempt, listener or block that a host logged.
 CREATE TABLE network_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
@@ -1081,6 +1313,7 @@ CREATE TABLE http_activity (
   "url_hostname" VARCHAR, -- host that was asked
   "url_path" VARCHAR, -- path
   "url_query" VARCHAR, -- query, without the question mark
+  "url" VARCHAR, -- the whole URL, where it was logged whole
   "user_agent" VARCHAR, -- user agent
   "referrer" VARCHAR, -- referrer
   "origin" VARCHAR, -- Origin header
@@ -1097,6 +1330,11 @@ CREATE TABLE http_activity (
   "proxied" VARCHAR[], -- headers that a proxy added
   "x_forwarded_for" VARCHAR[], -- X-Forwarded-For
   "dst_hostname" VARCHAR, -- name of the server
+  "file_path" VARCHAR, -- local file that was sent or written
+  "job_name" VARCHAR, -- transfer job (BITS)
+  "job_uid" VARCHAR, -- its id
+  "job_owner" VARCHAR, -- its owner
+  "error_code" VARCHAR, -- error or status that is none of HTTP's
   "ja4h" VARCHAR, -- JA4H
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -1261,6 +1499,8 @@ CREATE TABLE smb_activity (
   "rtt_s" DOUBLE, -- call to answer, seconds
   "named_pipe" VARCHAR, -- pipe
   "access_mask" BIGINT, -- access asked for, as a bit mask
+  "src_hostname" VARCHAR, -- name of the client
+  "dst_hostname" VARCHAR, -- name of the server
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -1911,7 +2151,14 @@ CREATE TABLE detection_finding (
   "evidence_rows" VARCHAR[], -- row_id of those rows
   "fields" MAP(VARCHAR, VARCHAR), -- what it says, by name
   "disposition" VARCHAR, -- what was done about it
+  "action_id" TINYINT, -- what the control did: 1 allowed, 2 denied, 3 only noted it, 4 changed something
+  "status_code" VARCHAR, -- error or status, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
   "threat_name" VARCHAR, -- name of the threat
+  "threat_uid" VARCHAR, -- the maker's number of it
+  "threat_category" VARCHAR, -- kind of threat, as the log names it
+  "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_sha256" VARCHAR, -- its SHA-256
   "src_ip" VARCHAR, -- address that it came from

@@ -15,6 +15,20 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
     true = 2
     false = 1
 
+    ["4656 4663 where ObjectType = Key"]    # `where Field = a|b`, `where Field != a|b`
+    table = "registry_activity"
+    activity_id = 99                        # where no field of the column of this name fits
+    ["4656 4663 where ObjectType = Key".columns]
+    activity_id = "AccessMask | bits access"
+    [maps.access]                           # `bits`: the first mask of which a bit is set
+    0x2 = 3
+
+A whole-number constant beside a column of the same name is its *default*: it stands where no
+field gives a value. Several sections may name the same event: the first whose condition holds
+makes the row, in the order of the file; one without a condition stands last. Conditions compare
+the field's text as the log shows it; a field that the event lacks is the empty text. An event
+that fits none goes to `raw_event`.
+
 A field is *set* unless it has no value, is empty, or is the lone "-" of Windows. What a file
 says is checked when it is read: MappingError names the file, the line, and what is wrong.
 
@@ -24,15 +38,17 @@ the column's value, taken when the row is made, is the field's text letter for l
 ("-" became null, "0x0A" became 10, "::ffff:10.0.0.1" became 10.0.0.1, a hash list in another
 order, a number that does not fit) the pair stands in `unmapped` as well. For a column with
 several fields to choose from it counts as held only if the first one was taken and no other was
-set. So `rebuild` gives back every pair of an event from its row; a test does so with
-every mapping. A name that comes again in one event is `name[2]`, `name[3]`, ... there.
+set. A value that is its column's default, and the field of a condition, stand in `unmapped` as
+well: the row alone must say which section made it, and of what. So `rebuild` gives back every
+pair of an event from its row; a test does so with every mapping. A name that comes again in one
+event is `name[2]`, `name[3]`, ... there.
 """
 
 import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +72,7 @@ class Transform:
         kinds: column types that it can fill.
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
-            "hash" the name of a hash.
+            "bits" the same with masks for keys, "hash" the name of a hash.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -106,6 +122,13 @@ TRANSFORMS = {
         (*WORDS, *NUMBERS, BOOL),
         "By a value map of the file; inverse: the first text with that value. Other texts: null.",
         argument="map",
+    ),
+    "bits": Transform(
+        (*WORDS, *NUMBERS, BOOL),
+        "By a value map whose keys are masks: the value of the first of which a bit is set in the "
+        "number.",
+        argument="bits",
+        derived=True,
     ),
     "list": Transform(
         (TEXTS,), "Parts that each end in a semicolon; inverse: the same."
@@ -177,15 +200,41 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Which of the events of one kind a section is for.
+
+    Attributes:
+        field: its text decides; "" where the event does not have it.
+        values: texts, any of which fits.
+        equal: the text must be one of `values`; else it must be none of them.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    equal: bool = True
+
+    def holds(self, text: str | None) -> bool:
+        """Whether an event with this text in `field` fits."""
+        return ((text or "") in self.values) == self.equal
+
+    def __str__(self) -> str:
+        return f"{self.field} {'=' if self.equal else '!='} {'|'.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What becomes of one kind of event.
 
     Attributes:
         provider, code: who writes it and its id (or name).
         table: table of its row.
-        constants: columns with the same whole number on every row.
+        constants: columns with the same whole number on every row, or on those on which no
+            field fills them.
         columns: per column the fields to choose from.
         where: file and section, for messages and docs.
+        when: which events it is for, None: all.
+        otherwise: the section for the others, None: they have no mapping.
+        asked: the fields that the conditions of all sections for such events name.
     """
 
     provider: str
@@ -194,23 +243,47 @@ class Event:
     constants: Mapping[str, int]
     columns: Mapping[str, tuple[Source, ...]]
     where: str = ""
+    when: Condition | None = None
+    otherwise: "Event | None" = None
+    asked: tuple[str, ...] = ()
+
+    @property
+    def sections(self) -> "tuple[Event, ...]":
+        """This section and those for the others, in the order in which they are tried."""
+        return (self, *(self.otherwise.sections if self.otherwise else ()))
+
+    def section(self, named: Mapping[str, str | None]) -> "Event | None":
+        """The section for an event with these values: the first that fits, or None."""
+        for event in self.sections:
+            if event.when is None or event.when.holds(named.get(event.when.field)):
+                return event
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Mappings:
-    """All events that have a mapping, by (provider, code); `version` changes with any of them."""
+    """All events that have a mapping, by (provider, code); `version` changes with any of them.
+
+    Where conditions tell several sections apart, it is the first; `Event.otherwise` leads on.
+    """
 
     events: Mapping[tuple[str, str], Event]
     version: str
 
     @property
+    def sections(self) -> Iterable[Event]:
+        """Every section of every event."""
+        return (section for event in self.events.values() for section in event.sections)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """Tables that events may go to, `raw_event` included."""
-        return tuple(sorted({event.table for event in self.events.values()} | {"raw_event"}))
+        return tuple(sorted({event.table for event in self.sections} | {"raw_event"}))
 
 
 def _line(text: str, section: str, key: str) -> int:
     """The line on which `key` of `section` stands (1 if it cannot be told)."""
+    section = " ".join(section.split())
     inside, at = section == "", 1
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*(.+?)\s*\]+\s*(#.*)?$", line)
@@ -248,6 +321,14 @@ class File:
             raise self.refuse(f"maps.{name}", "", "values must be all texts or all whole numbers")
         return tuple(found.items())
 
+    def masks(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
+        """A value map whose keys are masks of 64 bits."""
+        values = self.value_map(section, key, name)
+        for text, _ in values:
+            if not re.fullmatch("0x[0-9A-Fa-f]{1,16}|[0-9]{1,19}", text) or not int(text, 0):
+                raise self.refuse(f"maps.{name}", text, "is no mask of 64 bits")
+        return values
+
     def source(self, section: str, column: str, kind: pa.DataType, spec: object) -> Source:
         """The field of `spec`, "Field" or "Field | transform [argument]"."""
         if not isinstance(spec, str):
@@ -266,8 +347,9 @@ class File:
             raise self.refuse(section, column, f"no transform {name!r}; there are {known}")
         if kind not in transform.kinds:
             raise self.refuse(section, column, f"{name} cannot fill a {kind} column")
-        if transform.argument == "map":
-            values = self.value_map(section, column, argument)
+        if transform.argument in ("map", "bits"):
+            find = self.masks if transform.argument == "bits" else self.value_map
+            values = find(section, column, argument)
             wanted = bool if kind == BOOL else int if kind in NUMBERS else str
             if type(values[0][1]) is not wanted:
                 raise self.refuse(section, column, f"[maps.{argument}] does not fit {kind}")
@@ -307,6 +389,21 @@ class File:
                     )
         return columns
 
+    def kinds(self, section: str) -> tuple[list[str], Condition | None]:
+        """The codes that a section's header names, and its condition."""
+        codes, where, rest = f" {section} ".partition(" where ")
+        if not codes.split():
+            raise self.refuse(section, "", "names no event")
+        if not where:
+            return codes.split(), None
+        found = re.fullmatch(r"([^\s=!]+)\s*(!?=)\s*(.+)", rest.strip())
+        values = tuple(value.strip() for value in found[3].split("|")) if found else ()
+        if not found or not all(values):
+            raise self.refuse(section, "", "is not `<events> where <field> = <value>|<value>`")
+        if "." in found[1]:
+            raise self.refuse(section, "", f"{found[1]}: conditions cannot name nested fields")
+        return codes.split(), Condition(found[1], values, found[2] == "=")
+
     def events(self) -> Iterable[Event]:
         providers = self.content.get("provider")
         if isinstance(providers, str):
@@ -335,32 +432,46 @@ class File:
                     raise self.refuse(section, key, f"does not fit {width} bits")
                 constants[key] = value
             columns = self.columns(section, table, body.get("columns", {}))
-            both = constants.keys() & columns.keys()
-            if both:
-                raise self.refuse(section, min(both), "is a constant and a column")
+            codes, when = self.kinds(section)
             for provider in providers:
-                for code in section.split():
+                for code in codes:
                     where = f"{self.name} [{section}]"
-                    yield Event(provider, code, table, constants, columns, where)
+                    yield Event(provider, code, table, constants, columns, where, when)
+
+
+def _chain(file: File, found: list[Event]) -> Event:
+    """The sections of one kind of event, each leading to the next."""
+    whens = [event.when for event in found]
+    for i, event in enumerate(found):
+        section = event.where.removeprefix(f"{file.name} [")[:-1]
+        if whens.index(event.when) < i:
+            other = found[whens.index(event.when)].where
+            raise file.refuse(section, "", f"{event.code} is mapped twice, also in {other}")
+        if i and found[i - 1].when is None:
+            other = found[i - 1].where
+            raise file.refuse(section, "", f"stands behind {other}, which is for all {event.code}")
+    asked = tuple(sorted({when.field for when in whens if when}))
+    chain: Event | None = None
+    for event in reversed(found):
+        chain = replace(event, otherwise=chain, asked=asked)
+    assert chain is not None
+    return chain
 
 
 def read(files: Iterable[tuple[str, str]]) -> Mappings:
     """Reads and checks mapping files, given as (name, text); later ones win.
 
-    Raises MappingError: two of `files` map the same event under one provider within one file,
-    or anything else that the module's docstring does not allow.
+    Raises MappingError: a file maps the same event twice, or says anything else that the
+    module's docstring does not allow.
     """
     events: dict[tuple[str, str], Event] = {}
     digest = hashlib.sha256()
     for name, text in files:
         file = File(name, text)
-        seen: dict[tuple[str, str], Event] = {}
+        seen: dict[tuple[str, str], list[Event]] = {}
         for event in file.events():
-            key = (event.provider, event.code)
-            if key in seen:
-                raise file.refuse(event.code, "", f"is mapped twice, also in {seen[key].where}")
-            seen[key] = event
-        events |= seen
+            seen.setdefault((event.provider, event.code), []).append(event)
+        events |= {key: _chain(file, found) for key, found in seen.items()}
         digest.update(f"{name}\0{text}\0".encode())
     return Mappings(events, f"ocsf-1.8.0/{digest.hexdigest()[:8]}")
 

@@ -24,12 +24,14 @@ def pairs(
 
     Args:
         row: the row's columns, as `RecordBatch.to_pylist` gives them.
-        event: its mapping, None where it has none (`raw_event`).
+        event: its mapping, None where it has none. Where conditions tell several sections apart
+            it is the first; the row's own values say which one made it.
         shape: how it was wrapped, where it came as JSON: the members that fill columns of the log
             itself are given back by their paths, and so is the one that is `time`.
     """
     found: dict[str, str | None] = dict(row.get("unmapped") or [])
-    columns: dict[str, tuple[Source, ...]] = dict(event.columns) if event else {}
+    event = event.section(found) if event else None
+    columns: dict[str, tuple[Source, ...]] = _filled(row, event) if event else {}
     if shape:
         columns |= shape.system
     fields: dict[str, list[tuple[str, Source]]] = {}
@@ -51,6 +53,15 @@ def pairs(
             if text is not None:
                 found[sources[0].field] = text
     return found
+
+
+def _filled(row: Row, event: Event) -> dict[str, tuple[Source, ...]]:
+    """The columns that fields filled. (A default may also stand where a field gave it: such a
+    pair is in `unmapped`.)"""
+    return {
+        column: sources for column, sources in event.columns.items()
+        if column not in event.constants or row.get(column) != event.constants[column]
+    }
 
 
 def _is_set(source: Source, text: str | None) -> bool:
@@ -93,6 +104,8 @@ def _seven(value: datetime, below_ns: int = 0) -> str:
 
 def _inverse(source: Source, value: Any) -> str | None:
     """The text that a column's value was made from, where it holds it exactly."""
+    if TRANSFORMS[source.transform].derived:
+        return None
     match source.transform:
         case "number":
             return str(value)
@@ -113,7 +126,7 @@ def _inverse(source: Source, value: Any) -> str | None:
             return next(text for text, mapped in source.values if mapped == value)
         case "list" | "dns_answers":
             return "".join(f"{part};" for part in value)
-        case "domain" | "file_name" | "extension" | "process_uid":
+        case "domain":
             return None
         case _:
             return str(value)

@@ -11,7 +11,7 @@ only taken when a plan or name is met for the first time.
 """
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.native.columns cimport DictColumn, IntColumn, MapColumn, Rows, TextColumn
 from tracelake.native.names cimport Names
@@ -43,7 +43,7 @@ cdef enum:
 cdef enum Way:
     W_TEXT, W_NUMBER, W_HEX, W_SIGNED_HEX, W_TRUTH, W_TIME, W_UTC_MS, W_IP, W_GUID, W_GUID_UPPER
     W_SID, W_LOGON_ID, W_ACCOUNT, W_DOMAIN, W_HASH, W_MAP, W_LIST, W_DNS_ANSWERS, W_FILE_NAME
-    W_EXTENSION, W_PROCESS_UID
+    W_EXTENSION, W_PROCESS_UID, W_BITS
 
 
 cdef enum ColumnKind:
@@ -61,6 +61,7 @@ cdef struct ValueMap:           # of `map`: the texts that have a value
     const uint8_t** words       # values of a text map
     Py_ssize_t* word_sizes
     bint* first                 # whether it is the first text with its value
+    uint64_t* masks             # of `bits`
 
 
 cdef struct Output
@@ -82,6 +83,8 @@ cdef struct Output:             # a column that a name fills
     int hash                    # which hash
     int covered                 # hash: those that the field has columns for; account: has domain
     ValueMap* values
+    bint defaulted              # `usual` stands in the column where no field gives a value
+    int64_t usual
     Choice* choice              # the column has several fields to choose from
     int rank
 
@@ -94,11 +97,23 @@ cdef struct Target:             # where a name goes
     int64_t key_batch           # batch that the code is of
     int64_t seen                # event that it was last put for
     int64_t held                # event for which a column holds it exactly
+    bint kept                   # stands in `unmapped` whatever columns hold: a condition's field
     int count
     Output* outputs
 
 
+cdef struct Condition:          # which of the events of a kind a plan is for
+    const uint8_t* field
+    Py_ssize_t field_length
+    bint equal                  # the text is one of these; else it is none of them
+    int count
+    const uint8_t** texts
+    Py_ssize_t* sizes
+
+
 cdef struct Plan:               # what becomes of a kind of event
+    Condition* when             # NULL: of all events of the kind
+    Plan* otherwise             # where the condition does not hold
     PyObject* sheet             # Sheet; borrowed
     PyObject* event             # normalize.mapping.Event or None; borrowed
     Names* names                # name -> Target*
@@ -106,6 +121,9 @@ cdef struct Plan:               # what becomes of a kind of event
     int constants
     PyObject** constant_columns
     int64_t* constant_values
+    int defaults                # constants of columns that a field fills, where it has a value
+    PyObject** default_columns
+    int64_t* default_values
     int choices
     Choice** choice
     bint severity               # taken from Level
@@ -143,6 +161,7 @@ cdef class EventPlans:
     cdef Plan* _raw                 # events without a mapping
 
     # The plan for events `event_id` of a provider (UTF-8): raw_event's where none is mapped.
+    # Where it has a condition, ask Events.fits before it is used.
     cdef Plan* plan(
         self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
     ) except NULL nogil
@@ -150,6 +169,8 @@ cdef class EventPlans:
     cdef Plan* plan_named(
         self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
     ) except NULL nogil
+    # The plan for events that do not fit the condition of `plan`.
+    cdef Plan* otherwise(self, Plan* plan) except NULL nogil
     # Where the value `name` (UTF-8) of such events goes: columns, or `unmapped`.
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
     # A column that every table has, from fields of a shipper's own: a Bound for each of the
@@ -168,7 +189,11 @@ cdef class EventPlans:
     cdef void* _block(self, Py_ssize_t size) except NULL
     cdef Sheet _sheet_of(self, str table)
     cdef Plan* _build(self, event, str table) except NULL
+    cdef Plan* _pending(self, event) except NULL
+    cdef Condition* _condition(self, when) except NULL
+    cdef Plan* _ready(self, Plan* plan) except NULL nogil
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
+    cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1
     cdef Choice* _new_choice(self, Plan* plan, int count) except NULL
     cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1
     cdef Target* _free_target(self, Plan* plan, bytes name) except NULL
@@ -177,3 +202,4 @@ cdef class EventPlans:
     cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
     cdef ValueMap* _value_map(self, values) except NULL
+    cdef int _masks(self, ValueMap* made, values) except -1

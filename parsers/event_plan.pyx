@@ -25,7 +25,7 @@ WAYS = {
     "guid_upper": W_GUID_UPPER, "sid": W_SID, "logon_id": W_LOGON_ID, "account": W_ACCOUNT,
     "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
     "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
-    "process_uid": W_PROCESS_UID,
+    "process_uid": W_PROCESS_UID, "bits": W_BITS,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -130,7 +130,7 @@ cdef class EventPlans:
         """Plans are built when their first event comes; until then a slot points to the Event."""
         self._keep.append((key, event))
         names_add(
-            &self._plans, <const uint8_t*><const char*>key, len(key), _pending_plan(self, event)
+            &self._plans, <const uint8_t*><const char*>key, len(key), self._pending(event)
         )
 
     cdef Sheet _sheet_of(self, str table):
@@ -146,6 +146,34 @@ cdef class EventPlans:
 
     # --- building plans -----------------------------------------------------------------------
 
+    cdef Plan* _pending(self, event) except NULL:
+        """A plan without a sheet, and those for other conditions: filled when needed."""
+        cdef Plan* plan = <Plan*>self._block(sizeof(Plan))
+        plan.event = <PyObject*>event
+        if event.when is not None:
+            plan.when = self._condition(event.when)
+            if event.otherwise is not None:
+                plan.otherwise = self._pending(event.otherwise)
+        return plan
+
+    cdef Condition* _condition(self, when) except NULL:
+        cdef Condition* made = <Condition*>self._block(sizeof(Condition))
+        cdef bytes field = when.field.encode(), text
+        cdef Py_ssize_t i
+        self._keep.append(field)
+        made.field = <const uint8_t*><const char*>field
+        made.field_length = len(field)
+        made.equal = when.equal
+        made.count = len(when.values)
+        made.texts = <const uint8_t**>self._block(made.count * sizeof(void*))
+        made.sizes = <Py_ssize_t*>self._block(made.count * sizeof(Py_ssize_t))
+        for i, value in enumerate(when.values):
+            text = value.encode()
+            self._keep.append(text)
+            made.texts[i] = <const uint8_t*><const char*>text
+            made.sizes[i] = len(text)
+        return made
+
     cdef Plan* _build(self, event, str table) except NULL:
         cdef Plan* plan = <Plan*>self._block(sizeof(Plan))
         self._fill_plan(plan, event, table)
@@ -156,7 +184,6 @@ cdef class EventPlans:
         cdef Sheet sheet = self._sheet_of(table)
         cdef Py_ssize_t i
         cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
-        cdef Column constant
         self._keep.append(names)
         plan.names = &names.names
         for i, (column, transform, name) in enumerate(SYSTEM):
@@ -165,18 +192,32 @@ cdef class EventPlans:
             if i == RECORD_ID:
                 made.append(("original_event_uid", "text", None, None))
             self._outputs(plan.system[i], made, sheet)
-        plan.severity = event is None or "severity_id" not in event.constants
+        plan.severity = True
         if event is not None:
-            plan.constants = len(event.constants)
-            plan.constant_columns = <PyObject**>self._block(len(event.constants) * sizeof(void*))
-            plan.constant_values = <int64_t*>self._block(len(event.constants) * sizeof(int64_t))
-            for i, (column, value) in enumerate(event.constants.items()):
-                constant = sheet.rows.column(column)
-                plan.constant_columns[i] = <PyObject*>constant
-                plan.constant_values[i] = value
+            plan.severity = not {"severity_id"} & {*event.constants, *event.columns}
+            self._constants(plan, event, sheet)
             self._targets_of(plan, event, sheet)
         plan.event = <PyObject*>event
         plan.sheet = <PyObject*>sheet
+        return 0
+
+    cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1:
+        cdef Py_ssize_t n = len(event.constants)
+        cdef Column column
+        plan.constant_columns = <PyObject**>self._block(n * sizeof(void*))
+        plan.constant_values = <int64_t*>self._block(n * sizeof(int64_t))
+        plan.default_columns = <PyObject**>self._block(n * sizeof(void*))
+        plan.default_values = <int64_t*>self._block(n * sizeof(int64_t))
+        for name, value in event.constants.items():
+            column = sheet.rows.column(name)
+            if name in event.columns:
+                plan.default_columns[plan.defaults] = <PyObject*>column
+                plan.default_values[plan.defaults] = value
+                plan.defaults += 1
+            else:
+                plan.constant_columns[plan.constants] = <PyObject*>column
+                plan.constant_values[plan.constants] = value
+                plan.constants += 1
         return 0
 
     cdef Choice* _new_choice(self, Plan* plan, int count) except NULL:
@@ -207,10 +248,17 @@ cdef class EventPlans:
                 fields.setdefault(source.field, []).append(
                     (column, source.transform, source, (choices.get(column), rank))
                 )
+        for field in event.asked:
+            fields.setdefault(field, [])
         for field, made in fields.items():
             target = self._new_target(plan, field.encode())
+            target.kept = field in event.asked
             self._outputs(target, made, sheet)
             for i in range(target.count):
+                column = made[i][0]
+                if column in event.constants:
+                    target.outputs[i].defaulted = True
+                    target.outputs[i].usual = event.constants[column]
                 at, rank = made[i][3]
                 if at is not None:
                     choice = plan.choice[<Py_ssize_t>at]
@@ -254,8 +302,10 @@ cdef class EventPlans:
                 target.outputs[i].covered = covered
             elif transform == "account":
                 target.outputs[i].covered = domain
-            elif transform == "map":
+            elif transform == "map" or transform == "bits":
                 target.outputs[i].values = self._value_map(source.values)
+                if transform == "bits":
+                    self._masks(target.outputs[i].values, source.values)
         return 0
 
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:
@@ -307,6 +357,13 @@ cdef class EventPlans:
             seen.add(value)
         return made
 
+    cdef int _masks(self, ValueMap* made, values) except -1:
+        cdef Py_ssize_t i
+        made.masks = <uint64_t*>self._block(made.count * sizeof(uint64_t))
+        for i, (mask, _) in enumerate(values):
+            made.masks[i] = int(mask, 0)
+        return 0
+
     # --- looking up ---------------------------------------------------------------------------
 
     cdef Plan* plan_named(
@@ -320,13 +377,17 @@ cdef class EventPlans:
         key[n] = 0x1F
         memcpy(key + n + 1, code, code_length)
         plan = <Plan*>names_find(&self._plans, key, n + 1 + code_length)
-        if plan is NULL:
-            return self._raw
+        return self._raw if plan is NULL else self._ready(plan)
+
+    cdef Plan* _ready(self, Plan* plan) except NULL nogil:
         if plan.sheet is NULL:
             with gil:
                 event = <object>plan.event
                 self._fill_plan(plan, event, event.table)
         return plan
+
+    cdef Plan* otherwise(self, Plan* plan) except NULL nogil:
+        return self._raw if plan.otherwise is NULL else self._ready(plan.otherwise)
 
     cdef Plan* plan(
         self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
@@ -397,12 +458,5 @@ cdef class EventPlans:
         cdef Target* known = <Target*>names_find(plan.names, p, len(name))
         if known is not NULL:
             return known
-        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, 0, NULL)
+        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, False, 0, NULL)
         return room
-
-
-cdef void* _pending_plan(EventPlans plans, event) except NULL:
-    """A plan without a sheet: it is filled when its first event comes."""
-    cdef Plan* plan = <Plan*>plans._block(sizeof(Plan))
-    plan.event = <PyObject*>event
-    return plan

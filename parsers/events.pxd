@@ -2,6 +2,8 @@
 
     events = Events(mappings)                           # one per artifact
     plan = events.plans.plan(provider, n, event_id)     # see event_plan.pxd
+    while plan.when is not NULL and not events.fits(plan, its_field):
+        plan = events.plans.otherwise(plan)
     to = events.plans.target(plan, name, n)
 
     events.begin(plan)
@@ -40,6 +42,7 @@ cdef class Events:
 
     # --- one event ---
     cdef int begin(self, Plan* plan) except -1 nogil
+    cdef bint fits(self, Plan* plan, const Value* value) except -1 nogil
     cdef int put(self, Target* target, const Value* value) except -1 nogil
     cdef int set_time(self, int64_t us, int below_ns) except -1 nogil
     # When the log says that it was written, where `time` is another clock; for record_hash.
@@ -73,6 +76,7 @@ cdef class Events:
         return 0
 
     # --- inside ---
+    cdef bint _fits_any(self, Plan* plan, pairs) except -1
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil
     cdef int _view(self, const Value* v, const uint8_t** p, Py_ssize_t* n) except -1 nogil
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil

@@ -8,15 +8,16 @@ The one engine behind event logs and JSON: both hand over named values, and
 hash: nothing can collide, and it costs no SHA-1 a row.
 """
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, TextColumn
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
 from tracelake.parsers.event_plan cimport (
-    K_WORD, W_NUMBER, W_TEXT, Choice, EventPlans, Output, Plan, Sheet, Target,
+    K_WORD, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
 )
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
@@ -61,6 +62,24 @@ cdef class Events:
             (<IntColumn>plan.constant_columns[i]).put(self.at.row, plan.constant_values[i])
         return 0
 
+    cdef bint fits(self, Plan* plan, const Value* value) except -1 nogil:
+        """Whether an event is of those that `plan` is for.
+
+        Args:
+            plan: one with a condition.
+            value: of the field that the condition names; NULL: the event does not have it.
+        """
+        cdef Condition* when = plan.when
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
+        cdef int i
+        if value is not NULL:
+            self._view(value, &p, &n)
+        for i in range(when.count):
+            if when.sizes[i] == n and memcmp(when.texts[i], p, n) == 0:
+                return when.equal
+        return not when.equal
+
     cdef int put(self, Target* target, const Value* value) except -1 nogil:
         """A named value of the event at hand. A name that comes again is a pair of its own."""
         cdef const uint8_t* p = NULL
@@ -75,7 +94,7 @@ cdef class Events:
             return self._pair(target, value)
         if is_unset(value):
             return self._pair(target, value)
-        if target.count == 1 and target.outputs[0].choice is NULL:
+        if target.count == 1 and target.outputs[0].choice is NULL and not target.kept:
             out = target.outputs
             if out.transform == W_TEXT and is_text(value):
                 return self._copy(out, value)
@@ -90,7 +109,7 @@ cdef class Events:
                 waits = True
             elif fill(&self.at, out, value, p, n) == EXACT:
                 exact = True
-        if exact:
+        if exact and not target.kept:
             target.held = self._serial
         elif not waits:
             return self._pair(target, value)
@@ -135,7 +154,6 @@ cdef class Events:
         """A pair of `unmapped`."""
         cdef int repaired = 0
         cdef Py_ssize_t at = self._pairs
-        cdef uint8_t* room
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
         if target.key_batch != (<Sheet>self._sheet).batch:
@@ -149,8 +167,11 @@ cdef class Events:
         elif v.kind == TEXT_VALID:
             (<Sheet>self._sheet).unmapped.values.put_valid(at, v.p, v.n)
         elif v.kind != NOTHING:
-            room = (<Sheet>self._sheet).unmapped.values.room(at, room_for(v))
-            (<Sheet>self._sheet).unmapped.values.wrote(render(v, room, &repaired))
+            self._text.length = 0
+            self._text.reserve(room_for(v))
+            (<Sheet>self._sheet).unmapped.values.put_valid(
+                at, self._text.data, render(v, self._text.data, &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1
@@ -209,7 +230,9 @@ cdef class Events:
                 else:
                     taken = rank
             if taken == 0 and filled == EXACT and others == 0:
-                self._waited(choice.waiting[0]).target.held = self._serial
+                one = self._waited(choice.waiting[0])
+                if not one.target.kept:
+                    one.target.held = self._serial
         for i in range(self._waits):
             one = self._waited(i)
             if one.target.held != self._serial:
@@ -274,12 +297,18 @@ cdef class Events:
         `own_hash`, the parser's hash of the record's own bytes.
         """
         cdef Py_ssize_t row = self.at.row
+        cdef PyObject* column
+        cdef int i
         if self._waits:
             self._choose()
         if self.at.uid_column is not NULL:
             self._process_uid()
         if self._pairs >= 0:
             (<Sheet>self._sheet).unmapped.close(self._pairs)
+        for i in range(self.at.plan.defaults):
+            column = self.at.plan.default_columns[i]
+            if (<IntColumn>column).length <= row:
+                (<IntColumn>column).put(row, self.at.plan.default_values[i])
         if self.at.has_time:
             (<Sheet>self._sheet).time.put(row, self.at.time)
             (<Sheet>self._sheet).time_ns.put(row, self.at.below)
@@ -319,6 +348,9 @@ cdef class Events:
         cdef int full
         names = [name for _, _, name in SYSTEM]
         kept = []
+        pairs = list(pairs)
+        while plan.when is not NULL and not self._fits_any(plan, pairs):
+            plan = self.plans.otherwise(plan)
         self.begin(plan)
         try:
             for name, kind, content in system:
@@ -336,6 +368,15 @@ cdef class Events:
             self.give_up()
             raise
         return bool(full)
+
+    cdef bint _fits_any(self, Plan* plan, pairs) except -1:
+        cdef bytes field = (<const char*>plan.when.field)[:plan.when.field_length]
+        cdef Value value
+        for name, kind, content in pairs:
+            if name.encode() == field:
+                value = value_of(kind, content)
+                return self.fits(plan, &value)
+        return self.fits(plan, NULL)
 
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""

@@ -12,7 +12,7 @@ from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListCol
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_DNS_ANSWERS, W_DOMAIN,
-    W_FILE_NAME, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_NUMBER,
+    W_BITS, W_FILE_NAME, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_NUMBER,
     W_PROCESS_UID, W_SID, W_SIGNED_HEX, W_TEXT, W_TIME, W_TRUTH, W_UTC_MS, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
@@ -75,11 +75,15 @@ cdef int _fill_number(
             return NOT
         if not _number(at, out, number):
             return NOT
+        if out.defaulted and number == out.usual:
+            return LOSSY
         if v.kind == INT or v.kind == UINT:
             return EXACT if out.transform == W_NUMBER else LOSSY
         return EXACT if out.transform == W_HEX else LOSSY
     if parse_number(p, n, &number) != 1 or not _number(at, out, number):
         return NOT
+    if out.defaulted and number == out.usual:
+        return LOSSY
     if out.transform == W_HEX:
         return EXACT if same(made, put_hex(made, <uint64_t>number), p, n) else LOSSY
     return EXACT if same(made, put_int(made, number), p, n) else LOSSY
@@ -233,14 +237,38 @@ cdef int _fill_map(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
     cdef Py_ssize_t i
     for i in range(values.count):
         if values.sizes[i] == n and memcmp(values.texts[i], p, n) == 0:
-            if out.kind == K_INT:
-                if not _number(at, out, values.numbers[i]):
-                    return NOT
-            elif out.kind == K_BOOL:
-                (<BoolColumn>out.column).put(at.row, values.numbers[i] != 0)
-            else:
-                _word(at, out, values.words[i], values.word_sizes[i])
+            if not _mapped(at, out, i):
+                return NOT
+            if out.defaulted and values.numbers[i] == out.usual:
+                return LOSSY
             return EXACT if values.first[i] else LOSSY
+    return NOT
+
+
+cdef int _mapped(EventRow* at, Output* out, Py_ssize_t i) except -1 nogil:
+    """Puts value `i` of a value map; 0 where it does not fit."""
+    cdef ValueMap* values = out.values
+    if out.kind == K_INT:
+        return _number(at, out, values.numbers[i])
+    if out.kind == K_BOOL:
+        (<BoolColumn>out.column).put(at.row, values.numbers[i] != 0)
+    else:
+        _word(at, out, values.words[i], values.word_sizes[i])
+    return 1
+
+
+cdef int _fill_bits(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef int64_t number = 0
+    cdef Py_ssize_t i
+    if v.kind == INT or v.kind == UINT or v.kind == HEX32 or v.kind == HEX64:
+        number = <int64_t>v.number
+    elif not parse_number(p, n, &number):
+        return NOT
+    for i in range(out.values.count):
+        if <uint64_t>number & out.values.masks[i]:
+            return LOSSY if _mapped(at, out, i) else NOT
     return NOT
 
 
@@ -332,6 +360,8 @@ cdef int fill(
         return _fill_hash(at, out, p, n)
     if way == W_MAP:
         return _fill_map(at, out, p, n)
+    if way == W_BITS:
+        return _fill_bits(at, out, v, p, n)
     if way == W_LIST or way == W_DNS_ANSWERS:
         return _fill_list(at, out, p, n)
     if way == W_PROCESS_UID:

@@ -8,7 +8,7 @@ from typing import Any
 from tracelake.native.account import Account
 from tracelake.native.feed import Feed
 from tracelake.normalize import mapping, shapes
-from tracelake.normalize.mapping import Event
+from tracelake.normalize.mapping import Event, Mappings
 from tracelake.normalize.shapes import Shape
 from tracelake.parsers import jsonl
 from tracelake.parsers.artifact import Artifact
@@ -16,7 +16,9 @@ from tracelake.parsers.artifact import Artifact
 Rows = list[tuple[str, dict[str, Any]]]
 
 
-def read(data: bytes | Path, *, window: int = 1 << 20) -> tuple[Rows, Account]:
+def read(
+    data: bytes | Path, mappings: Mappings | None = None, *, window: int = 1 << 20
+) -> tuple[Rows, Account]:
     """(table, row without nulls) of each row in the order of the records, and the account, which
     has been checked to close over records and bytes."""
     size = data.stat().st_size if isinstance(data, Path) else len(data)
@@ -24,7 +26,8 @@ def read(data: bytes | Path, *, window: int = 1 << 20) -> tuple[Rows, Account]:
     account = Account()
     rows: Rows = []
     with stream:
-        for table, batch in jsonl.read(Artifact("test.json", Feed(stream, window), account)):
+        artifact = Artifact("test.json", Feed(stream, window), account)
+        for table, batch in jsonl.read(artifact, mappings):
             batch.validate(full=True)
             rows += [
                 (table, {name: value for name, value in row.items() if value is not None})
@@ -75,7 +78,7 @@ def named_values(
         if path in shape.data_text and isinstance(value, str):
             found += named_values(json.loads(value), shape, "", True)
         elif isinstance(value, dict) and value:
-            inside = path in shape.data
+            inside = path in shape.data or f"{path.rpartition('.')[0]}.*" in shape.data
             found += named_values(value, shape, "" if inside else path, inside)
         else:
             found.append((key if data else path, as_text(value)))

@@ -134,6 +134,45 @@ answers = "Results | dns_answers"
 table = "account_change"
 [4.columns]
 privileges = "Privileges | list"
+["5 where Type = File|Symbolic Link"]
+table = "file_activity"
+activity_id = 14
+status_id = 1
+class_uid = 1001
+["5 where Type = File|Symbolic Link".columns]
+activity_id = "Mask | bits access"
+status_id = "State | map state"
+class_uid = ["Class", "Other | hex"]
+file_path = "Object"
+file_name = "Type"
+["5 where Type = Key"]
+table = "registry_activity"
+["5 where Type = Key".columns]
+reg_key_path = "Object"
+reg_value_type = ["Type", "Other"]
+["5 where Why != no"]
+table = "process_activity"
+["5 where Why != no".columns]
+proc_path = "Object"
+proc_pid = "Mask | hex"
+activity_id = "Mask | bits access"
+severity_id = "Level"
+proc_elevation = "Mask | bits words"
+["6 where Why != no"]
+table = "process_activity"
+["6 where Why != no".columns]
+proc_path = "Object"
+[6]
+table = "file_activity"
+[6.columns]
+file_path = "Object"
+file_name = "Why"
+[maps.access]
+0x2 = 3
+4 = 1
+0x8000000000000000 = 4
+[maps.words]
+0x2 = "write"
 [maps.state]
 Valid = 1
 Good = 1
@@ -143,16 +182,32 @@ Bad = 2
 "%%2" = "high"
 """
 EVENTS = {code: event for (_, code), event in mapping.read([("t.toml", MAPPING)]).events.items()}
-NAMES = ("log_provider", "log_name")
+
+
+def as_pairs(named: Iterable[Named]) -> dict[str, str | None]:
+    """What an event says, name by name, as the log shows it."""
+    found: dict[str, str | None] = {}
+    for name, kind, content in named:
+        number, free = 2, name
+        while free in found:
+            free, number = f"{name}[{number}]", number + 1
+        found[free] = None if kind == "nothing" else rendered(kind, content)[0]
+    return found
+
+
+def table_of(event: Event | None, found: dict[str, str | None]) -> str:
+    section = event.section(found) if event else None
+    return section.table if section else "raw_event"
 
 
 def row_of(code: str, named: Iterable[Named], **more: Any) -> dict[str, Any]:
     """The row of one event of the mapping above, without nulls and the columns of every row."""
     events = Events(mapping.read([("t.toml", MAPPING)]))
+    named = list(named)
     events.add("P", code, named, **more)
     ((table, batch),) = events.take(True)
     batch.validate(full=True)
-    assert table == (EVENTS[code].table if code in EVENTS else "raw_event")
+    assert table == table_of(EVENTS.get(code), as_pairs(named))
     (row,) = batch.to_pylist()
     return {name: value for name, value in row.items() if value is not None}
 
@@ -282,6 +337,81 @@ def test_the_first_field_that_is_set_fills_the_column(
         assert pairs(row, EVENTS["1"]) == named
 
 
+FILE = [("Type", "text", b"File")]
+
+
+@pytest.mark.parametrize(
+    ("named", "filled"),
+    [
+        ({}, {"activity_id": 14, "status_id": 1, "class_uid": 1001}),
+        ({"Mask": "0x6"}, {"activity_id": 3}),
+        ({"Mask": "4"}, {"activity_id": 1}),
+        ({"Mask": "0x8"}, {"activity_id": 14}),
+        ({"Mask": "-1"}, {"activity_id": 3}),
+        ({"Mask": "0x8000000000000000"}, {"activity_id": 4}),
+        ({"Mask": "read"}, {"activity_id": 14}),
+        ({"State": "Bad"}, {"status_id": 2}),
+        ({"State": "Valid"}, {"status_id": 1}),
+        ({"State": "Odd"}, {"status_id": 1}),
+        ({"Class": "7"}, {"class_uid": 7}),
+        ({"Class": "1001"}, {"class_uid": 1001}),
+        ({"Other": "0x9"}, {"class_uid": 9}),
+        ({"Class": "x", "Other": "0x3e9"}, {"class_uid": 1001}),
+    ],
+)
+def test_a_constant_is_the_default_of_its_column(
+    named: dict[str, str], filled: dict[str, int]
+) -> None:
+    given = [*FILE, *((name, "text", value.encode()) for name, value in named.items())]
+    row = row_of("5", given)
+    defaults = {"activity_id": 14, "status_id": 1, "class_uid": 1001}
+    assert {name: row[name] for name in defaults} == defaults | filled
+    assert pairs(row, EVENTS["5"]) == {"Type": "File", **named}
+    held = {"State": {"Bad"}, "Class": {"7"}}
+    assert dict(row["unmapped"]) == {"Type": "File"} | {
+        name: value for name, value in named.items() if value not in held.get(name, ())
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "named", "table"),
+    [
+        ("5", {"Type": "File"}, "file_activity"),
+        ("5", {"Type": "Symbolic Link"}, "file_activity"),
+        ("5", {"Type": "Key"}, "registry_activity"),
+        ("5", {"Type": "key"}, "process_activity"),
+        ("5", {}, "process_activity"),
+        ("5", {"Type": ""}, "process_activity"),
+        ("5", {"Why": "no"}, "raw_event"),
+        ("5", {"Why": "no", "Type": "Key"}, "registry_activity"),
+        ("6", {"Why": "no"}, "file_activity"),
+        ("6", {}, "process_activity"),
+    ],
+)
+def test_the_first_section_whose_condition_holds_makes_the_row(
+    code: str, named: dict[str, str], table: str
+) -> None:
+    for kind, code_of in (("text", "utf-8"), ("utf16", "utf-16-le")):
+        given = [("Object", "text", b"x"),
+                 *((name, kind, value.encode(code_of)) for name, value in named.items())]
+        row = row_of(code, given)
+        assert table_of(EVENTS[code], as_pairs(given)) == table
+        assert pairs(row, EVENTS[code]) == {"Object": "x", **named}
+        assert {*named} <= {*dict(row.get("unmapped", []))}
+
+
+def test_a_condition_asks_the_first_of_several_values_of_a_name() -> None:
+    row = row_of("5", [("Type", "text", b"Key"), ("Type", "text", b"File")])
+    assert dict(row["unmapped"]) == {"Type": "Key", "Type[2]": "File"}
+    assert row["reg_value_type"] == "Key"
+
+
+def test_severity_that_a_field_gives_is_not_taken_from_the_level() -> None:
+    level = [("Level", "uint", 2)]
+    assert row_of("5", [("Level", "text", b"6")], system=level)["severity_id"] == 6
+    assert "severity_id" not in row_of("5", [("Level", "text", b"x")], system=level)
+
+
 def test_system_fields_fill_the_columns_of_every_table() -> None:
     system = [
         ("Provider", "text", b"P"), ("ProviderGuid", "guid", GUID), ("EventID", "uint", 1),
@@ -386,9 +516,16 @@ ALL = [*EVENTS.values(), *mapping.load().events.values()]
 @st.composite
 def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
     event = draw(st.sampled_from(ALL))
-    fields = sorted({source.field for sources in event.columns.values() for source in sources})
+    fields = sorted(
+        {source.field for section in event.sections for sources in section.columns.values()
+         for source in sources} | {*event.asked}
+    )
     name = st.one_of(st.sampled_from(fields), st.sampled_from(["Other", "Data"]))
-    named = draw(st.lists(st.tuples(name, VALUES), max_size=12))
+    asked = [value for section in event.sections if section.when for value in section.when.values]
+    value = st.one_of(VALUES, st.sampled_from(asked).map(text)) if asked else VALUES
+    named = draw(st.lists(st.tuples(name, value), max_size=12))
+    if event.asked and draw(st.booleans()):
+        named.insert(0, (draw(st.sampled_from(event.asked)), draw(value)))
     return event, [(field, *value) for field, value in named]
 
 
@@ -406,17 +543,12 @@ def test_every_pair_is_rebuilt_from_its_row(
     drawn: tuple[Event, list[Named]],
 ) -> None:
     event, named = drawn
-    wanted: dict[str, str | None] = {}
-    for name, kind, content in named:
-        number, free = 2, name
-        while free in wanted:
-            free, number = f"{name}[{number}]", number + 1
-        wanted[free] = None if kind == "nothing" else rendered(kind, content)[0]
+    wanted = as_pairs(named)
     own = mapping.read([("t.toml", MAPPING)])
     events = Events(own if event.provider == "P" else mapping.load())
     events.add(event.provider, event.code, named)
     ((table, batch),) = events.take(True)
     batch.validate(full=True)
-    assert table == event.table
+    assert table == table_of(event, wanted)
     (row,) = batch.to_pylist()
     assert pairs(row, event) == wanted

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.json_lines import event_of, named_values, read, shape_of
+from tracelake.normalize import mapping
 from tracelake.normalize.rebuild import pairs
 from tracelake.parsers import jsonl
 from tracelake.parsers.artifact import Match
@@ -316,3 +317,64 @@ def test_the_same_event_has_the_same_hash_however_it_is_shipped() -> None:
     assert read(json.dumps(nxlog | {"RecordNumber": 78}).encode())[0][0][1][
         "record_hash"
     ] != rows[0][1]["record_hash"]
+
+
+CONDITIONAL = """
+provider = "P"
+["1 where Type = File|7|true"]
+table = "file_activity"
+activity_id = 14
+["1 where Type = File|7|true".columns]
+file_path = "Object"
+activity_id = "Mask | bits access"
+["1 where Type != Key"]
+table = "process_activity"
+["1 where Type != Key".columns]
+proc_path = "Object"
+[maps.access]
+0x2 = 3
+"""
+NXLOG = {"EventID": 1, "SourceName": "P", "Channel": "c", "Hostname": "h",
+         "EventTime": "2020-09-14 12:13:09"}
+AZURE = {"Provider": "P", "Channel": "c", "Computer": "h", "EventID": 1,
+         "TimeGenerated": "2020-09-14T12:13:09Z"}
+DUMP = {"Channel": "c", "EventID": 1, "Provider": {"#attributes": {"Name": "P"}}}
+
+
+@pytest.mark.parametrize(
+    ("named", "table", "activity"),
+    [
+        ({"Type": "File", "Mask": "0x2"}, "file_activity", 3),
+        ({"Type": "File"}, "file_activity", 14),
+        ({"Type": 7}, "file_activity", 14),
+        ({"Type": True}, "file_activity", 14),
+        ({"Type": "Key"}, "raw_event", None),
+        ({"Type": ["Key"]}, "process_activity", None),
+        ({"Type": {"Key": 1}}, "process_activity", None),
+        ({"Type": None}, "process_activity", None),
+        ({}, "process_activity", None),
+        ({"Type": "\ud800"}, "process_activity", None),
+    ],
+)
+def test_conditions_and_defaults_hold_in_every_shape(
+    named: dict[str, Any], table: str, activity: int | None
+) -> None:
+    mappings = mapping.read([("t.toml", CONDITIONAL)])
+    named = {"Object": "x", **named}
+    records = [
+        {**NXLOG, **named},
+        {**AZURE, "EventData": json.dumps(named)},
+        {"Event": {"System": DUMP, "EventData": named}},
+        {"Event": {"System": DUMP, "UserData": {"FileIsBacked": named}}},
+    ]
+    if "Type" in named and not isinstance(named["Type"], dict):
+        # What else is in the object and has the same name comes after the event's own data.
+        records.append({"Event": {"System": DUMP, "EventData": named}, "Type": "Key"})
+    for record in records:
+        ((found, row),), _ = read(json.dumps(record).encode(), mappings)
+        assert (found, row.get("activity_id")) == (table, activity), record
+        event = mappings.events["P", "1"]
+        made = pairs(row, event)
+        assert made["Object"] == "x"
+        section = event.section(made)
+        assert (section.table if section else "raw_event") == found

@@ -3,7 +3,7 @@
 import pytest
 
 from tracelake.normalize import TABLES, mapping, shapes
-from tracelake.normalize.mapping import TRANSFORMS, MappingError, Source
+from tracelake.normalize.mapping import TRANSFORMS, Condition, MappingError, Source
 from tracelake.parsers.event_plan import WAYS
 
 
@@ -11,7 +11,7 @@ def test_shipped_mappings_name_tables_and_columns_that_are_there() -> None:
     loaded = mapping.load()
     assert loaded.version.startswith("ocsf-1.8.0/")
     assert mapping.load() is loaded
-    for event in loaded.events.values():
+    for event in loaded.sections:
         names = TABLES[event.table].columns
         assert {*event.columns, *event.constants} <= set(names), event.where
     assert {"raw_event", "process_activity", "authentication"} <= set(loaded.tables)
@@ -74,7 +74,57 @@ def test_an_analysts_file_wins(tmp_path: pytest.TempPathFactory) -> None:
     assert loaded.version != mapping.load().version
 
 
+def test_sections_that_conditions_tell_apart() -> None:
+    text = """
+provider = "P"
+["1 2 where Type = File|Symbolic Link"]
+table = "file_activity"
+activity_id = 99
+["1 2 where Type = File|Symbolic Link".columns]
+activity_id = "Mask | bits access"
+["1 where Why != no"]
+table = "raw_event"
+[1]
+table = "process_activity"
+[maps.access]
+0x2 = 3
+"4" = 1
+"""
+    loaded = mapping.read([("t.toml", text)])
+    first, second, last = loaded.events["P", "1"].sections
+    assert first.when == Condition("Type", ("File", "Symbolic Link"))
+    assert str(first.when) == "Type = File|Symbolic Link"
+    assert first.constants == {"activity_id": 99}
+    assert first.columns["activity_id"] == (
+        Source("Mask", "bits", "access", (("0x2", 3), ("4", 1))),
+    )
+    assert second.when == Condition("Why", ("no",), equal=False)
+    assert last.when is None
+    assert last.otherwise is None
+    assert first.section({"Type": "Symbolic Link"}) is first
+    assert first.section({"Type": "file"}) is second
+    assert first.section({}) is second
+    assert first.section({"Why": "no"}) is last
+    assert first.asked == last.asked == ("Type", "Why")
+    (alone,) = loaded.events["P", "2"].sections
+    assert alone.section({"Type": "Key"}) is None
+    assert alone.asked == ("Type",)
+    assert len(list(loaded.sections)) == 4
+    assert set(loaded.tables) == {"file_activity", "process_activity", "raw_event"}
+
+
+def test_no_event_is_mapped_by_two_of_the_shipped_files() -> None:
+    found: dict[tuple[str, str], str] = {}
+    for path in sorted(mapping.FOLDER.glob("windows/*.toml")):
+        for key in mapping.read([(path.name, path.read_text("utf-8"))]).events:
+            assert key not in found, f"{key} stands in {path.name} and in {found[key]}"
+            found[key] = path.name
+
+
 HEADER = 'provider = "P"\n[1]\ntable = "process_activity"\n'
+
+
+WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
 
 
 @pytest.mark.parametrize(
@@ -106,8 +156,19 @@ HEADER = 'provider = "P"\n[1]\ntable = "process_activity"\n'
         (HEADER + 'activity_id = "one"\n', "line 4: [1] activity_id: is not a whole number"),
         (HEADER + "activity_id = 40000\n", "does not fit 16 bits"),
         (HEADER + "proc_path = 1\n", "has no such whole-number column"),
-        (HEADER + 'proc_pid = 1\n[1.columns]\nproc_pid = "X"\n', "is a constant and a column"),
-        (HEADER + '["2 1"]\ntable = "raw_event"\n', "is mapped twice, also in m.toml [1]"),
+        (HEADER + '["2 1"]\ntable = "raw_event"\n',
+         "line 4: [2 1] : 1 is mapped twice, also in m.toml [1]"),
+        (HEADER + '["1 where A = b"]\ntable = "raw_event"\n',
+         "line 4: [1 where A = b] : stands behind m.toml [1], which is for all 1"),
+        (WHEN + '["2 1 where A = b"]\ntable = "raw_event"\n', "is mapped twice"),
+        (WHEN.replace("= b", "is b"), "line 2: [1 where  A is b] : is not `<events> where"),
+        (WHEN.replace("= b", "= b||c"), "is not `<events> where"),
+        (WHEN.replace("A", "A.B"), "A.B: conditions cannot name nested fields"),
+        (WHEN.replace("1 where", "where"), "names no event"),
+        (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n', "the file has no [maps.m]"),
+        (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\nRead = 1\n',
+         "line 7: [maps.m] Read: is no mask of 64 bits"),
+        (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\n0x0 = 1\n', "is no mask"),
         ('provider = "P"\nextra = 1\n', "is neither"),
     ],
 )

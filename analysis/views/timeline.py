@@ -87,6 +87,30 @@ MESSAGES: dict[str, str] = {
         "'account change'", "type_uid", USER, "'group ' || group_name",
         "'by ' || actor_user_name", "array_to_string(privileges, ', ')",
     ),
+    "config_change": _line(
+        "'configuration'",
+        _activity(_1="created", _2="read", _3="changed", _4="deleted", _8="enabled",
+                  _9="disabled", _10="activated", _11="deactivated"),
+        "object_name", "'was ' || left(value_before, 200)", "'is ' || left(value_after, 200)",
+        "'for ' || coalesce(app_path, service_name)", BY,
+    ),
+    "application_activity": _line(
+        "CASE class_uid WHEN 6007 THEN 'scan ' || "
+        + _activity(_1="started", _2="completed", _3="cancelled", _6="failed", _7="paused",
+                    _8="resumed")
+        + " ELSE 'program ' || "
+        + _activity(_1="installed", _2="removed", _3="started", _4="stopped", _5="restarted",
+                    _6="enabled", _7="disabled", _8="updated")
+        + " END",
+        "CASE status_id WHEN 2 THEN 'failed' END", "app_name", "app_version", "app_path",
+        "scan_type", "scan_target", "'from ' || app_source", "status_code",
+    ),
+    "peripheral_activity": _line(
+        "'device'",
+        _activity(_1="connected", _2="disconnected", _3="enabled", _4="disabled", _5="ejected"),
+        "periph_vendor", "periph_model", "periph_name", "'serial ' || periph_serial",
+        "image_path", "periph_uid",
+    ),
     "network_activity": _line(
         FLOW, "transport", "app_protocol", "conn_state", "bytes_out || ' out'",
         "bytes_in || ' in'", "'to ' || dst_hostname", BY,

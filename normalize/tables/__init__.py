@@ -1,10 +1,19 @@
 """Every table of the lake, in the order of the table reference."""
 
-from tracelake.normalize.tables import artifacts, books, endpoint, findings, identity, network
+from tracelake.normalize.tables import (
+    artifacts,
+    books,
+    changes,
+    endpoint,
+    findings,
+    identity,
+    network,
+)
 
 ALL = (
     *endpoint.TABLES,
     *identity.TABLES,
+    *changes.TABLES,
     *network.TABLES,
     *artifacts.TABLES,
     *findings.TABLES,

@@ -26,12 +26,25 @@ DETECTION_FINDING = events(
            ocsf="finding_info.related_events[].uid"),
     column("fields", MAP, "what it says, by name"),
     column("disposition", WORD, "what was done about it", ocsf="disposition"),
+    column("action_id", TINY, "what the control did: 1 allowed, 2 denied, 3 only noted it, "
+           "4 changed something", ocsf="action_id"),
+    column("status_code", WORD, "error or status, as the log gives it", ocsf="status_code",
+           sigma="ErrorCode"),
+    column("status_detail", TEXT, "the same in words", ocsf="status_detail"),
     column("threat_name", WORD, "name of the threat", sigma="Signature ThreatName", bloom=True),
+    column("threat_uid", WORD, "the maker's number of it", ocsf="malware[0].uid",
+           sigma="ThreatID", bloom=True),
+    column("threat_category", WORD, "kind of threat, as the log names it", sigma="CategoryName"),
+    column("detection_source", WORD, "what noticed it, as the log names it", sigma="SourceName"),
+    column("proc_cmd_line", TEXT, "command line of what was found or stopped",
+           ocsf="evidences[0].process.cmd_line"),
     column("file_path", WORD, "file", ecs="file.path", bloom=True, sigma="Filename"),
     column("file_sha256", TEXT, "its SHA-256", ecs="file.hash.sha256", bloom=True),
     column("src_ip", WORD, "address that it came from", ecs="source.ip", bloom=True),
     column("dst_ip", WORD, "address that it went to", ecs="destination.ip", bloom=True),
-    actor({}),
+    column("dst_hostname", WORD, "host or URL that it went to", ecs="destination.domain",
+           ocsf="evidences[0].dst_endpoint.hostname", sigma="Destination", bloom=True),
+    actor("ProcessName"),
 )
 
 RAW_EVENT = events(

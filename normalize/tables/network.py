@@ -183,6 +183,8 @@ HTTP_ACTIVITY = events(
            sigma="cs-uri-stem"),
     column("url_query", TEXT, "query, without the question mark", sigma="cs-uri-query",
            ocsf="http_request.url.query_string", ecs="url.query"),
+    column("url", TEXT, "the whole URL, where it was logged whole", ecs="url.full", bloom=True,
+           ocsf="http_request.url.url_string", sigma="RemoteName"),
     column("user_agent", WORD, "user agent", zeek="user_agent",
            ocsf="http_request.user_agent", ecs="user_agent.original",
            sigma="c-useragent cs-user-agent", bloom=True),
@@ -212,8 +214,14 @@ HTTP_ACTIVITY = events(
     column("x_forwarded_for", TEXTS, "X-Forwarded-For", ocsf="http_request.x_forwarded_for"),
     column("dst_hostname", WORD, "name of the server", ocsf="dst_endpoint.hostname",
            ecs="destination.domain", bloom=True),
+    column("file_path", WORD, "local file that was sent or written", ocsf="file.path",
+           ecs="file.path", sigma="LocalName", bloom=True),
+    column("job_name", WORD, "transfer job (BITS)", sigma="jobTitle", bloom=True),
+    column("job_uid", WORD, "its id", sigma="jobId", bloom=True),
+    column("job_owner", WORD, "its owner", sigma="jobOwner", bloom=True),
+    column("error_code", WORD, "error or status that is none of HTTP's", ocsf="status_code"),
     column("ja4h", WORD, "JA4H", ocsf="ja4_fingerprint_list[type_id=3].value", bloom=True),
-    actor({}, user=False),
+    actor("processPath", user=False),
 )
 
 TLS_ACTIVITY = events(
@@ -296,6 +304,10 @@ SMB_ACTIVITY = events(
            bloom=True),
     column("access_mask", BIG, "access asked for, as a bit mask",
            sigma="AccessMask", mask=True),
+    column("src_hostname", WORD, "name of the client", ocsf="src_endpoint.hostname",
+           ecs="source.domain", sigma="ClientName", bloom=True),
+    column("dst_hostname", WORD, "name of the server", ocsf="dst_endpoint.hostname",
+           ecs="destination.domain", sigma="ServerName", bloom=True),
     actor({"pipe_created": "Image"}),
 )
 

@@ -1,0 +1,92 @@
+"""What was changed on a host: its settings and rules, its programs, the devices in it."""
+
+from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TIME, TINY, WORD, column
+from tracelake.normalize.tables.common import actor, events
+
+CONFIG_CHANGE = events(
+    "config_change", "cfg", [3004],
+    "A setting, policy or rule of a host was made, changed, deleted, enabled or disabled: of its "
+    "firewall, its malware protection, its servers.",
+    column("object_name", WORD, "setting, policy or rule", ocsf="entity.name", bloom=True,
+           sigma="RuleName Configuration"),
+    column("object_uid", WORD, "its id", ocsf="entity.uid", bloom=True, sigma="RuleId"),
+    column("value_before", TEXT, "what it was", sigma="OldValue"),
+    column("value_after", TEXT, "what it is from then on, or what was tried",
+           sigma="NewValue Value"),
+    column("profiles", WORD, "firewall profiles that it holds for, as the log gives them",
+           sigma="Profiles Profile"),
+    column("app_path", WORD, "program that the rule is for", bloom=True,
+           sigma="ApplicationPath"),
+    column("service_name", WORD, "service that the rule is for", ecs="service.name",
+           sigma="ServiceName"),
+    column("direction_id", TINY, "traffic that the rule is for: 1 inbound, 2 outbound",
+           sigma="Direction"),
+    column("action_id", TINY, "what the rule does: 1 allow, 2 deny", ocsf="action_id"),
+    column("rule_action", SMALL, "the same as Windows writes it: 2 block, 3 allow",
+           sigma="Action"),
+    column("protocol_num", SMALL, "IP protocol number that the rule is for; 256 any",
+           ecs="network.iana_number", sigma="Protocol"),
+    column("local_ports", WORD, "ports of the host that the rule is for", sigma="LocalPorts"),
+    column("remote_ports", WORD, "ports of others that the rule is for", sigma="RemotePorts"),
+    column("local_ips", WORD, "addresses of the host that the rule is for",
+           sigma="LocalAddresses"),
+    column("remote_ips", WORD, "addresses of others that the rule is for",
+           sigma="RemoteAddresses"),
+    column("status_code", WORD, "error or status, as the log gives it", ocsf="status_code",
+           sigma="ErrorCode"),
+    actor("ModifyingApplication"),
+)
+
+APPLICATION_ACTIVITY = events(
+    "application_activity", "app", [6002, 6007],
+    "A program was installed, updated, removed, started or stopped (6002), or a program that "
+    "protects the host scanned it (6007).",
+    column("app_name", WORD, "program or package", ocsf={6002: "app.name"}, ecs="package.name",
+           bloom=True, sigma="PackageFullName"),
+    column("app_version", WORD, "its version", ocsf={6002: "app.version"},
+           ecs="package.version"),
+    column("app_prev_version", WORD, "version before"),
+    column("app_vendor", WORD, "who makes it", ocsf={6002: "app.vendor_name"}),
+    column("app_uid", WORD, "its id (product code, package family)", ocsf={6002: "app.uid"},
+           bloom=True),
+    column("app_path", WORD, "its file or package", ocsf={6002: "app.path"},
+           ecs="package.path", bloom=True, sigma="Path"),
+    column("app_source", TEXT, "where it came from", ocsf={6002: "app.url_string"}, bloom=True,
+           sigma="PackageSourceUri"),
+    column("scan_uid", TEXT, "the scan", ocsf={6007: "scan.uid"}),
+    column("scan_type", WORD, "kind of scan, as the log names it", ocsf={6007: "scan.type"}),
+    column("scan_target", TEXT, "what was scanned", ocsf={6007: "scan.name"}),
+    column("status_code", WORD, "error or status, as the log gives it", ocsf="status_code",
+           sigma="ErrorCode"),
+    column("status_detail", TEXT, "the same in words", ocsf="status_detail"),
+    actor("CallingProcess"),
+)
+
+PERIPHERAL_ACTIVITY = events(
+    "peripheral_activity", "dev", [1010],
+    "A device, disk or disk image was connected to the host, taken from it, or made ready.",
+    column("periph_uid", WORD, "its instance id", ocsf="peripheral_device.uid", bloom=True,
+           sigma="DeviceInstanceId"),
+    column("periph_name", WORD, "its name", ocsf="peripheral_device.name", bloom=True),
+    column("periph_class", WORD, "class, by name or GUID", ocsf="peripheral_device.class"),
+    column("periph_vendor", WORD, "who made it", ocsf="peripheral_device.vendor_name"),
+    column("periph_model", WORD, "its model", ocsf="peripheral_device.model"),
+    column("periph_serial", WORD, "its serial number", ocsf="peripheral_device.serial_number",
+           bloom=True),
+    column("periph_parent", WORD, "device that it hangs on", bloom=True),
+    column("bus_type", INT, "Windows bus type: 7 USB, 11 SATA, 12 SD, 15 file-backed, 17 NVMe",
+           stats=False),
+    column("capacity", BIG, "bytes", stats=False),
+    column("image_path", WORD, "file of a disk image", ecs="file.path", bloom=True),
+    column("is_read_only", BOOL, "it cannot be written to"),
+    column("driver_name", WORD, "file or .inf of its driver"),
+    column("driver_version", WORD, "version of its driver"),
+    column("driver_provider", WORD, "who made its driver"),
+    column("driver_time", TIME, "date of its driver"),
+    column("lifetime_uid", TEXT, "what the events of one connection share (lifetime)"),
+    column("status_code", WORD, "error or status, as the log gives it", ocsf="status_code",
+           sigma="Status"),
+    actor(),
+)
+
+TABLES = (CONFIG_CHANGE, APPLICATION_ACTIVITY, PERIPHERAL_ACTIVITY)

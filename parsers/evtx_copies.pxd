@@ -1,0 +1,20 @@
+"""Which records of a log are byte-identical to one that is in a row."""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+
+cdef class Copies:
+    """Hashes of the records that are in rows."""
+    cdef uint64_t* keys             # in the order of records
+    cdef Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef uint64_t* slots            # those of `keys` that were entered; 0: free
+    cdef Py_ssize_t mask
+    cdef Py_ssize_t entered
+    cdef uint64_t seed
+
+    cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil
+    # 1 where a record of this key was added.
+    cdef int has(self, uint64_t key) except -1 nogil
+    cdef int add(self, uint64_t key) except -1 nogil
+    cdef int enter(self) except -1 nogil

@@ -1,0 +1,79 @@
+"""Hashes of the records that are in rows, to know a copy of one.
+
+With a seed of this process: nobody can write a record that is taken for a copy of another. The
+number is part of a record, so one with a higher number than all before is no copy: as long as
+numbers rise, hashes are only put in a row, and looked up when one does not. (A look into a table
+of this size is a cache miss, and was a twentieth of all time.)
+"""
+
+import os
+
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+
+from tracelake.native.hash64 cimport hash64
+
+
+cdef class Copies:
+    def __cinit__(self):
+        self.seed = int.from_bytes(os.urandom(8), "little")
+        self.room = 4096
+        self.keys = <uint64_t*>malloc(self.room * sizeof(uint64_t))
+        if self.keys is NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.keys)
+        free(self.slots)
+
+    cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil:
+        cdef uint64_t h = hash64(p, n, self.seed)
+        return h if h else 1
+
+    cdef int has(self, uint64_t key) except -1 nogil:
+        cdef Py_ssize_t at
+        if self.entered < self.count:
+            self.enter()
+        at = <Py_ssize_t>(key >> 1) & self.mask
+        while self.slots is not NULL and self.slots[at]:
+            if self.slots[at] == key:
+                return 1
+            at = (at + 1) & self.mask
+        return 0
+
+    cdef int enter(self) except -1 nogil:
+        """Enters the keys that are not in the table yet."""
+        cdef Py_ssize_t at, i, mask = self.mask
+        cdef uint64_t* slots
+        if self.slots is NULL or 3 * self.count > 2 * mask:
+            mask = mask if mask else 4095
+            while 3 * self.count > 2 * mask:
+                mask = 2 * mask + 1
+            slots = <uint64_t*>calloc(mask + 1, sizeof(uint64_t))
+            if slots is NULL:
+                with gil:
+                    raise MemoryError()
+            free(self.slots)
+            self.slots = slots
+            self.mask = mask
+            self.entered = 0
+        for i in range(self.entered, self.count):
+            at = <Py_ssize_t>(self.keys[i] >> 1) & mask
+            while self.slots[at]:
+                at = (at + 1) & mask
+            self.slots[at] = self.keys[i]
+        self.entered = self.count
+        return 0
+
+    cdef int add(self, uint64_t key) except -1 nogil:
+        cdef uint64_t* grown
+        if self.count == self.room:
+            grown = <uint64_t*>realloc(self.keys, 2 * self.room * sizeof(uint64_t))
+            if grown is NULL:
+                with gil:
+                    raise MemoryError()
+            self.keys = grown
+            self.room *= 2
+        self.keys[self.count] = key
+        self.count += 1
+        return 0

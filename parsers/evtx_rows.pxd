@@ -1,0 +1,37 @@
+"""Rows of the decoded records of a log, and what they say of it as a whole."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+from tracelake.parsers.event_plan cimport Plan as Kind
+from tracelake.parsers.event_plan cimport Target
+from tracelake.parsers.events cimport Events
+from tracelake.parsers.evtx_event cimport Event, Pair
+from tracelake.parsers.evtx_walk cimport Walk
+from tracelake.parsers.values cimport Value
+
+
+cdef class EventRows:
+    """The rows of a log; one record's event is in `event` while its row is put."""
+    cdef Event event
+    cdef Events events
+    cdef object mappings
+    cdef Py_ssize_t names           # remembered by `events`
+    cdef int64_t count
+    cdef bint has_ids
+    cdef uint64_t first_id
+    cdef uint64_t highest_id
+    cdef bint has_times
+    cdef int64_t first_time
+    cdef int64_t last_time
+    cdef object host
+    cdef object channel
+
+    # Puts the record that `event` holds; 1 when a batch is full.
+    cdef int put(self, Walk walk) except -1 nogil
+    # Of the plans for a kind of event the first whose condition the record fits.
+    cdef Kind* fitting(self, Kind* kind) except NULL nogil
+    cdef int64_t number_of(self, const Value* v) except? -2 nogil
+    cdef int note_time(self, int64_t us) except -1 nogil
+    cdef int note_record(self, uint64_t number) except -1 nogil
+    cdef text_of(self, const Value* v)
+    cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil
