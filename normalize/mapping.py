@@ -23,6 +23,10 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
     [maps.access]                           # `bits`: the first mask of which a bit is set
     0x2 = 3
 
+    with = ["subject", "process"]           # the columns of these sets come before its own
+    [sets.subject]                          # what many events have, told once
+    actor_user_name = "SubjectUserName"
+
 A whole-number constant beside a column of the same name is its *default*: it stands where no
 field gives a value. Several sections may name the same event: the first whose condition holds
 makes the row, in the order of the file; one without a condition stands last. Conditions compare
@@ -360,10 +364,24 @@ class File:
             raise self.refuse(section, column, f"{name} takes no argument")
         return Source(field, name, argument)
 
-    def columns(self, section: str, table: str, given: object) -> dict[str, tuple[Source, ...]]:
+    def sets(self, section: str, names: object) -> dict[str, object]:
+        """The columns of the sets that a section names; its own come on top."""
+        found: dict[str, object] = {}
+        for name in names if isinstance(names, list) else [names]:
+            one = self.content.get("sets", {}).get(name) if isinstance(name, str) else None
+            if not isinstance(one, dict):
+                raise self.refuse(section, "with", f"the file has no [sets.{name}]")
+            found |= one
+        return found
+
+    def columns(
+        self, section: str, table: str, body: Mapping[str, object]
+    ) -> dict[str, tuple[Source, ...]]:
         schema = TABLES[table].schema
+        given = body.get("columns", {})
         if not isinstance(given, dict):
             raise self.refuse(section, "columns", "is not a table of columns")
+        given = self.sets(section, body.get("with", [])) | given
         section = f"{section}.columns"
         columns: dict[str, tuple[Source, ...]] = {}
         for column, spec in given.items():
@@ -411,16 +429,17 @@ class File:
         if not providers or not all(isinstance(name, str) and name for name in providers):
             raise self.refuse("", "provider", "is missing, or not a text or list of texts")
         for section, body in self.content.items():
-            if section in ("provider", "maps"):
+            if section in ("provider", "maps", "sets"):
                 continue
             if not isinstance(body, dict):
-                raise self.refuse("", section, "is neither `provider`, nor [maps], nor an event")
+                why = "is neither `provider`, nor [maps], nor [sets], nor an event"
+                raise self.refuse("", section, why)
             table = body.get("table")
             if table not in TABLES or not TABLES[table].is_events:
                 raise self.refuse(section, "table", f"no table of events {table!r}")
             constants = {}
             for key, value in body.items():
-                if key in ("table", "columns"):
+                if key in ("table", "columns", "with"):
                     continue
                 at = TABLES[table].schema.get_field_index(key)
                 if at < 0 or key in FIXED or TABLES[table].schema.field(at).type not in NUMBERS:
@@ -431,7 +450,7 @@ class File:
                 if not -(1 << (width - 1)) <= value < 1 << (width - 1):
                     raise self.refuse(section, key, f"does not fit {width} bits")
                 constants[key] = value
-            columns = self.columns(section, table, body.get("columns", {}))
+            columns = self.columns(section, table, body)
             codes, when = self.kinds(section)
             for provider in providers:
                 for code in codes:
