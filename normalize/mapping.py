@@ -6,7 +6,8 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
 
     [4688]                              # event id or name; "4634 4647" for several
     table = "process_activity"
-    activity_id = 1                     # any whole-number column may be set to a constant
+    activity_id = 1                     # any column of whole numbers or words may be set to
+                                        # a constant
     [4688.columns]
     proc_path = "NewProcessName"                            # the field as it is
     proc_pid = "NewProcessId | hex"                         # through a transform
@@ -228,8 +229,8 @@ class Event:
     Attributes:
         provider, code: who writes it and its id (or name).
         table: table of its row.
-        constants: columns with the same whole number on every row, or on those on which no
-            field fills them.
+        constants: columns with the same number or text on every row, or (numbers) on those on
+            which no field fills them.
         columns: per column the fields to choose from.
         where: file and section, for messages and docs.
         when: which events it is for, None: all.
@@ -240,7 +241,7 @@ class Event:
     provider: str
     code: str
     table: str
-    constants: Mapping[str, int]
+    constants: Mapping[str, int | str]
     columns: Mapping[str, tuple[Source, ...]]
     where: str = ""
     when: Condition | None = None
@@ -389,6 +390,24 @@ class File:
                     )
         return columns
 
+    def constant(self, section: str, table: str, key: str, value: object) -> int | str:
+        """The value that a column has on every row of a section."""
+        schema = TABLES[table].schema
+        kind = schema.field(key).type if schema.get_field_index(key) >= 0 else None
+        of_log = kind == WORD and key in {field.name for field in (*HEAD, *LOG)}
+        if key in FIXED or kind not in (*NUMBERS, WORD) or of_log:
+            raise self.refuse(section, key, f"{table} has no such column of numbers or words")
+        if kind == WORD:
+            if not isinstance(value, str) or not value:
+                raise self.refuse(section, key, "is not a text")
+            return value
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.refuse(section, key, "is not a whole number")
+        width = kind.bit_width
+        if not -(1 << (width - 1)) <= value < 1 << (width - 1):
+            raise self.refuse(section, key, f"does not fit {width} bits")
+        return value
+
     def kinds(self, section: str) -> tuple[list[str], Condition | None]:
         """The codes that a section's header names, and its condition."""
         codes, where, rest = f" {section} ".partition(" where ")
@@ -418,20 +437,15 @@ class File:
             table = body.get("table")
             if table not in TABLES or not TABLES[table].is_events:
                 raise self.refuse(section, "table", f"no table of events {table!r}")
-            constants = {}
-            for key, value in body.items():
-                if key in ("table", "columns"):
-                    continue
-                at = TABLES[table].schema.get_field_index(key)
-                if at < 0 or key in FIXED or TABLES[table].schema.field(at).type not in NUMBERS:
-                    raise self.refuse(section, key, f"{table} has no such whole-number column")
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise self.refuse(section, key, "is not a whole number")
-                width = TABLES[table].schema.field(at).type.bit_width
-                if not -(1 << (width - 1)) <= value < 1 << (width - 1):
-                    raise self.refuse(section, key, f"does not fit {width} bits")
-                constants[key] = value
+            constants = {
+                key: self.constant(section, table, key, value)
+                for key, value in body.items()
+                if key not in ("table", "columns")
+            }
             columns = self.columns(section, table, body.get("columns", {}))
+            for key in columns.keys() & constants.keys():
+                if isinstance(constants[key], str):
+                    raise self.refuse(section, key, "is a constant and a column")
             codes, when = self.kinds(section)
             for provider in providers:
                 for code in codes:

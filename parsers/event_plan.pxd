@@ -121,6 +121,10 @@ cdef struct Plan:               # what becomes of a kind of event
     int constants
     PyObject** constant_columns
     int64_t* constant_values
+    int words                   # constants that are texts
+    PyObject** word_columns
+    const uint8_t** word_texts
+    Py_ssize_t* word_sizes
     int defaults                # constants of columns that a field fills, where it has a value
     PyObject** default_columns
     int64_t* default_values

@@ -204,13 +204,24 @@ cdef class EventPlans:
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1:
         cdef Py_ssize_t n = len(event.constants)
         cdef Column column
+        cdef bytes text
         plan.constant_columns = <PyObject**>self._block(n * sizeof(void*))
         plan.constant_values = <int64_t*>self._block(n * sizeof(int64_t))
         plan.default_columns = <PyObject**>self._block(n * sizeof(void*))
         plan.default_values = <int64_t*>self._block(n * sizeof(int64_t))
+        plan.word_columns = <PyObject**>self._block(n * sizeof(void*))
+        plan.word_texts = <const uint8_t**>self._block(n * sizeof(void*))
+        plan.word_sizes = <Py_ssize_t*>self._block(n * sizeof(Py_ssize_t))
         for name, value in event.constants.items():
             column = sheet.rows.column(name)
-            if name in event.columns:
+            if isinstance(value, str):
+                text = value.encode()
+                self._keep.append(text)
+                plan.word_columns[plan.words] = <PyObject*>column
+                plan.word_texts[plan.words] = <const uint8_t*><const char*>text
+                plan.word_sizes[plan.words] = len(text)
+                plan.words += 1
+            elif name in event.columns:
                 plan.default_columns[plan.defaults] = <PyObject*>column
                 plan.default_values[plan.defaults] = value
                 plan.defaults += 1
