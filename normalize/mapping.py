@@ -73,7 +73,8 @@ class Transform:
         kinds: column types that it can fill.
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
-            "bits" the same with masks for keys, "hash" the name of a hash.
+            "bits" the same with masks for keys, "hash" the name of a hash, "text" a text, in
+            quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -141,6 +142,36 @@ TRANSFORMS = {
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
+    ),
+    "before": Transform(
+        WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
+    ),
+    "starts": Transform(
+        (*WORDS, *NUMBERS, BOOL),
+        "By a value map of the file: the value of the first text that the field begins with.",
+        argument="map",
+        derived=True,
+    ),
+    "find_ip": Transform(
+        WORDS, "The first IP address that stands in the text, canonical.", derived=True
+    ),
+    "find_port": Transform(
+        NUMBERS, "The port behind that address: 10.0.0.1:22, [fe80::1]:22, 10.0.0.1 port 22.",
+        derived=True,
+    ),
+    "mof": Transform(
+        WORDS, "Value of a property in a MOF listing: `Name = \"value\";`.", argument="text",
+        derived=True,
+    ),
+    "binary_name": Transform(
+        WORDS,
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
+        "control manager's \"name/state\").",
+        derived=True,
+    ),
+    "binary_state": Transform(
+        (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
+        argument="map", derived=True,
     ),
     "process_uid": Transform(
         (TEXT,),
@@ -359,6 +390,11 @@ class File:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if argument and not transform.argument:
             raise self.refuse(section, column, f"{name} takes no argument")
+        if transform.argument == "text":
+            if len(argument) > 2 and argument[0] == argument[-1] == '"':
+                argument = argument[1:-1]
+            if not argument:
+                raise self.refuse(section, column, f"{name} needs a text")
         return Source(field, name, argument)
 
     def columns(self, section: str, table: str, given: object) -> dict[str, tuple[Source, ...]]:

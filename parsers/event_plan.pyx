@@ -26,6 +26,8 @@ WAYS = {
     "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
     "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
     "process_uid": W_PROCESS_UID, "bits": W_BITS,
+    "before": W_BEFORE, "starts": W_STARTS, "find_ip": W_FIND_IP, "find_port": W_FIND_PORT,
+    "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_state": W_BINARY_STATE,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -299,6 +301,7 @@ cdef class EventPlans:
         cdef Py_ssize_t i
         cdef int covered = 0
         cdef bint domain = False
+        cdef bytes text
         target.count = len(made)
         target.outputs = <Output*>self._block(len(made) * sizeof(Output))
         for column, transform, source, _ in made:
@@ -313,10 +316,15 @@ cdef class EventPlans:
                 target.outputs[i].covered = covered
             elif transform == "account":
                 target.outputs[i].covered = domain
-            elif transform == "map" or transform == "bits":
+            elif source is not None and source.values:
                 target.outputs[i].values = self._value_map(source.values)
                 if transform == "bits":
                     self._masks(target.outputs[i].values, source.values)
+            elif source is not None and source.argument:
+                text = source.argument.encode()
+                self._keep.append(text)
+                target.outputs[i].argument = <const uint8_t*><const char*>text
+                target.outputs[i].argument_length = len(text)
         return 0
 
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:
