@@ -158,7 +158,6 @@ cdef class Events:
         """A pair of `unmapped`."""
         cdef int repaired = 0
         cdef Py_ssize_t at = self._pairs
-        cdef uint8_t* room
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
         if target.key_batch != (<Sheet>self._sheet).batch:
@@ -172,8 +171,11 @@ cdef class Events:
         elif v.kind == TEXT_VALID:
             (<Sheet>self._sheet).unmapped.values.put_valid(at, v.p, v.n)
         elif v.kind != NOTHING:
-            room = (<Sheet>self._sheet).unmapped.values.room(at, room_for(v))
-            (<Sheet>self._sheet).unmapped.values.wrote(render(v, room, &repaired))
+            self._text.length = 0
+            self._text.reserve(room_for(v))
+            (<Sheet>self._sheet).unmapped.values.put_valid(
+                at, self._text.data, render(v, self._text.data, &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import seven_zip
+
 CHUNK = 65536
 _SYSTEM = {
     ("Provider", "Name"), ("Provider", "Guid"), ("EventID", ""), ("Version", ""), ("Level", ""),
@@ -35,7 +37,7 @@ class Frame:
 
 
 def logs(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Every event log below a folder, also those in zip archives, with its path."""
+    """Every event log below a folder, also those in zip and 7-Zip archives, with its path."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.suffix == ".evtx":
@@ -45,6 +47,9 @@ def logs(root: Path) -> Iterator[tuple[str, bytes]]:
                 for member in archive.infolist():
                     if member.filename.lower().endswith(".evtx"):
                         yield f"{name}!{member.filename}", archive.read(member)
+        elif path.suffix == ".7z" and "EventLogs" in path.name:
+            for member_name, data in seven_zip.members(path.read_bytes()):
+                yield f"{name}!{member_name}", data
 
 
 def frames(data: bytes) -> Iterator[Frame]:

@@ -1,0 +1,204 @@
+"""The mappings read backwards: an event's fields, as SQL over the columns of its row.
+
+The way back of `normalize/rebuild.py`, for a whole table at once: a field stands in `unmapped`,
+or else the columns that its event's mapping fills from it hold it exactly, and the inverse of
+their transforms is its text.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tracelake.analysis.views import quote
+from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
+
+KEPT = frozenset({"text", "sid", "logon_id"})
+"""Transforms that keep every text as it is: a column that has a value holds it exactly."""
+SAME = KEPT | {"ip", "guid"}
+"""Transforms whose inverse is the column's text."""
+
+
+def unmapped(field: str) -> str:
+    """SQL: what `unmapped` holds under a name."""
+    return f"unmapped[{quote.text(field)}]"
+
+
+def first(*parts: str) -> str:
+    """SQL: the first that is not null."""
+    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+def inverse(column: str, source: Source) -> str | None:
+    """SQL: the text that a column's value was made from; None where it cannot be told."""
+    name = quote.name(column)
+    if source.transform == "domain" or TRANSFORMS[source.transform].derived:
+        return None
+    if source.transform in SAME or source.transform == "account":
+        return name
+    match source.transform:
+        case "hex":
+            return f"'0x' || lower(to_hex({name}))"
+        case "signed_hex":
+            number = f"TRY_CAST({name} AS HUGEINT)"
+            return (
+                f"CAST({number} - CASE WHEN {number} >= 9223372036854775808 "
+                "THEN 18446744073709551616 ELSE 0 END AS VARCHAR)"
+            )
+        case "guid_upper":
+            return f"upper({name})"
+        case "time":
+            return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
+        case "utc_ms":
+            return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
+        case "list" | "dns_answers":
+            return f"array_to_string(list_transform({name}, lambda part: part || ';'), '')"
+        case "map":
+            texts = {value: text for text, value in reversed(source.values)}
+            cases = " ".join(
+                f"WHEN {quote.text(value) if isinstance(value, str) else value} "
+                f"THEN {quote.text(text)}"
+                for value, text in texts.items()
+            )
+            return f"CASE {name} {cases} END"
+        case _:
+            return f"CAST({name} AS VARCHAR)"
+
+
+def _whole(filled: list[tuple[str, Source]], event: Event) -> str | None:
+    """SQL of a field that these columns hold, or None where none does."""
+    hashes = {source.argument: column for column, source in filled if source.transform == "hash"}
+    if hashes:
+        listed = ", ".join(
+            f"'{kind.upper()}=' || upper({quote.name(hashes[kind])})"
+            for kind in HASHES
+            if kind in hashes
+        )
+        return f"nullif(concat_ws(',', {listed}), '')"
+    domain = next((column for column, source in filled if source.transform == "domain"), None)
+    found = []
+    for column, source in filled:
+        text = inverse(column, source)
+        if text is None:
+            continue
+        if source.transform == "account" and domain is not None:
+            text = f"coalesce({quote.name(domain)} || '\\', '') || {text}"
+        if column in event.constants:
+            # Its default says nothing of the field, which is in `unmapped` if it is the same.
+            text = f"CASE WHEN {quote.name(column)} <> {event.constants[column]} THEN {text} END"
+        found.append(text)
+    return first(*found) if found else None
+
+
+def _set(source: Source, text: str) -> str:
+    """SQL: the field that `source` would take has a value."""
+    null = {"sid": ", 'S-1-0-0'", "logon_id": ", '0x0'"}.get(source.transform, "")
+    return f"coalesce({text} NOT IN ('', '-'{null}), false)"
+
+
+def held(event: Event) -> dict[str, str]:
+    """Field of the event -> SQL of its text, where columns may hold it; null where they do not.
+
+    What `unmapped` has under the field's name comes first: `text_of`.
+    """
+    alone: dict[str, list[tuple[str, Source]]] = {}
+    for column, sources in event.columns.items():
+        if len(sources) == 1:
+            alone.setdefault(sources[0].field, []).append((column, sources[0]))
+    found: dict[str, str] = {}
+    for field, filled in alone.items():
+        text = _whole(filled, event)
+        if text is not None:
+            found[field] = text
+    singles = dict(found)
+    for column, sources in event.columns.items():
+        text = inverse(column, sources[0]) if len(sources) > 1 else None
+        if text is None:
+            continue
+        # The column may hold another field's value: then that one is set.
+        others = " OR ".join(
+            _set(source, text_of(source.field, singles.get(source.field)))
+            for source in sources[1:]
+        )
+        text = f"CASE WHEN NOT ({others}) THEN {text} END"
+        name = sources[0].field
+        found[name] = first(found[name], text) if name in found else text
+    return found
+
+
+def text_of(field: str, sql: str | None) -> str:
+    """SQL of a field's text, given what its columns say (`held`)."""
+    return unmapped(field) if sql is None else first(unmapped(field), sql)
+
+
+def always(event: Event, field: str, column: str) -> bool:
+    """Whether a column, where it has a value, holds a field's text letter for letter."""
+    sources = event.columns.get(column, ())
+    return (
+        len(sources) == 1 and sources[0].field == field and sources[0].transform in KEPT
+        and column not in event.constants
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section of the mapping: what it makes of an event, and which events it is for.
+
+    Attributes:
+        event: the section.
+        before: sections for the same event that are tried earlier.
+    """
+
+    event: Event
+    before: tuple[Event, ...] = ()
+
+    @property
+    def condition(self) -> str:
+        """SQL: a row of this provider and code was made by this section; "" if any was."""
+        # The field that a condition names is always in `unmapped`.
+        parts = [f"NOT ({_holds(event)})" for event in self.before]
+        if self.event.when is not None:
+            parts.append(_holds(self.event))
+        return " AND ".join(parts)
+
+
+def _holds(event: Event) -> str:
+    when = event.when
+    assert when is not None
+    text = f"coalesce({unmapped(when.field)}, '') {among(when.values)}"
+    return text if when.equal else f"NOT ({text})"
+
+
+def sections(mappings: Mappings) -> list[Section]:
+    """Every section of every event."""
+    return [
+        Section(section, tuple(event.sections[:number]))
+        for event in mappings.events.values()
+        for number, section in enumerate(event.sections)
+    ]
+
+
+def of(sections: Iterable[Section]) -> str:
+    """SQL: a row was made by one of these sections."""
+    codes: dict[tuple[str, str], list[str]] = {}
+    for section in sections:
+        event = section.event
+        codes.setdefault((event.provider, section.condition), []).append(event.code)
+    providers: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (provider, condition), listed in codes.items():
+        providers.setdefault((condition, tuple(listed)), []).append(provider)
+    return " OR ".join(
+        f"(event_code {among(listed)} AND log_provider {among(names)}"
+        f"{' AND ' + condition if condition else ''})"
+        for (condition, listed), names in providers.items()
+    )
+
+
+def among(values: Iterable[str]) -> str:
+    """SQL, right of a column: it is one of these texts."""
+    listed = [quote.text(value) for value in values]
+    return f"= {listed[0]}" if len(listed) == 1 else f"IN ({', '.join(listed)})"
+
+
+def choose(cases: dict[str, list[Section]], otherwise: str) -> str:
+    """SQL: per kind of event the text that stands as key, else `otherwise`."""
+    listed = " ".join(f"WHEN {of(made)} THEN {sql}" for sql, made in cases.items())
+    return f"CASE {listed} ELSE {otherwise} END" if listed else otherwise
