@@ -141,6 +141,14 @@ TRANSFORMS = {
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
     ),
+    "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
+    "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
+    "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
+    "resource_path": Transform(
+        WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
+    ),
+    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
