@@ -243,6 +243,7 @@ class Event:
         when: which events it is for, None: all.
         otherwise: the section for the others, None: they have no mapping.
         asked: the fields that the conditions of all sections for such events name.
+        message: template of what the event says, in our words; "" none.
     """
 
     provider: str
@@ -254,6 +255,7 @@ class Event:
     when: Condition | None = None
     otherwise: "Event | None" = None
     asked: tuple[str, ...] = ()
+    message: str = ""
 
     @property
     def sections(self) -> "tuple[Event, ...]":
@@ -428,7 +430,7 @@ class File:
                 raise self.refuse(section, "table", f"no table of events {table!r}")
             constants = {}
             for key, value in body.items():
-                if key in ("table", "columns"):
+                if key in ("table", "columns", "message"):
                     continue
                 at = TABLES[table].schema.get_field_index(key)
                 if at < 0 or key in FIXED or TABLES[table].schema.field(at).type not in NUMBERS:
@@ -439,12 +441,17 @@ class File:
                 if not -(1 << (width - 1)) <= value < 1 << (width - 1):
                     raise self.refuse(section, key, f"does not fit {width} bits")
                 constants[key] = value
+            message = body.get("message", "")
+            if not isinstance(message, str):
+                raise self.refuse(section, "message", "is not a text")
             columns = self.columns(section, table, body.get("columns", {}))
             codes, when = self.kinds(section)
             for provider in providers:
                 for code in codes:
                     where = f"{self.name} [{section}]"
-                    yield Event(provider, code, table, constants, columns, where, when)
+                    yield Event(
+                        provider, code, table, constants, columns, where, when, message=message
+                    )
 
 
 def _chain(file: File, found: list[Event]) -> Event:
