@@ -173,6 +173,14 @@ TRANSFORMS = {
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
         argument="map", derived=True,
     ),
+    "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
+    "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
+    "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
+    "resource_path": Transform(
+        WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
+    ),
+    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -267,6 +275,7 @@ class Event:
         when: which events it is for, None: all.
         otherwise: the section for the others, None: they have no mapping.
         asked: the fields that the conditions of all sections for such events name.
+        message: template of what the event says, in our words; "" none.
     """
 
     provider: str
@@ -278,6 +287,7 @@ class Event:
     when: Condition | None = None
     otherwise: "Event | None" = None
     asked: tuple[str, ...] = ()
+    message: str = ""
 
     @property
     def sections(self) -> "tuple[Event, ...]":
@@ -476,8 +486,11 @@ class File:
             constants = {
                 key: self.constant(section, table, key, value)
                 for key, value in body.items()
-                if key not in ("table", "columns")
+                if key not in ("table", "columns", "message")
             }
+            message = body.get("message", "")
+            if not isinstance(message, str):
+                raise self.refuse(section, "message", "is not a text")
             columns = self.columns(section, table, body.get("columns", {}))
             for key in columns.keys() & constants.keys():
                 if isinstance(constants[key], str):
@@ -486,7 +499,9 @@ class File:
             for provider in providers:
                 for code in codes:
                     where = f"{self.name} [{section}]"
-                    yield Event(provider, code, table, constants, columns, where, when)
+                    yield Event(
+                        provider, code, table, constants, columns, where, when, message=message
+                    )
 
 
 def _chain(file: File, found: list[Event]) -> Event:

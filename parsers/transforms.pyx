@@ -13,12 +13,14 @@ from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListCol
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_NAME,
-    W_BINARY_STATE, W_FIND_IP, W_FIND_PORT, W_MOF, W_STARTS, W_DNS_ANSWERS, W_DOMAIN,
-    W_BITS, W_FILE_NAME, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_NUMBER,
-    W_PROCESS_UID, W_SID, W_SIGNED_HEX, W_TEXT, W_TIME, W_TRUTH, W_UTC_MS, Output, ValueMap,
+    W_BINARY_STATE, W_BITS, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME, W_FIND_IP, W_FIND_PORT, W_GUID,
+    W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID,
+    W_SETTING, W_SID, W_SIGNED_HEX, W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
+    Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
-from tracelake.parsers.parts cimport find_endpoint, find_text, hex_text, mof_value
+from tracelake.parsers.parts cimport Part, part_of
+from tracelake.parsers.texts cimport find_endpoint, find_text, hex_text, mof_value
 from tracelake.parsers.values cimport (
     FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
 )
@@ -395,6 +397,7 @@ cdef int fill(
     cdef uint8_t[64] made
     cdef int64_t number = 0
     cdef Py_ssize_t size
+    cdef Part part
     cdef int way = out.transform
     if counts_as_unset(out, p, n):
         return NOT
@@ -437,4 +440,9 @@ cdef int fill(
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
+    if W_URL_SCHEME <= way <= W_SETTING:
+        if not part_of(way, p, n, &part):
+            return NOT
+        _word(at, out, part.at, part.size)
+        return LOSSY
     return _fill_name(at, out, p, n)
