@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
+from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
+from tracelake.ingest.division import LEAST
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -100,14 +102,6 @@ class Ingest:
         self._committed = self._started
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
-        # The state at the start is enough: what another run commits meanwhile is found to be in
-        # when it is committed again, and is not.
-        self._before = lake.snapshot()
-        self._known = {
-            source_id: rows[0]["uri"] for source_id, rows in self._before.sources().items()
-        }
-        # Units are named after their sources: of the others no row of `artifact` has to be read.
-        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
@@ -116,12 +110,19 @@ class Ingest:
     ) -> Report:
         """The one loop."""
         self.report.failed += unreachable
-        if workers == 1 or len(tasks) < 2:
-            events = one_by_one(tasks, self._lake, self._decide)
+        if not any(task.size >= LEAST for task in tasks):
+            workers = min(workers, len(tasks))
+        crew: list[Worker] = []
+        if workers > 1:
+            # Before anything of deltalake runs, which has threads (see crew.py).
+            for _ in range(workers):
+                start(crew, self._lake)
+            events = side_by_side(tasks, self._lake, self._decide, crew, self._looks_new)
         else:
-            events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
+            events = one_by_one(tasks, self._lake, self._decide)
         with _PatientInterrupt() as interrupted:
             try:
+                self._look()
                 self._follow(events, interrupted)
                 self._commit()
                 if not self.report.interrupted:
@@ -134,6 +135,20 @@ class Ingest:
                 events.close()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _look(self) -> None:
+        """What is in already. The state at the start is enough: what another run commits
+        meanwhile is found to be in when it is committed again, and is not."""
+        self._before = self._lake.snapshot()
+        sources = self._before.sources()
+        self._known = {source_id: rows[0]["uri"] for source_id, rows in sources.items()}
+        self._sizes = {row["size"] for rows in sources.values() for row in rows}
+        # Units are named after their sources: of the others no row of `artifact` has to be read.
+        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
+
+    def _looks_new(self, task: Task) -> bool:
+        """Whether no source that is in has the size of this file."""
+        return task.size not in self._sizes
 
     def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
         """Commits what comes until all has come, or until it has to stop."""

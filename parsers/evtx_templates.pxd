@@ -65,6 +65,7 @@ cdef class Plans:
     cdef readonly int32_t plan_count
     cdef int32_t next_number
     cdef Chunk chunk
+    cdef readonly int64_t guesses       # definitions for which an earlier one was looked for
 
     cdef int begin_chunk(
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin

@@ -104,6 +104,13 @@ cdef class Plans:
         self.context_count = 1      # the root stays
         self.prefix_length = 0
 
+    def asks_before(self):
+        """Whether anything was read otherwise than it might have been after other chunks: a
+        definition was guessed, or a bound was met that counts what is kept over chunks."""
+        return (
+            self.guesses > 0 or self.chunk.work < 0 or self.context_count > MAX_CONTEXTS // 2
+        )
+
     cdef int begin_chunk(
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
     ) except -1 nogil:
@@ -221,6 +228,7 @@ cdef class Plans:
                 place.context, False,
             )
         except EvidenceError:
+            self.guesses += 1
             place.guessed = True
             if known is not NULL:
                 place.plan = known.plan
@@ -233,6 +241,7 @@ cdef class Plans:
         if plan.local:
             place.plan = plan
             return 0
+        self.guesses += plan.guessed
         if plan.guessed and known is not NULL:
             # A name that fails its checksum: the same template read elsewhere knows better.
             free_plan(plan)
