@@ -2163,6 +2163,7 @@ CREATE TABLE detection_finding (
   "file_sha256" VARCHAR, -- its SHA-256
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "dst_hostname" VARCHAR, -- host or URL that it went to
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
