@@ -180,9 +180,11 @@ cdef class Event:
             return corrupt(at, b"template instance", b"is nested too deep")
         self._spend(0)
         take_instance(c, self.plans.chunk.length, self.plans.chunk.start, &instance)
-        place = self.plans.definition(instance.definition, instance.id, context)
+        place = self.plans.definition(&instance, context)
         if place.guessed:
             self.guessed = True
+            if place.lost and place.plan.op_count != instance.count:
+                return corrupt(at, b"template instance", b"has no template, and too many values")
         if base + instance.count > self.item_room:
             if base + instance.count > MAX_ITEMS:
                 return corrupt(at, b"template instance", b"holds too many values")
