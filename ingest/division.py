@@ -121,6 +121,7 @@ class Division:
         self._stand_in = new_stand_in()
         self._hash_given = False
         self._hashed: Hashed | None = None
+        self._decision = Decision()
         self._states: list[_PartState] = []
         self._at_work: list[Hand] = []
         self._given_up = False
@@ -201,11 +202,11 @@ class Division:
         if self._ended:
             return
         self._hashed = hashed
-        decision = self._decide(hashed)
+        decision = self._decision = self._decide(hashed)
         if decision.skip is not None:
             yield Skipped(self._task, hashed.source_id, decision.skip)
             yield from self._end()
-        elif self._alone or decision.done:  # its artifact is in, its row of `source` is not
+        elif self._alone or decision.done:  # its artifact is in, something else is not
             self._hand_on(decision)
         else:
             self._compare()
@@ -270,10 +271,11 @@ class Division:
             if isinstance(event, Failed):
                 yield from self._fail(event)
                 return
+            for state in self._states:
+                state.written = None  # it is the unit's now
             yield event
-        for state in self._states:
-            state.written = None  # it is the unit's now
-        yield from self._end()
+        if self.rest is None:
+            yield from self._end()
 
     def _united(self, parts: list[PartWritten]) -> Iterator[Event]:
         assert self._hashed is not None
@@ -293,8 +295,13 @@ class Division:
             writer.write("artifact", batch_of("artifact", [row]))
             own = writer.close()
         whole = _united([*(part.written for part in parts), own])
+        ready = UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
+        if self._decision.carve:
+            yield ready
+            self._hand_on(replace(self._decision, done={0: facts}))
+            return
         closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
-        yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
+        yield ready
         yield UnitReady(task, closing, None)
 
     # --- other ends
@@ -304,7 +311,7 @@ class Division:
         self._give_up()
         self._alone = True
         if self._hashed is not None:
-            self._hand_on(Decision())
+            self._hand_on(self._decision)
 
     def _hand_on(self, decision: Decision) -> None:
         """Leaves the file to one worker, who need not hash it again."""

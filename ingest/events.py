@@ -76,10 +76,15 @@ class Decision:
     Attributes:
         skip: why it is not read (again), or None.
         done: its artifacts that an earlier run has committed, by number.
+        carve: deleted records are read, too, of all artifacts but those in `carved`.
+        closed: all else of the source is in, and why; there is only something to be carved.
     """
 
     skip: str | None = None
     done: dict[int, Facts] = field(default_factory=dict)
+    carve: bool = False
+    carved: frozenset[int] = frozenset()
+    closed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,11 @@ from tracelake.ingest.events import (
     UnitReady,
 )
 from tracelake.ingest.report import ParserReport, Report
+from tracelake.ingest.source import carver_of
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
+from tracelake.parsers import CARVERS
 from tracelake.version import VERSION
 
 # What a commit costs depends on the files that are in, not on the units it brings, so units wait
@@ -38,6 +40,9 @@ COMMIT_SHARE = 10
 COMMIT_UNITS = 512
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
+
+# Parsers of deleted records: their units stand beside those of the artifacts.
+CARVED = frozenset(parser.name for parser in CARVERS)
 
 Watch = Callable[[Event, Report], None]
 
@@ -62,7 +67,13 @@ def plan(
     return tasks, unreachable
 
 
-def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None = None) -> Report:
+def ingest(
+    roots: list[Path],
+    lake: Lake,
+    workers: int = 1,
+    watch: Watch | None = None,
+    carve: bool = False,
+) -> Report:
     """Takes in every file under `roots`; what was in already is skipped.
 
     Args:
@@ -70,20 +81,22 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
         lake: the engagement.
         workers: processes; 1 works in this one.
         watch: is told each event, after it was counted.
+        carve: also read deleted records, of sources that are in already, too.
 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
     tasks, unreachable = plan(roots, own_folders(lake.uri))
-    return Ingest(lake, watch).run(tasks, unreachable, workers)
+    return Ingest(lake, watch, carve).run(tasks, unreachable, workers)
 
 
 class Ingest:
     """One run: decides what is read, commits what was read, keeps the report."""
 
-    def __init__(self, lake: Lake, watch: Watch | None = None) -> None:
+    def __init__(self, lake: Lake, watch: Watch | None = None, carve: bool = False) -> None:
         self._lake = lake
         self._watch = watch
+        self._carve = carve
         self.report = Report()
         self._started = time.monotonic()
         self._committed = self._started
@@ -155,15 +168,34 @@ class Ingest:
         source_id = hashed.source_id
         if source_id in self._known:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
-            return Decision(f"already in, as {self._known[source_id]}")
+            why = f"already in, as {self._known[source_id]}"
+            done, carved = self._done(source_id) if self._carve else ({}, frozenset())
+            if source_id in self._begun or all(
+                number in carved for number, facts in done.items() if carver_of(facts)
+            ):
+                return Decision(why)
+            self._begun[source_id] = hashed.task.path
+            why += "; its deleted records were not"
+            return Decision(done=done, carve=True, carved=carved, closed=why)
         if source_id in self._begun:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
+        done, carved = self._done(source_id)
+        return Decision(done=done, carve=self._carve, carved=carved)
+
+    def _done(self, source_id: str) -> tuple[dict[int, Facts], frozenset[int]]:
+        """A source's artifacts that are in, and the numbers of those that were carved."""
         if source_id[:16] not in self._begun_before:
-            return Decision()
-        done = self._before.artifact_rows(source_id)
-        return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
+            return {}, frozenset()
+        done = {}
+        carved = set()
+        for row in self._before.artifact_rows(source_id):
+            if row["parser"] in CARVED:
+                carved.add(row["artifact_no"])
+            else:
+                done[row["artifact_no"]] = facts_of(row)
+        return done, frozenset(carved)
 
     def _count(self, event: Event) -> None:
         report = self.report

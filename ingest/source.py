@@ -3,10 +3,12 @@
     hash -> decide -> members -> identify -> parse -> complete -> write
 """
 
+import io
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,10 +39,12 @@ from tracelake.ingest.file import (
 from tracelake.ingest.identify import HEAD, identify
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.streams import Hashed as HashedStream
+from tracelake.ingest.streams import UpTo
 from tracelake.lake.lake import Lake
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
+from tracelake.parsers import BY_NAME
 from tracelake.parsers.artifact import Parser
 
 Ask = Callable[[Hashed], Decision]
@@ -79,6 +83,12 @@ def told(path: str, events: Iterator[T]) -> Iterator[T | Failed]:
         )
 
 
+def carver_of(facts: Facts | None) -> Parser | None:
+    """The parser of what the one that read an artifact left aside, where it has one."""
+    read_by = BY_NAME.get(facts.parser or "") if facts is not None else None
+    return read_by.carve if read_by is not None else None
+
+
 class _Source:
     """A source while it is read, and its books."""
 
@@ -105,14 +115,19 @@ class _Source:
                 return
             file.seek(0)
             self._facts = dict(decision.done)
-            for number, member in enumerate(members(file, self._task.name)):
-                if number not in decision.done:
-                    yield from self._member(number, member)
-            check_unchanged(self._task.path, self._stamp)
-            closing = close_source(
-                self._lake, self._task, self._sha256, self._stamp, self._facts, self._left
-            )
-            yield UnitReady(self._task, closing, None)
+            if decision.closed is not None:
+                yield Skipped(self._task, self._id, decision.closed)
+            else:
+                for number, member in enumerate(members(file, self._task.name)):
+                    if number not in decision.done:
+                        yield from self._member(number, member)
+                check_unchanged(self._task.path, self._stamp)
+                closing = close_source(
+                    self._lake, self._task, self._sha256, self._stamp, self._facts, self._left
+                )
+                yield UnitReady(self._task, closing, None)
+            if decision.carve:
+                yield from self._carve(file, decision.carved)
 
     def _member(self, number: int, member: Member) -> Iterator[Event]:
         if member.trouble is not None:
@@ -139,17 +154,41 @@ class _Source:
             return
         yield from self._unit(number, member.path, found.parser, feed, sha256)
 
+    def _carve(self, file: io.FileIO, carved: frozenset[int]) -> Iterator[Event]:
+        """What the artifacts' formats no longer count as their own, as units of its own. The
+        source is walked through twice, side by side: a stream cannot be rewound."""
+        file.seek(0)
+        name = self._task.name
+        with open(self._task.path, "rb", buffering=0) as second:
+            walks = zip(members(file, name), members(second, name), strict=False)
+            for number, (member, same) in enumerate(walks):
+                facts = self._facts.get(number)
+                parser = carver_of(facts)
+                if facts is None or parser is None or number in carved:
+                    continue
+                # Where the artifact broke off is said by a row in `damage` already.
+                feed, again = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
+                yield from self._unit(
+                    number, member.path, parser, feed, partial(str, facts.sha256 or ""), again
+                )
+
     def _unit(
-        self, number: int, path: str, parser: Parser, feed: Feed, sha256: Callable[[], str]
+        self,
+        number: int,
+        path: str,
+        parser: Parser,
+        feed: Feed,
+        sha256: Callable[[], str],
+        again: Feed | None = None,
     ) -> Iterator[Event]:
         started = time.process_time()
         unit = unit_id(self._id, number, parser)
         writer = self._lake.writer(unit)
         try:
             constants = provenance(self._lake, self._id, number, parser)
-            reading = read_artifact(path, feed, sha256, parser, constants, writer)
+            reading = read_artifact(path, feed, sha256, parser, constants, writer, again)
             facts = yield from self._told(reading)
-            twin = self._twin(facts)
+            twin = self._twin(facts) if again is None else None
             if twin is not None:
                 writer.discard()
                 why = {"*": f"the same bytes as {twin}, which is read"}
@@ -164,7 +203,8 @@ class _Source:
         except BaseException:
             writer.discard()
             raise
-        self._facts[number] = facts
+        if again is None:
+            self._facts[number] = facts
         yield UnitReady(self._task, written, facts, time.process_time() - started)
 
     def _told(self, reading: Generator[int, None, Facts]) -> Generator[Event, None, Facts]:

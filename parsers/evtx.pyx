@@ -26,6 +26,7 @@ from tracelake.native.cursor cimport le64, span
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts
+from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_facts import LogFacts, file_row
 from tracelake.parsers.evtx_parts import LEAST, borders, settle
@@ -229,5 +230,5 @@ def read_part(artifact, part, mappings=None):
 
 PARSER = Parser(
     "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
-    Parts(LEAST, borders, read_part, settle, file_row),
+    parts=Parts(LEAST, borders, read_part, settle, file_row), carve=CARVER,
 )

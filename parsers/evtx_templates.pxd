@@ -58,7 +58,7 @@ cdef class Plans:
     cdef int32_t prefix_length
     cdef Build* build
     cdef NameSet names
-    cdef readonly int64_t held          # bytes of plans and variants
+    cdef readonly int64_t held          # bytes of plans, variants and what is kept beside
     cdef readonly int64_t compiled
     cdef readonly int64_t variant_count
     cdef readonly int32_t plan_count

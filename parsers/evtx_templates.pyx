@@ -26,12 +26,11 @@ from tracelake.native.hash64 cimport hash64
 from tracelake.parsers.evtx_compile cimport Build, Ref, compile_body
 from tracelake.parsers.evtx_names cimport names_number, names_reset, put_number
 from tracelake.parsers.evtx_plan cimport (
-    AT_ROOT, MAX_TEXT, OP_PAIR, Op, Part, Plan, free_plan, grow, put_text,
+    AT_ROOT, MAX_HELD, MAX_TEXT, OP_PAIR, Op, Part, Plan, free_plan, grow, put_text,
 )
 
 cdef enum:
     MAX_WORK = 262144           # tokens compiled per chunk: sixteen times what fits into one
-    MAX_HELD = 67108864         # bytes of plans and variants before the cache is emptied
     MAX_CONTEXTS = 4096
     BUCKETS = 8192              # a power of two
     PLACES = 1024               # a power of two
