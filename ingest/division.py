@@ -121,7 +121,7 @@ class Division:
         self._stand_in = new_stand_in()
         self._hash_given = False
         self._hashed: Hashed | None = None
-        self._decision = Decision()
+        self._decision = Decision()  # when it is hashed
         self._states: list[_PartState] = []
         self._at_work: list[Hand] = []
         self._given_up = False
@@ -206,7 +206,7 @@ class Division:
         if decision.skip is not None:
             yield Skipped(self._task, hashed.source_id, decision.skip)
             yield from self._end()
-        elif self._alone or decision.done:  # its artifact is in, something else is not
+        elif self._alone or decision.done:  # its artifact is in, its row of `source` is not
             self._hand_on(decision)
         else:
             self._compare()
@@ -267,14 +267,18 @@ class Division:
         written = [state.written for state in self._states if state.written is not None]
         if len(written) < len(self._states):
             return
-        for event in told(self._task.path, self._united(written)):
+        events = list(told(self._task.path, self._united(written)))
+        for event in events:
             if isinstance(event, Failed):
                 yield from self._fail(event)
                 return
-            for state in self._states:
-                state.written = None  # it is the unit's now
-            yield event
-        if self.rest is None:
+        for state in self._states:
+            state.written = None  # it is the unit's now, and removed by nobody
+        yield from events
+        if self._decision.carve:
+            done = {0: e.facts for e in events if isinstance(e, UnitReady) and e.facts is not None}
+            self._hand_on(replace(self._decision, done=done, closed=""))
+        else:
             yield from self._end()
 
     def _united(self, parts: list[PartWritten]) -> Iterator[Event]:
@@ -293,15 +297,9 @@ class Division:
                 lake.engagement, source_id, 0, unit, self._parser.version, facts
             )
             writer.write("artifact", batch_of("artifact", [row]))
-            own = writer.close()
-        whole = _united([*(part.written for part in parts), own])
-        ready = UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
-        if self._decision.carve:
-            yield ready
-            self._hand_on(replace(self._decision, done={0: facts}))
-            return
-        closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
-        yield ready
+            whole = _united([*(part.written for part in parts), writer.close()])
+            closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
+        yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
         yield UnitReady(task, closing, None)
 
     # --- other ends

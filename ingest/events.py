@@ -77,7 +77,8 @@ class Decision:
         skip: why it is not read (again), or None.
         done: its artifacts that an earlier run has committed, by number.
         carve: deleted records are read, too, of all artifacts but those in `carved`.
-        closed: all else of the source is in, and why; there is only something to be carved.
+        closed: all else of the source is in, and why (empty: it has just been read); there is only
+            something to be carved.
     """
 
     skip: str | None = None

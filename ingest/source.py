@@ -115,9 +115,9 @@ class _Source:
                 return
             file.seek(0)
             self._facts = dict(decision.done)
-            if decision.closed is not None:
+            if decision.closed:
                 yield Skipped(self._task, self._id, decision.closed)
-            else:
+            elif decision.closed is None:
                 for number, member in enumerate(members(file, self._task.name)):
                     if number not in decision.done:
                         yield from self._member(number, member)
@@ -168,9 +168,8 @@ class _Source:
                     continue
                 # Where the artifact broke off is said by a row in `damage` already.
                 feed, again = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
-                yield from self._unit(
-                    number, member.path, parser, feed, partial(str, facts.sha256 or ""), again
-                )
+                sha256 = partial(str, facts.sha256 or "")
+                yield from self._unit(number, member.path, parser, feed, sha256, again)
 
     def _unit(
         self,

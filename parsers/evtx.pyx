@@ -230,5 +230,5 @@ def read_part(artifact, part, mappings=None):
 
 PARSER = Parser(
     "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
-    parts=Parts(LEAST, borders, read_part, settle, file_row), carve=CARVER,
+    Parts(LEAST, borders, read_part, settle, file_row), CARVER,
 )
