@@ -106,6 +106,8 @@ def _inverse(source: Source, value: Any) -> str | None:
     """The text that a column's value was made from, where it holds it exactly."""
     if TRANSFORMS[source.transform].derived:
         return None
+    if TRANSFORMS[source.transform].derived:
+        return None
     match source.transform:
         case "number":
             return str(value)

@@ -60,6 +60,10 @@ cdef class Events:
         self.at.uid_column = NULL
         for i in range(plan.constants):
             (<IntColumn>plan.constant_columns[i]).put(self.at.row, plan.constant_values[i])
+        for i in range(plan.words):
+            (<DictColumn>plan.word_columns[i]).put_valid(
+                self.at.row, plan.word_texts[i], plan.word_sizes[i]
+            )
         return 0
 
     cdef bint fits(self, Plan* plan, const Value* value) except -1 nogil:

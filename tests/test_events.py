@@ -520,7 +520,7 @@ def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
         {source.field for section in event.sections for sources in section.columns.values()
          for source in sources} | {*event.asked}
     )
-    name = st.one_of(st.sampled_from(fields), st.sampled_from(["Other", "Data"]))
+    name = st.sampled_from([*fields, "Other", "Data"])
     asked = [value for section in event.sections if section.when for value in section.when.values]
     value = st.one_of(VALUES, st.sampled_from(asked).map(text)) if asked else VALUES
     named = draw(st.lists(st.tuples(name, value), max_size=12))
