@@ -146,6 +146,13 @@ TRANSFORMS = {
     "before": Transform(
         WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
     ),
+    "line": Transform(
+        WORDS,
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
     "starts": Transform(
         (*WORDS, *NUMBERS, BOOL),
         "By a value map of the file: the value of the first text that the field begins with.",
@@ -165,8 +172,8 @@ TRANSFORMS = {
     ),
     "binary_name": Transform(
         WORDS,
-        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
-        "control manager's \"name/state\").",
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
         derived=True,
     ),
     "binary_state": Transform(

@@ -14,13 +14,13 @@ from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_tim
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_NAME,
     W_BINARY_STATE, W_BITS, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME, W_FIND_IP, W_FIND_PORT, W_GUID,
-    W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID,
-    W_SETTING, W_SID, W_SIGNED_HEX, W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
-    Output, ValueMap,
+    W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER,
+    W_PROCESS_UID, W_SETTING, W_SID, W_SIGNED_HEX, W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME,
+    W_UTC_MS, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of
-from tracelake.parsers.texts cimport find_endpoint, find_text, hex_text, mof_value
+from tracelake.parsers.texts cimport find_endpoint, find_text, hex_text, line_value, mof_value
 from tracelake.parsers.values cimport (
     FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
 )
@@ -369,7 +369,7 @@ cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
     cdef int64_t port = -1
-    cdef Py_ssize_t size
+    cdef Py_ssize_t start, size = 0
     if out.transform == W_STARTS:
         return _fill_starts(at, out, p, n)
     if out.transform == W_MOF:
@@ -381,6 +381,12 @@ cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
         if size <= 0:
             return NOT
         _word(at, out, p, size)
+        return LOSSY
+    if out.transform == W_LINE:
+        start = line_value(p, n, out.argument, out.argument_length, &size)
+        if start < 0 or size == 0:
+            return NOT
+        _word(at, out, p + start, size)
         return LOSSY
     size = find_endpoint(p, n, made, &port)
     if out.transform == W_FIND_PORT:
