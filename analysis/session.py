@@ -22,8 +22,12 @@ from tracelake.analysis.views import GROUPS, base, quote
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 
-# Names under which DuckDB lists what there is: whoever asks must see all views.
-CATALOG = re.compile(r"\b(show|describe|duckdb_\w+|information_schema|sqlite_master|pg_\w+)\b")
+# Where DuckDB lists what there is: whoever asks must see all views. (Who asks what one of them
+# has, with DESCRIBE or SHOW, names it.)
+CATALOG = re.compile(
+    r"\b(show\s+(all\s+)?tables|duckdb_\w+|information_schema|sqlite_master|pg_\w+)\b"
+    r"|\b(show|describe)\s*;?\s*$"
+)
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
@@ -111,11 +115,11 @@ class Session:
         query = query.lower()
         everything = CATALOG.search(query) is not None
         with self._making:
-            for word in [w for w in self._waiting if everything or w in query]:
-                for statement in GROUPS[word](self.window):
+            for words in [w for w in self._waiting if everything or all(x in query for x in w)]:
+                for statement in GROUPS[words](self.window):
                     self._connection.execute(statement)
                 # Only now: an interrupted query leaves some of them to be made again.
-                self._waiting.remove(word)
+                self._waiting.remove(words)
 
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""

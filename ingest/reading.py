@@ -77,6 +77,7 @@ def read_artifact(
     parser: Parser,
     provenance: Provenance,
     writer: Writer,
+    again: Feed | None = None,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -84,6 +85,7 @@ def read_artifact(
         path: the artifact's path inside the source.
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         writer: of the artifact's unit.
+        again: its bytes once more, for a parser that reads them twice.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -94,7 +96,7 @@ def read_artifact(
     sink = Sink(provenance, writer)
     told = 0
     try:
-        for table, batch in parser.read(Artifact(path, feed, sink.account)):
+        for table, batch in parser.read(Artifact(path, feed, sink.account, again)):
             if sink.take(table, batch) or feed.position - told >= TELL_EVERY:
                 told = feed.position
                 yield told

@@ -105,9 +105,18 @@ def _rows(fields: list[pa.Field]) -> list[str]:
 def _views(title: str, aliases: dict[str, Alias]) -> list[str]:
     lines = [f"## {title}", "", "| view | table | rows |", "|---|---|---|"]
     for name, alias in aliases.items():
-        where = f"`{alias.where}`" if alias.where else "all"
-        lines.append(f"| `{name}` | `{alias.table}` | {where} |")
+        lines.append(f"| `{name}` | `{alias.table}` | {_of(alias)} |")
     return [*lines, ""]
+
+
+def _of(alias: Alias) -> str:
+    """Which rows a view has, for people."""
+    where = f"`{alias.where}`" if alias.where else "all"
+    if not isinstance(alias, sigma.Category):
+        return where
+    only = f" with `{alias.only[0]}` {' or '.join(alias.only[1])}" if alias.only else ""
+    own = f"{', '.join(alias.codes)} of {' and '.join(alias.providers)}{only}"
+    return own if alias.where == "false" else f"{own}; of others {where}"
 
 
 def tables_md(tables: dict[str, Table]) -> str:
@@ -141,7 +150,8 @@ def tables_md(tables: dict[str, Table]) -> str:
         "```",
         "",
         "`sigma.evtx` is every row that a Windows event became, under the event's own field "
-        "names: the mappings read backwards. `ecs.<table>` has the ECS names below.",
+        "names: the mappings read backwards. `sigma.<service>` (the list below) is its rows of one "
+        "service's channels. `ecs.<table>` has the ECS names below.",
         "",
         "## Common columns",
         "",
@@ -157,6 +167,12 @@ def tables_md(tables: dict[str, Table]) -> str:
             if "src_offset" in table.schema.names else "", "", *_rows(rows), "",
         ]
     lines += _views("Sigma's categories (schema `sigma`)", sigma.CATEGORIES)
+    lines += ["## Sigma's services (schema `sigma`)", "", "| view | channels |", "|---|---|"]
+    lines += [
+        f"| `{name}` | {', '.join(f'`{channel}`' for channel in channels)} |"
+        for name, channels in sigma.SERVICES.items()
+    ]
+    lines.append("")
     lines += _views("Zeek's logs (schema `zeek`)", zeek.LOGS)
     views = ocsf.views(tables)
     lines += ["## OCSF classes (schema `ocsf`)", ""]

@@ -24,6 +24,10 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
     [maps.access]                           # `bits`: the first mask of which a bit is set
     0x2 = 3
 
+    with = ["subject", "process"]           # the columns of these sets come before its own
+    [sets.subject]                          # what many events have, told once
+    actor_user_name = "SubjectUserName"
+
 A whole-number constant beside a column of the same name is its *default*: it stands where no
 field gives a value. Several sections may name the same event: the first whose condition holds
 makes the row, in the order of the file; one without a condition stands last. Conditions compare
@@ -414,10 +418,24 @@ class File:
                 raise self.refuse(section, column, f"{name} needs a text")
         return Source(field, name, argument)
 
-    def columns(self, section: str, table: str, given: object) -> dict[str, tuple[Source, ...]]:
+    def sets(self, section: str, names: object) -> dict[str, object]:
+        """The columns of the sets that a section names; its own come on top."""
+        found: dict[str, object] = {}
+        for name in names if isinstance(names, list) else [names]:
+            one = self.content.get("sets", {}).get(name) if isinstance(name, str) else None
+            if not isinstance(one, dict):
+                raise self.refuse(section, "with", f"the file has no [sets.{name}]")
+            found |= one
+        return found
+
+    def columns(
+        self, section: str, table: str, body: Mapping[str, object]
+    ) -> dict[str, tuple[Source, ...]]:
         schema = TABLES[table].schema
+        given = body.get("columns", {})
         if not isinstance(given, dict):
             raise self.refuse(section, "columns", "is not a table of columns")
+        given = self.sets(section, body.get("with", [])) | given
         section = f"{section}.columns"
         columns: dict[str, tuple[Source, ...]] = {}
         for column, spec in given.items():
@@ -483,22 +501,23 @@ class File:
         if not providers or not all(isinstance(name, str) and name for name in providers):
             raise self.refuse("", "provider", "is missing, or not a text or list of texts")
         for section, body in self.content.items():
-            if section in ("provider", "maps"):
+            if section in ("provider", "maps", "sets"):
                 continue
             if not isinstance(body, dict):
-                raise self.refuse("", section, "is neither `provider`, nor [maps], nor an event")
+                why = "is neither `provider`, nor [maps], nor [sets], nor an event"
+                raise self.refuse("", section, why)
             table = body.get("table")
             if table not in TABLES or not TABLES[table].is_events:
                 raise self.refuse(section, "table", f"no table of events {table!r}")
             constants = {
                 key: self.constant(section, table, key, value)
                 for key, value in body.items()
-                if key not in ("table", "columns", "message")
+                if key not in ("table", "columns", "with", "message")
             }
             message = body.get("message", "")
             if not isinstance(message, str):
                 raise self.refuse(section, "message", "is not a text")
-            columns = self.columns(section, table, body.get("columns", {}))
+            columns = self.columns(section, table, body)
             for key in columns.keys() & constants.keys():
                 if isinstance(constants[key], str):
                     raise self.refuse(section, key, "is a constant and a column")

@@ -19,11 +19,13 @@ class Artifact:
         path: its path inside the source; for a loose file, relative to the given root.
         feed: its bytes.
         account: what became of every record and byte; the parser keeps it.
+        again: its bytes once more, for a parser that reads them twice (`Parser.carve`).
     """
 
     path: str
     feed: Feed
     account: Account
+    again: Feed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Parser:
         render: (the artifact from its start, offset of a record) -> the record as its own
             tools show it, where they show more than bytes.
         parts: how several workers read one artifact, where they can.
+        carve: the parser of what the format no longer counts as its own (deleted records), for
+            `ingest --carve`. Its rows are a unit of their own; `Artifact.again` is given.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Parser:
     read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
+    carve: "Parser | None" = None
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))

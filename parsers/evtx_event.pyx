@@ -122,6 +122,8 @@ cdef class Event:
         cdef int i
         for i in range(<int>SLOTS):
             self.system[i].kind = NOTHING
+            self.system_op[i] = -1
+        self.system_plan = NULL
         self.count = 0
         self.item_count = 0
         self.arena_used = 0
@@ -259,9 +261,20 @@ cdef class Event:
             else:
                 self._joined(plan, op, base, count, &value)
             if op.kind == OP_SYSTEM:
-                self.system[op.slot] = value
+                self._field(plan, i, &value)
             else:
                 self._pair(plan, i, &value, base, count)
+        return 0
+
+    cdef inline int _field(self, Plan* plan, int32_t number, const Value* value) noexcept nogil:
+        cdef uint8_t slot = plan.ops[number].slot
+        cdef int i
+        if plan is not self.system_plan:
+            for i in range(<int>SLOTS):
+                self.system_op[i] = -1
+            self.system_plan = plan
+        self.system[slot] = value[0]
+        self.system_op[slot] = number
         return 0
 
     cdef int _pair(
@@ -325,7 +338,7 @@ cdef class Event:
         if op.attribute or op.kind == OP_SYSTEM:
             self._joined(plan, op, base, count, &value)
             if op.kind == OP_SYSTEM:
-                self.system[op.slot] = value
+                self._field(plan, number, &value)
             else:
                 self._pair(plan, number, &value, base, count)
             return 0

@@ -58,12 +58,13 @@ cdef class Plans:
     cdef int32_t prefix_length
     cdef Build* build
     cdef NameSet names
-    cdef readonly int64_t held          # bytes of plans and variants
+    cdef readonly int64_t held          # bytes of plans, variants and what is kept beside
     cdef readonly int64_t compiled
     cdef readonly int64_t variant_count
     cdef readonly int32_t plan_count
     cdef int32_t next_number
     cdef Chunk chunk
+    cdef readonly int64_t guesses       # definitions for which an earlier one was looked for
 
     cdef int begin_chunk(
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin

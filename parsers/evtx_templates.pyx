@@ -26,12 +26,11 @@ from tracelake.native.hash64 cimport hash64
 from tracelake.parsers.evtx_compile cimport Build, Ref, compile_body
 from tracelake.parsers.evtx_names cimport names_number, names_reset, put_number
 from tracelake.parsers.evtx_plan cimport (
-    AT_ROOT, MAX_TEXT, OP_PAIR, Op, Part, Plan, free_plan, grow, put_text,
+    AT_ROOT, MAX_HELD, MAX_TEXT, OP_PAIR, Op, Part, Plan, free_plan, grow, put_text,
 )
 
 cdef enum:
     MAX_WORK = 262144           # tokens compiled per chunk: sixteen times what fits into one
-    MAX_HELD = 67108864         # bytes of plans and variants before the cache is emptied
     MAX_CONTEXTS = 4096
     BUCKETS = 8192              # a power of two
     PLACES = 1024               # a power of two
@@ -103,6 +102,13 @@ cdef class Plans:
         self._clear()
         self.context_count = 1      # the root stays
         self.prefix_length = 0
+
+    def asks_before(self):
+        """Whether anything was read otherwise than it might have been after other chunks: a
+        definition was guessed, or a bound was met that counts what is kept over chunks."""
+        return (
+            self.guesses > 0 or self.chunk.work < 0 or self.context_count > MAX_CONTEXTS // 2
+        )
 
     cdef int begin_chunk(
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
@@ -219,6 +225,7 @@ cdef class Plans:
                 place.context, False,
             )
         except EvidenceError:
+            self.guesses += 1
             if known is NULL:
                 raise
             place.plan = known.plan
@@ -227,6 +234,7 @@ cdef class Plans:
         if plan.local:
             place.plan = plan
             return 0
+        self.guesses += plan.guessed
         if plan.guessed and known is not NULL:
             # A name that fails its checksum: the same template read elsewhere knows better.
             free_plan(plan)

@@ -1,10 +1,11 @@
 """The views of a session, all generated from the columns' metadata."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from tracelake.analysis.views import alias, evtx, ocsf, timeline
+from tracelake.analysis.views import alias, categories, evtx, ocsf, timeline
 from tracelake.analysis.views.base import Window
-from tracelake.normalize import TABLES
+from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
 
 
@@ -30,15 +31,21 @@ def _zeek(_: Window) -> Iterator[str]:
 
 def _sigma(_: Window) -> Iterator[str]:
     yield "CREATE SCHEMA IF NOT EXISTS sigma"
-    yield from alias.sigma_views()
+    yield from categories.views()
     yield evtx.view()
 
 
-GROUPS: dict[str, Callable[[Window], Iterator[str]]] = {
-    "timeline": _timeline,
-    "ocsf": _ocsf,
-    "ecs": _ecs,
-    "zeek": _zeek,
-    "sigma": _sigma,
+def _service(name: str, _: Window) -> Iterator[str]:
+    yield evtx.service_view(name)
+
+
+GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
+    ("timeline",): _timeline,
+    ("ocsf",): _ocsf,
+    ("ecs",): _ecs,
+    ("zeek",): _zeek,
+    ("sigma",): _sigma,
+    # One by one: each costs as much as `sigma.evtx`, on which they stand.
+    **{("sigma", name): partial(_service, name) for name in sigma.SERVICES},
 }
-"""Word that a query names them by -> SQL of the views that stand on the tables' own."""
+"""Words that a query names them by -> SQL of the views that stand on the tables' own."""

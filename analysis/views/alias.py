@@ -1,16 +1,11 @@
-"""`ecs.*`, `zeek.*` and `sigma.*`: the same rows under the names of other worlds."""
+"""`ecs.*` and `zeek.*`: the same rows under the names of other worlds."""
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
 from tracelake.analysis.views import quote
-from tracelake.normalize import TABLES, Table, sigma, zeek
+from tracelake.normalize import TABLES, Table, zeek
 from tracelake.normalize.alias import Alias
 from tracelake.normalize.column import note
-
-KEPT = ("row_id", "time", "engagement_id", "source_id", "unmapped")
-"""Columns that every Sigma view has under their own names."""
 
 
 def _view(schema: str, name: str, table: str, where: str, columns: dict[str, str]) -> str:
@@ -46,33 +41,6 @@ def zeek_view(log: str, alias: Alias) -> str:
     return _view("zeek", log, alias.table, alias.where, columns)
 
 
-def as_sigma(field: pa.Field) -> str:
-    """A column as Sigma rules expect its values: masks as 0x..., truth as true and false."""
-    column = quote.name(field.name)
-    if note(field, "hex") == "1":
-        return f"'0x' || lower(to_hex({column}))"
-    if pa.types.is_boolean(field.type):
-        return f"CAST({column} AS VARCHAR)"
-    if pa.types.is_list(field.type):
-        return f"array_to_string({column}, chr(10))"
-    return column
-
-
-def sigma_columns(category: str, alias: Alias) -> dict[str, str]:
-    """Sigma name -> SQL over the table's columns, in one category."""
-    columns: dict[str, str] = {}
-    for field in TABLES[alias.table].schema:
-        for name in sigma.names(field, category):
-            columns[name] = as_sigma(field)
-    return columns | sigma.COMMON | alias.computed
-
-
-def sigma_view(category: str, alias: Alias) -> str:
-    """SQL that makes `sigma.<category>`."""
-    columns = {name: name for name in KEPT} | sigma_columns(category, alias)
-    return _view("sigma", category, alias.table, alias.where, columns)
-
-
 def ecs_views() -> Iterator[str]:
     """SQL of `ecs.*`."""
     return (ecs_view(table) for table in TABLES.values() if table.is_events)
@@ -81,9 +49,3 @@ def ecs_views() -> Iterator[str]:
 def zeek_views() -> Iterator[str]:
     """SQL of `zeek.*`."""
     return (zeek_view(log, alias) for log, alias in zeek.LOGS.items())
-
-
-def sigma_views() -> Iterator[str]:
-    """SQL of `sigma.*`."""
-    for category, alias in sigma.CATEGORIES.items():
-        yield sigma_view(category, alias)

@@ -1,159 +1,104 @@
 """`sigma.evtx`: every row that a Windows event became, under the event's own field names.
 
-For rules that name a service and an EventID. The names come from the mappings, read backwards:
-what `proc_path <- NewProcessName` put into a column stands under `NewProcessName` again for
-that event, in every table the same name in the same column, always text. A field that no
-column holds exactly is in `unmapped`, and is taken from there.
+For rules that name a service and an EventID; `sigma.<service>` is its rows of that service's
+channels. A column of the event's own data is always text, as the log shows it, whichever table
+and column the mapping put it into (`fields.py`); a field that no mapping names is in `unmapped`.
+`fields` has all of an event's fields, by name.
 """
 
-from collections.abc import Iterable
-
-from tracelake.analysis.views import quote
-from tracelake.analysis.views.alias import KEPT, as_sigma
+from tracelake.analysis.views import fields, quote
+from tracelake.analysis.views.categories import KEPT
+from tracelake.analysis.views.fields import Section
 from tracelake.normalize import TABLES, Table, sigma
-from tracelake.normalize.column import note
-from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Source, load
+from tracelake.normalize.mapping import load
 
-PLAIN = frozenset({"text", "ip", "sid", "logon_id", "guid", "signed_hex"})
-
-SYSTEM = {
-    **sigma.COMMON,
-    "Channel": "log_name",
-    "Provider_Name": "log_provider",
-    "Computer": "device_hostname",
-    "EventRecordID": "src_record_id",
-    "Level": "event_level",
-    "Task": "event_task",
-    "Opcode": "event_opcode",
-    "Keywords": "event_keywords",
-    "Version": "event_version",
-    "UserID": "event_user_uid",
-    "Message": "message",
-    "UtcTime": "time",
-}
-"""What every event has: typed, and no field of the event's own data."""
+OWN = ("fields", "table_name", "log_name", "Message", "Data")
+"""Columns that the view makes itself, beside sigma.SYSTEM and KEPT."""
 
 
-def _spoken(column: str, source: Source) -> str:
-    """SQL: a column's value as the text of the field that it came from."""
-    name = quote.name(column)
-    if source.transform in PLAIN:
-        return name
-    if source.transform == "hex":
-        return f"'0x' || lower(to_hex({name}))"
-    if source.transform == "guid_upper":
-        return f"upper({name})"
-    if source.transform == "utc_ms":
-        return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
-    if source.transform in ("list", "dns_answers"):
-        return f"array_to_string({name}, ';') || ';'"
-    if source.transform == "map":
-        first = {value: text for text, value in reversed(source.values)}
-        cases = " ".join(
-            f"WHEN {quote.text(value) if isinstance(value, str) else value} "
-            f"THEN {quote.text(text)}"
-            for value, text in first.items()
-        )
-        return f"CASE {name} {cases} END"
-    return f"CAST({name} AS VARCHAR)"
+def _key(name: str) -> str:
+    """What is the same for names that rules and logs spell differently."""
+    return name.lower().replace(" ", "").replace("_", "")
 
 
-def _unmapped(field: str) -> str:
-    return f"unmapped[{quote.text(field)}]"
-
-
-def _whole(field: str, held: list[tuple[str, Source]]) -> str | None:
-    """SQL of a field that several columns hold parts of, or None."""
-    parts = {source.transform: column for column, source in held}
-    if "account" in parts:
-        user = quote.name(parts["account"])
-        if "domain" not in parts:
-            return user
-        return f"coalesce({quote.name(parts['domain'])} || '\\', '') || {user}"
-    hashes = {source.argument: column for column, source in held if source.transform == "hash"}
-    if not hashes:
-        return None
-    listed = ", ".join(
-        f"'{kind.upper()}=' || upper({quote.name(hashes[kind])})"
-        for kind in HASHES
-        if kind in hashes
+def _spellings(made: list[Section]) -> dict[str, list[str]]:
+    """Key -> the names of fields that are one, as logs and rules spell them."""
+    spelt: dict[str, dict[str, None]] = {}
+    logged = (
+        source.field
+        for section in made for sources in section.event.columns.values() for source in sources
     )
-    return f"nullif(concat_ws(',', {listed}), '')"
+    for name in (*logged, *sigma.FIELDS):
+        names = spelt.setdefault(_key(name), {})
+        names[name] = None
+        if " " in name:
+            names[name.replace(" ", "")] = names[name.replace(" ", "_")] = None
+    for name in (*OWN, *sigma.SYSTEM, *KEPT):
+        spelt.pop(_key(name), None)
+    return {key: list(names) for key, names in spelt.items()}
 
 
-def fields(event: Event) -> dict[str, str]:
-    """Field of the event -> SQL over its table's columns."""
-    held: dict[str, list[tuple[str, Source]]] = {}
-    others: dict[str, list[str]] = {}
-    for column, sources in event.columns.items():
-        first = sources[0]
-        if not TRANSFORMS[first.transform].derived:
-            held.setdefault(first.field, []).append((column, first))
-            others[first.field] = [source.field for source in sources[1:]]
-    found = {}
-    for field, columns in held.items():
-        sql = _whole(field, columns) or _spoken(*columns[0])
-        # The column may hold another field's value; that one is in `unmapped` then.
-        if others[field]:
-            absent = " AND ".join(f"{_unmapped(other)} IS NULL" for other in others[field])
-            sql = f"CASE WHEN {absent} THEN {sql} END"
-        found[field] = f"coalesce({_unmapped(field)}, {sql})"
-    return found
-
-
-def _metadata(table: Table) -> dict[str, str]:
-    """Sigma name -> SQL for names that mean the same in every category of a table."""
-    return {
-        name: f"CAST({as_sigma(field)} AS VARCHAR)"
-        for field in table.schema
-        if not note(field, "zeek") and note(field, "sigma.*")
-        for name in sigma.names(field, "*")
+def _part(table: Table, made: list[Section]) -> str:
+    """SQL: a table's events, with what its columns hold of their fields, by key."""
+    cases: dict[str, dict[str, list[Section]]] = {}
+    for section in made:
+        for field, sql in fields.held(section.event).items():
+            cases.setdefault(_key(field), {}).setdefault(sql, []).append(section)
+    columns = {name: name for name in KEPT} | sigma.SYSTEM | {
+        "log_name": "log_name",
+        "table_name": quote.text(table.name),
+        "message": "message",
+        "fields": fields.everything(made),
     }
-
-
-def _columns(table: Table, events: Iterable[Event]) -> dict[str, str]:
-    """Name, in lower case -> SQL for every row of a table."""
-    cases: dict[str, list[str]] = {}
-    for event in events:
-        when = f"log_provider = {quote.text(event.provider)} AND event_code = " + quote.text(
-            event.code
-        )
-        for field, sql in fields(event).items():
-            cases.setdefault(field.lower(), []).append(f"WHEN {when} THEN {sql}")
-    general = {name.lower(): sql for name, sql in _metadata(table).items()}
-    return {
-        name: " ".join(["CASE", *cases.get(name, []), "ELSE", general.get(name, "NULL"), "END"])
-        if name in cases
-        else general[name]
-        for name in cases.keys() | general.keys()
-    }
+    # In the shape of `_held`: apart from all names of fields.
+    columns |= {f"held:{key}": fields.choose(sqls, "NULL") for key, sqls in cases.items()}
+    listed = ", ".join(f"{sql} AS {quote.name(name)}" for name, sql in columns.items())
+    return (
+        f"SELECT {listed} FROM main.{quote.name(table.name)} "
+        "WHERE log_name IS NOT NULL AND event_code IS NOT NULL"
+    )
 
 
 def view() -> str:
     """SQL that makes `sigma.evtx`."""
-    events = list(load().events.values())
-    holding = {event.table for event in events} | {"raw_event"}
-    holding |= {alias.table for alias in sigma.CATEGORIES.values()}
-    tables = [table for table in TABLES.values() if table.name in holding]
-    # SQL does not tell names apart by case; the first spelling stands for all.
-    spelt: dict[str, str] = {}
-    for name in [name for event in events for name in fields(event)]:
-        spelt.setdefault(name.lower(), name)
-    for name in [name for table in tables for name in _metadata(table)]:
-        spelt.setdefault(name.lower(), name)
-    for name in (*SYSTEM, *KEPT, "table_name"):
-        spelt.pop(name.lower(), None)
-    parts = []
-    for table in tables:
-        own = _columns(table, [event for event in events if event.table == table.name])
-        columns = {name: name for name in KEPT} | SYSTEM
-        columns["table_name"] = quote.text(table.name)
-        for key, name in spelt.items():
-            sql = _unmapped(name)
-            columns[name] = f"coalesce({own[key]}, {sql})" if key in own else sql
-        listed = ", ".join(f"{sql} AS {quote.name(key)}" for key, sql in columns.items())
-        parts.append(
-            f"SELECT {listed} FROM main.{quote.name(table.name)} "
-            "WHERE log_name IS NOT NULL AND event_code IS NOT NULL"
+    made = fields.sections(load())
+    holding = {section.event.table for section in made} | {"raw_event"}
+    parts = [
+        _part(table, [s for s in made if s.event.table == table.name])
+        for table in TABLES.values()
+        if table.name in holding
+    ]
+    held = {_key(field) for section in made for field in fields.held(section.event)}
+    columns = {name: name for name in (*KEPT, *sigma.SYSTEM, "log_name", "table_name", "fields")}
+    columns["Message"] = (
+        "nullif(concat_ws(chr(10), message, array_to_string(map_values(fields), chr(10))), '')"
+    )
+    columns["Data"] = fields.data("fields")
+    for key, names in _spellings(made).items():
+        sql = fields.first(
+            *map(fields.unmapped, names), *([quote.name(f"held:{key}")] if key in held else [])
         )
-    return "CREATE OR REPLACE VIEW sigma.evtx AS " + " UNION ALL ".join(parts)
+        # SQL does not tell names apart by case.
+        columns |= {name: sql for name in {name.lower(): name for name in reversed(names)}.values()}
+    listed = ", ".join(
+        f"{quote.name(sql) if sql == name else sql} AS {quote.name(name)}"
+        for name, sql in columns.items()
+    )
+    return (
+        f"CREATE OR REPLACE VIEW sigma.evtx AS SELECT {listed} FROM "
+        f"({' UNION ALL BY NAME '.join(parts)}) AS e"
+    )
+
+
+def service_view(service: str) -> str:
+    """SQL that makes `sigma.<service>`: the rows of its channels.
+
+    `Channel` is the event's own field of that name where it has one (which log was cleared, in
+    event 104): the log that it stands in is `log_name`, and the same for the whole view.
+    """
+    channels = fields.among(sigma.SERVICES[service])
+    return (
+        f"CREATE OR REPLACE VIEW sigma.{quote.name(service)} AS SELECT * "
+        "REPLACE (coalesce(fields['Channel'], \"Channel\") AS \"Channel\") "
+        f"FROM sigma.evtx WHERE log_name {channels}"
+    )

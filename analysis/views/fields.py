@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from tracelake.analysis.views import quote
 from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
 
-KEPT = frozenset({"text", "sid", "logon_id"})
+EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
-SAME = KEPT | {"ip", "guid"}
+SAME = EXACT | {"ip", "guid"}
 """Transforms whose inverse is the column's text."""
 
 
@@ -133,47 +133,44 @@ def always(event: Event, field: str, column: str) -> bool:
     """Whether a column, where it has a value, holds a field's text letter for letter."""
     sources = event.columns.get(column, ())
     return (
-        len(sources) == 1 and sources[0].field == field and sources[0].transform in KEPT
+        len(sources) == 1 and sources[0].field == field and sources[0].transform in EXACT
         and column not in event.constants
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the mapping: what it makes of an event, and which events it is for.
+    """One section of the mapping, and which rows of its table it made.
 
     Attributes:
         event: the section.
-        before: sections for the same event that are tried earlier.
+        condition: SQL that tells its rows from those of the event's other sections for the same
+            table; "" where there are none.
     """
 
     event: Event
-    before: tuple[Event, ...] = ()
-
-    @property
-    def condition(self) -> str:
-        """SQL: a row of this provider and code was made by this section; "" if any was."""
-        # The field that a condition names is always in `unmapped`.
-        parts = [f"NOT ({_holds(event)})" for event in self.before]
-        if self.event.when is not None:
-            parts.append(_holds(self.event))
-        return " AND ".join(parts)
+    condition: str = ""
 
 
 def _holds(event: Event) -> str:
+    """SQL: the event fits the section. (What a condition names is always in `unmapped`.)"""
     when = event.when
-    assert when is not None
+    if when is None:
+        return "true"
     text = f"coalesce({unmapped(when.field)}, '') {among(when.values)}"
     return text if when.equal else f"NOT ({text})"
 
 
 def sections(mappings: Mappings) -> list[Section]:
     """Every section of every event."""
-    return [
-        Section(section, tuple(event.sections[:number]))
-        for event in mappings.events.values()
-        for number, section in enumerate(event.sections)
-    ]
+    found = []
+    for event in mappings.events.values():
+        for section in event.sections:
+            peers = [other for other in event.sections if other.table == section.table]
+            before = peers[: peers.index(section)]
+            parts = [f"NOT ({_holds(other)})" for other in before] + [_holds(section)]
+            found.append(Section(section, " AND ".join(parts) if len(peers) > 1 else ""))
+    return found
 
 
 def of(sections: Iterable[Section]) -> str:
@@ -202,3 +199,32 @@ def choose(cases: dict[str, list[Section]], otherwise: str) -> str:
     """SQL: per kind of event the text that stands as key, else `otherwise`."""
     listed = " ".join(f"WHEN {of(made)} THEN {sql}" for sql, made in cases.items())
     return f"CASE {listed} ELSE {otherwise} END" if listed else otherwise
+
+
+def everything(made: list[Section]) -> str:
+    """SQL: a map of all fields of a row's event. What its columns do not hold is in `unmapped`."""
+    cases: dict[str, list[Section]] = {}
+    for section in made:
+        entries = ", ".join(
+            f"struct_pack(k := {quote.text(field)}, v := {sql})"
+            for field, sql in held(section.event).items()
+        )
+        if entries:
+            cases.setdefault(
+                f"map_concat(map_from_entries(list_filter([{entries}], "
+                "lambda e: e.v IS NOT NULL)), unmapped)", []
+            ).append(section)
+    return choose(cases, "unmapped")
+
+
+def data(whole: str) -> str:
+    """SQL: the values of `<Data>` without a name, a line each: what Sigma calls `Data`.
+
+    Args:
+        whole: SQL of the map of all fields.
+    """
+    return (
+        f"nullif(array_to_string(list_transform(list_filter(map_entries({whole}), "
+        "lambda e: e.key = 'Data' OR starts_with(e.key, 'Data[')), lambda e: e.value), "
+        "chr(10)), '')"
+    )
