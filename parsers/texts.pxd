@@ -38,3 +38,7 @@ cdef Py_ssize_t mof_value(
 cdef Py_ssize_t hex_text(
     const uint8_t* p, Py_ssize_t n, bint tail, uint8_t* out
 ) noexcept nogil
+
+# The {GUID}, as text, whose bytes a run of hexadecimal digits begins with, in lower case to `out`
+# (38 bytes); False where there is none.
+cdef bint hex_guid(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil

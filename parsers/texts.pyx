@@ -19,6 +19,10 @@ cdef inline bint _is_hex(uint8_t c) noexcept nogil:
     return 48 <= c <= 57 or 65 <= (c & 0xDF) <= 70
 
 
+cdef inline uint8_t _digit(uint8_t c) noexcept nogil:
+    return c - 48 if c <= 57 else (c & 0xDF) - 55
+
+
 cdef inline bint _in_word(uint8_t c) noexcept nogil:
     return _is_digit(c) or 65 <= (c & 0xDF) <= 90 or c == 95 or c >= 128
 
@@ -230,10 +234,9 @@ cdef Py_ssize_t hex_text(
     if n % 4 or n > 2048:
         return -1
     for i in range(n):
-        c = p[i]
-        if not _is_hex(c):
+        if not _is_hex(p[i]):
             return -1
-        c = c - 48 if c <= 57 else (c & 0xDF) - 55
+        c = _digit(p[i])
         if i % 2:
             text[i // 2] |= c
         else:
@@ -253,6 +256,27 @@ cdef Py_ssize_t hex_text(
     if slash >= 0:
         units = slash
     return utf16le_utf8(text, units, out, &repaired)
+
+
+cdef bint hex_guid(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint8_t c
+    if n < 76:
+        return False
+    for i in range(38):
+        if not (_is_hex(p[2 * i]) and _is_hex(p[2 * i + 1])):
+            return False
+        c = <uint8_t>(_digit(p[2 * i]) << 4 | _digit(p[2 * i + 1]))
+        if i == 0 or i == 37:
+            if c != (123 if i == 0 else 125):
+                return False
+        elif i == 9 or i == 14 or i == 19 or i == 24:
+            if c != 45:
+                return False
+        elif not _is_hex(c):
+            return False
+        out[i] = c | 32 if 65 <= c <= 70 else c
+    return True
 
 
 def line(str text, str names):

@@ -120,6 +120,10 @@ src_ip = "Line | find_ip"
 src_port = "Line | find_port"
 dst_hostname = 'Path | before " ("'
 client = "Mof | mof Name"
+session_uid = "Guid | binary_guid"
+user_name = "Context | line_account User|Benutzer"
+user_domain = "Context | line_domain User|Benutzer"
+dst_port = "Pid | before ,"
 server = "Context | line Host Name|Hostname"
 [2]
 table = "service_activity"
@@ -151,7 +155,18 @@ running = 3
                                           "src_ip": "10.0.0.1"}),
         ("1", "Line", "Accepted", {"activity_id": 99}),
         ("1", "Path", "C:\\a b.exe (HOST)", {"activity_id": 99, "dst_hostname": "C:\\a b.exe"}),
-        ("1", "Path", " (HOST)", {"activity_id": 99}),
+        ("1", "Path", "a.exe", {"dst_hostname": "a.exe"}),
+        ("1", "Path", " (HOST)", {"activity_id": 99, "dst_hostname": None}),
+        ("1", "Pid", "536,D,35", {"dst_port": 536}),
+        ("1", "Pid", "536", {"dst_port": 536}),
+        ("1", "Pid", "x,536", {"dst_port": None}),
+        ("1", "Guid", ("{6236EBBD-F50F-40B3-B819-8DB0C608308C}0000").encode().hex(),
+         {"session_uid": "{6236ebbd-f50f-40b3-b819-8db0c608308c}"}),
+        ("1", "Guid", "{6236EBBD-F50F-40B3-B819-8DB0C608308}".encode().hex(),
+         {"session_uid": None}),
+        ("1", "Guid", "7b00", {"session_uid": None}),
+        ("1", "Context", "\tUser=A\\B\n", {"user_name": "B", "user_domain": "A"}),
+        ("1", "Context", "\tBenutzer = B\n", {"user_name": "B", "user_domain": None}),
         ("1", "Mof", 'Name = "n";', {"activity_id": 99, "client": "n"}),
         ("1", "Mof", 'Name = "";', {"activity_id": 99}),
         ("1", "Context", "  Hostname = h", {"activity_id": 99, "server": "h"}),
