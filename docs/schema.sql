@@ -458,8 +458,11 @@ CREATE TABLE service_activity (
   "svc_dll" VARCHAR, -- library that svchost loads for it
   "svc_type" VARCHAR, -- type, as the log names it
   "svc_start_type" VARCHAR, -- how it is started
+  "svc_prev_start_type" VARCHAR, -- how it was started before
   "svc_account" VARCHAR, -- account that it runs as
   "svc_state" VARCHAR, -- state it went to, as the log names it
+  "status_code" VARCHAR, -- error, as the log gives it
+  "status_detail" VARCHAR, -- reason that was given
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -528,6 +531,8 @@ CREATE TABLE job_activity (
   "job_created_time" TIMESTAMPTZ, -- when it was registered
   "job_last_run_time" TIMESTAMPTZ, -- when it ran last
   "job_next_run_time" TIMESTAMPTZ, -- when it will run next
+  "job_instance_uid" VARCHAR, -- the run
+  "job_pid" BIGINT, -- process that runs it (since Windows 8: the engine's)
   "result_code" VARCHAR, -- result of the run
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -662,6 +667,7 @@ CREATE TABLE event_log_activity (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
+  "status_code" VARCHAR, -- error or reason, as the log gives it
   "status_detail" VARCHAR, -- what exactly changed
   "configuration" VARCHAR, -- configuration in force from then on (Sysmon 16)
   "state" VARCHAR, -- state from then on (Sysmon 4)
@@ -1528,7 +1534,7 @@ CREATE TABLE smb_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A session of RDP (4005), SSH (4007), VNC, WinRM or a tunnel (4014).
+-- A session of RDP (4005), SSH (4007), VNC, a tunnel (4014) or WinRM (4001).
 CREATE TABLE remote_access_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -1574,6 +1580,7 @@ CREATE TABLE remote_access_activity (
   "client_build" VARCHAR, -- build of the client
   "user_name" VARCHAR, -- user
   "user_domain" VARCHAR, -- domain or host of the user
+  "user_name_hash" VARCHAR, -- Base64 of the SHA-256 of the user's name (RDP client)
   "auth_success" BOOLEAN, -- authentication succeeded
   "auth_attempts" INTEGER, -- attempts
   "auth_method" VARCHAR, -- way of authentication
