@@ -606,6 +606,8 @@ CREATE TABLE script_activity (
   "host_version" VARCHAR, -- its version
   "engine_version" VARCHAR, -- version of the engine (EngineVersion)
   "context_info" VARCHAR, -- the log's ContextInfo
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -977,6 +979,8 @@ CREATE TABLE application_activity (
   "app_uid" VARCHAR, -- its id (product code, package family)
   "app_path" VARCHAR, -- its file or package
   "app_source" VARCHAR, -- where it came from
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
   "scan_uid" VARCHAR, -- the scan
   "scan_type" VARCHAR, -- kind of scan, as the log names it
   "scan_target" VARCHAR, -- what was scanned
@@ -1324,6 +1328,7 @@ CREATE TABLE http_activity (
   "referrer" VARCHAR, -- referrer
   "origin" VARCHAR, -- Origin header
   "user_name" VARCHAR, -- user of basic authentication, or of the log
+  "user_domain" VARCHAR, -- domain or host of that user
   "status_code" INTEGER, -- status of the response
   "status_text" VARCHAR, -- its text
   "request_len" BIGINT, -- bytes of the request's body

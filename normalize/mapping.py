@@ -196,6 +196,7 @@ TRANSFORMS = {
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
         argument="map", derived=True,
     ),
+    "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
@@ -203,7 +204,6 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
-    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "

@@ -31,7 +31,7 @@ WAYS = {
     "find_port": W_FIND_PORT, "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_guid": W_BINARY_GUID,
     "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
-    "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "setting": W_SETTING,
+    "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")

@@ -13,10 +13,10 @@ from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListCol
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_GUID,
-    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME, W_FIND_IP,
+    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME,
     W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN, W_LIST,
-    W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID, W_SETTING, W_SID, W_SIGNED_HEX, W_STARTS,
-    W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, Output, ValueMap,
+    W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX,
+    W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of
@@ -170,6 +170,27 @@ cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     if given != 38 or (upper if out.transform == W_GUID else lower):
         return LOSSY
     return EXACT
+
+
+cdef int _fill_digest(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Digits of a hash (at most SHA-512) in lower case."""
+    cdef uint8_t[128] made
+    cdef Py_ssize_t i
+    cdef bint lower = False
+    cdef uint8_t c
+    if n < 32 or n > 128:
+        return NOT
+    for i in range(n):
+        c = p[i]
+        if 65 <= c <= 70:
+            c |= 32
+        elif 97 <= c <= 102:
+            lower = True
+        elif c < 48 or c > 57:
+            return NOT
+        made[i] = c
+    _word(at, out, made, n)
+    return LOSSY if lower else EXACT
 
 
 cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -449,6 +470,8 @@ cdef int fill(
         return _fill_guid(at, out, p, n)
     if way == W_ACCOUNT or way == W_DOMAIN:
         return _fill_account(at, out, p, n)
+    if way == W_DIGEST:
+        return _fill_digest(at, out, p, n)
     if way == W_HASH:
         return _fill_hash(at, out, p, n)
     if way == W_MAP:
@@ -464,7 +487,7 @@ cdef int fill(
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
-    if W_URL_SCHEME <= way <= W_SETTING:
+    if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):
             return NOT
         _word(at, out, part.at, part.size)

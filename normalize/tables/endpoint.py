@@ -383,6 +383,9 @@ SCRIPT_ACTIVITY = events(
            sigma={"ps_module": "EngineVersion", "ps_classic_start": "EngineVersion",
                   "ps_classic_provider_start": "EngineVersion"}),
     column("context_info", TEXT, "the log's ContextInfo", sigma={"ps_module": "ContextInfo"}),
+    column("action_id", TINY, "what a control did: 1 allowed, 2 denied, 3 only noted it",
+           ocsf="action_id"),
+    column("policy_name", WORD, "policy that a control went by", ocsf="policy.name"),
     actor(),
 )
 

@@ -193,6 +193,8 @@ HTTP_ACTIVITY = events(
     column("origin", TEXT, "Origin header", zeek="origin"),
     column("user_name", WORD, "user of basic authentication, or of the log", zeek="username",
            ocsf="actor.user.name", ecs="user.name", sigma="cs-username", bloom=True),
+    column("user_domain", WORD, "domain or host of that user", ocsf="actor.user.domain",
+           ecs="user.domain"),
     column("status_code", INT, "status of the response", zeek="status_code",
            ocsf="http_response.code", ecs="http.response.status_code", sigma="sc-status"),
     column("status_text", WORD, "its text", zeek="status_msg", ocsf="http_response.message"),
