@@ -765,6 +765,12 @@ CREATE TABLE authentication (
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
+  "cert_issuer" VARCHAR, -- its issuer
+  "cert_serial" VARCHAR, -- its serial number
+  "cert_sha1" VARCHAR, -- its thumbprint, as the log writes it
+  "outbound_user_name" VARCHAR, -- user that the session is to others (runas /netonly)
+  "outbound_user_domain" VARCHAR, -- its domain
+  "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -836,8 +842,17 @@ CREATE TABLE account_change (
   "session_uid" VARCHAR, -- session that was given them
   "object_name" VARCHAR, -- directory object
   "object_type" VARCHAR, -- its type
+  "object_uid" VARCHAR, -- its GUID
+  "object_properties" VARCHAR, -- properties that access was asked for, by GUID
+  "operation" VARCHAR, -- kind of change, as the log names it
   "attribute_name" VARCHAR, -- attribute that was changed
   "attribute_value" VARCHAR, -- its value from then on
+  "uac_before" BIGINT, -- userAccountControl of the account before, as SAM's bit mask
+  "uac_after" BIGINT, -- the same from then on
+  "delegate_to" VARCHAR, -- services that the account may act as others to
+  "sid_history" VARCHAR, -- SIDs that the account also has
+  "service_principals" VARCHAR[], -- names under which the account offers services
+  "service_name" VARCHAR, -- system service that a privilege was used for
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "src_ip" VARCHAR, -- address that it came from
   "src_hostname" VARCHAR, -- host that it came from
