@@ -78,7 +78,7 @@ class Transform:
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
             "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
-            (normalize/codes.py), "code?" that or nothing, "name" any name, "path" of elements,
+            (normalize/codes.py), "code?" that or nothing, "path" of elements,
             "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
@@ -164,10 +164,6 @@ TRANSFORMS = {
     "principal_domain": Transform(
         WORDS, "Its authority: NT AUTHORITY, BUILTIN.", derived=True
     ),
-    "line": Transform(
-        (*WORDS, *NUMBERS), "The value of the line `name = value` or `name=value` of a text.",
-        argument="name", derived=True,
-    ),
     "xml": Transform(
         (*WORDS, *NUMBERS),
         "The text of the first element at a path below the root of an XML text: `a/b`; of several "
@@ -179,7 +175,23 @@ TRANSFORMS = {
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
     ),
     "before": Transform(
-        WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
+        (*WORDS, *NUMBERS),
+        "What stands before a text, all where it is not there: `param1 | before \" (\"`.",
+        argument="text",
+        derived=True,
+    ),
+    "line": Transform(
+        (*WORDS, *NUMBERS),
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
+    "line_account": Transform(
+        WORDS, "The same, and of that `account`.", argument="text", derived=True
+    ),
+    "line_domain": Transform(
+        WORDS, "The same, and of that `domain`.", argument="text", derived=True
     ),
     "starts": Transform(
         (*WORDS, *NUMBERS, BOOL),
@@ -200,14 +212,18 @@ TRANSFORMS = {
     ),
     "binary_name": Transform(
         WORDS,
-        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
-        "control manager's \"name/state\").",
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
         derived=True,
+    ),
+    "binary_guid": Transform(
+        WORDS, "{GUID} that binary data begin with as text, lower case.", derived=True
     ),
     "binary_state": Transform(
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
         argument="map", derived=True,
     ),
+    "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
@@ -215,7 +231,6 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
-    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -436,9 +451,6 @@ class File:
         ):
             known = ", ".join(codes.TABLES)
             raise self.refuse(section, column, f"no code table {argument!r}; there are {known}")
-        if transform.argument == "name" and not re.fullmatch("[A-Za-z][A-Za-z0-9 ]*", argument):
-            raise self.refuse(section, column, f"{argument!r} is no name of a line")
-        part = r"[^\s/+:]+"
         if transform.argument == "path" and not re.fullmatch(
             rf"{part}(/{part})*(\+{part})*", argument
         ):

@@ -1,4 +1,4 @@
-"""Parts of texts that hold more than one value: lists, `name = value` lines, XML."""
+"""Parts of texts that hold more than one value: lists, XML."""
 
 from libc.stdint cimport uint8_t
 
@@ -7,13 +7,6 @@ from libc.stdint cimport uint8_t
 # begins at 0 and is moved on.
 cdef bint next_word(
     const uint8_t* p, Py_ssize_t n, Py_ssize_t* at, Py_ssize_t* start, Py_ssize_t* end
-) noexcept nogil
-
-# The value of the first line `<name> = <value>`: 1 and its bounds, or 0. It goes on over lines
-# that do not begin with a name and `=`; white space around it does not belong to it.
-cdef bint find_line(
-    const uint8_t* p, Py_ssize_t n, const uint8_t* name, Py_ssize_t name_length,
-    Py_ssize_t* start, Py_ssize_t* end
 ) noexcept nogil
 
 # The text of the first element at a path below the root of an XML text: bytes written to `out`

@@ -23,60 +23,6 @@ cdef bint next_word(
     return start[0] < i
 
 
-# --- lines ----------------------------------------------------------------------------------
-
-cdef enum:
-    LONGEST_NAME = 40
-
-
-cdef Py_ssize_t _named(const uint8_t* p, Py_ssize_t n, Py_ssize_t at, Py_ssize_t* name) noexcept nogil:
-    """Whether the line at `at` begins with a name (letters, digits, spaces) and `=`: where the
-    value begins, else 0. `name` becomes where the name begins and ends."""
-    cdef Py_ssize_t i = at, end
-    while i < n and (p[i] == 32 or p[i] == 9):
-        i += 1
-    name[0] = end = i
-    while i < n and i - name[0] <= LONGEST_NAME:
-        if p[i] == 61 and end > name[0]:
-            name[1] = end
-            return i + 1
-        if p[i] != 32:
-            if not (65 <= (p[i] & 0xDF) <= 90 or (48 <= p[i] <= 57 and i > name[0])):
-                return 0
-            end = i + 1
-        i += 1
-    return 0
-
-
-cdef bint find_line(
-    const uint8_t* p, Py_ssize_t n, const uint8_t* name, Py_ssize_t name_length,
-    Py_ssize_t* start, Py_ssize_t* end
-) noexcept nogil:
-    cdef Py_ssize_t at = 0, value
-    cdef Py_ssize_t[2] found
-    cdef const void* newline
-    cdef bint inside = False
-    while at < n:
-        value = _named(p, n, at, found)
-        if value and inside:
-            break
-        if value and found[1] - found[0] == name_length and memcmp(
-            p + found[0], name, name_length
-        ) == 0:
-            inside = True
-            start[0] = value
-        newline = memchr(p + at, 10, n - at)
-        at = n if newline is NULL else <const uint8_t*>newline - p + 1
-    if not inside:
-        return False
-    end[0] = at
-    while start[0] < end[0] and _white(p[start[0]]):
-        start[0] += 1
-    while end[0] > start[0] and _white(p[end[0] - 1]):
-        end[0] -= 1
-    return start[0] < end[0]
-
-
 # --- XML ------------------------------------------------------------------------------------
 
 cdef struct Path:
@@ -307,17 +253,6 @@ def words_of(bytes text):
     while next_word(<const uint8_t*><const char*>text, len(text), &at, &start, &end):
         found.append(text[start:end])
     return found
-
-
-def line_of(bytes text, bytes name):
-    """The value of a line, or None."""
-    cdef Py_ssize_t start = 0, end = 0
-    if find_line(
-        <const uint8_t*><const char*>text, len(text),
-        <const uint8_t*><const char*>name, len(name), &start, &end,
-    ):
-        return text[start:end]
-    return None
 
 
 def xml_of(bytes text, bytes path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tracelake.normalize import codes, mapping
 from tracelake.normalize.rebuild import pairs
 from tracelake.parsers.events import Events
-from tracelake.parsers.text_parts import line_of, words_of, xml_of
+from tracelake.parsers.text_parts import words_of, xml_of
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,6 @@ def test_paths_as_a_parser_finds_them(tree: ElementTree.Element, path: list[str]
 def test_texts_that_are_no_xml(text: bytes, path: bytes) -> None:
     found = xml_of(b"<x><a><b>" + text, path)
     assert found is None or len(found) <= len(text) + 9
-    line_of(text, b"a")
     assert words_of(text) == text.split()
 
 
