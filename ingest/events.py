@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from tracelake.lake.writer import WrittenUnit
 
+Stamp = tuple[int, int]
+"""A file's size and mtime in nanoseconds: what a change would change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -11,11 +14,13 @@ class Task:
 
     Attributes:
         path: where it is. name: its path relative to the given root.
+        known: its stamp and hash, and that it is to be read, where that is known already.
     """
 
     path: str
     name: str
     size: int
+    known: "tuple[Stamp, str, Decision] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,16 @@ class Decision:
     Attributes:
         skip: why it is not read (again), or None.
         done: its artifacts that an earlier run has committed, by number.
+        carve: deleted records are read, too, of all artifacts but those in `carved`.
+        closed: all else of the source is in, and why (empty: it has just been read); there is only
+            something to be carved.
     """
 
     skip: str | None = None
     done: dict[int, Facts] = field(default_factory=dict)
+    carve: bool = False
+    carved: frozenset[int] = frozenset()
+    closed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

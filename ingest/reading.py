@@ -1,7 +1,7 @@
 """One artifact through one parser into one unit: the straight line itself."""
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -23,6 +23,53 @@ class Writer(Protocol):
     def write(self, table: str, batch: pa.RecordBatch) -> None: ...
 
 
+class Sink:
+    """Completes and writes what a parser yields, and counts it.
+
+    Attributes:
+        account: of the artifact, or of the part of it, that is read.
+    """
+
+    def __init__(self, provenance: Provenance, writer: Writer) -> None:
+        self._provenance = provenance
+        self._writer = writer
+        self._rows: Counter[str] = Counter()
+        # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
+        self.account = Account(lambda batch: self._write("damage", batch))
+
+    def take(self, table: str, batch: pa.RecordBatch) -> bool:
+        """Writes a batch; whether it had any rows."""
+        if not batch.num_rows:
+            return False
+        self._write(table, batch)
+        self._rows[table] += batch.num_rows
+        return True
+
+    def facts(self, path: str, parser: Parser, size: int | None, sha256: str | None) -> Facts:
+        """What became of the records and bytes; to be asked for when all has been read."""
+        account = self.account
+        account.flush_damage()
+        return Facts(
+            path=path,
+            parser=parser.name,
+            size=size,
+            sha256=sha256,
+            records=account.records,
+            in_rows=account.in_rows,
+            rows=dict(sorted(self._rows.items())),
+            duplicates=account.duplicates,
+            damage=account.damaged,
+            repairs=account.repairs,
+            bytes_records=account.bytes_records,
+            bytes_structure=account.bytes_structure,
+            bytes_slack=account.bytes_slack,
+            counters=dict(sorted(account.counters.items())),
+        )
+
+    def _write(self, table: str, batch: pa.RecordBatch) -> None:
+        self._writer.write(table, complete(TABLES[table], batch, self._provenance))
+
+
 def read_artifact(
     path: str,
     feed: Feed,
@@ -30,6 +77,7 @@ def read_artifact(
     parser: Parser,
     provenance: Provenance,
     writer: Writer,
+    again: Feed | None = None,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -37,6 +85,7 @@ def read_artifact(
         path: the artifact's path inside the source.
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         writer: of the artifact's unit.
+        again: its bytes once more, for a parser that reads them twice.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -44,44 +93,44 @@ def read_artifact(
     Returns:
         what became of its records and bytes.
     """
-    rows: Counter[str] = Counter()
-
-    def write(table: str, batch: pa.RecordBatch) -> None:
-        writer.write(table, complete(TABLES[table], batch, provenance))
-
-    # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
-    account = Account(lambda batch: write("damage", batch))
+    sink = Sink(provenance, writer)
     told = 0
     try:
-        for table, batch in parser.read(Artifact(path, feed, account)):
-            if batch.num_rows:
-                write(table, batch)
-                rows[table] += batch.num_rows
-            if batch.num_rows or feed.position - told >= TELL_EVERY:
+        for table, batch in parser.read(Artifact(path, feed, sink.account, again)):
+            if sink.take(table, batch) or feed.position - told >= TELL_EVERY:
                 told = feed.position
                 yield told
     except EvidenceError as error:
-        account.broken(error.offset, 0, error.what, error.why)
+        sink.account.broken(error.offset, 0, error.what, error.why)
     try:
         size = feed.drain()
     except EvidenceError as error:
-        account.broken(error.offset, 0, error.what, error.why)
+        sink.account.broken(error.offset, 0, error.what, error.why)
         size = feed.position
     yield size
-    account.flush_damage()
+    return sink.facts(path, parser, size, sha256())
+
+
+def summed(parts: Sequence[Facts], size: int, sha256: str) -> Facts:
+    """The facts of an artifact that was read in parts."""
+    rows: Counter[str] = Counter()
+    counters: Counter[str] = Counter()
+    for part in parts:
+        rows.update(part.rows)
+        counters.update(part.counters)
     return Facts(
-        path=path,
-        parser=parser.name,
+        path=parts[0].path,
+        parser=parts[0].parser,
         size=size,
-        sha256=sha256(),
-        records=account.records,
-        in_rows=account.in_rows,
+        sha256=sha256,
+        records=sum(part.records for part in parts),
+        in_rows=sum(part.in_rows for part in parts),
         rows=dict(sorted(rows.items())),
-        duplicates=account.duplicates,
-        damage=account.damaged,
-        repairs=account.repairs,
-        bytes_records=account.bytes_records,
-        bytes_structure=account.bytes_structure,
-        bytes_slack=account.bytes_slack,
-        counters=dict(sorted(account.counters.items())),
+        duplicates=sum(part.duplicates for part in parts),
+        damage=sum(part.damage for part in parts),
+        repairs=sum(part.repairs for part in parts),
+        bytes_records=sum(part.bytes_records for part in parts),
+        bytes_structure=sum(part.bytes_structure for part in parts),
+        bytes_slack=sum(part.bytes_slack for part in parts),
+        counters=dict(sorted(counters.items())),
     )

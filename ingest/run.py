@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
+from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
+from tracelake.ingest.division import LEAST
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -23,9 +25,11 @@ from tracelake.ingest.events import (
     UnitReady,
 )
 from tracelake.ingest.report import ParserReport, Report
+from tracelake.ingest.source import carver_of
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
+from tracelake.parsers import CARVERS
 from tracelake.version import VERSION
 
 # What a commit costs depends on the files that are in, not on the units it brings, so units wait
@@ -36,6 +40,9 @@ COMMIT_SHARE = 10
 COMMIT_UNITS = 512
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
+
+# Parsers of deleted records: their units stand beside those of the artifacts.
+CARVED = frozenset(parser.name for parser in CARVERS)
 
 Watch = Callable[[Event, Report], None]
 
@@ -60,7 +67,13 @@ def plan(
     return tasks, unreachable
 
 
-def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None = None) -> Report:
+def ingest(
+    roots: list[Path],
+    lake: Lake,
+    workers: int = 1,
+    watch: Watch | None = None,
+    carve: bool = False,
+) -> Report:
     """Takes in every file under `roots`; what was in already is skipped.
 
     Args:
@@ -68,33 +81,27 @@ def ingest(roots: list[Path], lake: Lake, workers: int = 1, watch: Watch | None 
         lake: the engagement.
         workers: processes; 1 works in this one.
         watch: is told each event, after it was counted.
+        carve: also read deleted records, of sources that are in already, too.
 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
     tasks, unreachable = plan(roots, own_folders(lake.uri))
-    return Ingest(lake, watch).run(tasks, unreachable, workers)
+    return Ingest(lake, watch, carve).run(tasks, unreachable, workers)
 
 
 class Ingest:
     """One run: decides what is read, commits what was read, keeps the report."""
 
-    def __init__(self, lake: Lake, watch: Watch | None = None) -> None:
+    def __init__(self, lake: Lake, watch: Watch | None = None, carve: bool = False) -> None:
         self._lake = lake
         self._watch = watch
+        self._carve = carve
         self.report = Report()
         self._started = time.monotonic()
         self._committed = self._started
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
-        # The state at the start is enough: what another run commits meanwhile is found to be in
-        # when it is committed again, and is not.
-        self._before = lake.snapshot()
-        self._known = {
-            source_id: rows[0]["uri"] for source_id, rows in self._before.sources().items()
-        }
-        # Units are named after their sources: of the others no row of `artifact` has to be read.
-        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
@@ -103,12 +110,19 @@ class Ingest:
     ) -> Report:
         """The one loop."""
         self.report.failed += unreachable
-        if workers == 1 or len(tasks) < 2:
-            events = one_by_one(tasks, self._lake, self._decide)
+        if not any(task.size >= LEAST for task in tasks):
+            workers = min(workers, len(tasks))
+        crew: list[Worker] = []
+        if workers > 1:
+            # Before anything of deltalake runs, which has threads (see crew.py).
+            for _ in range(workers):
+                start(crew, self._lake)
+            events = side_by_side(tasks, self._lake, self._decide, crew, self._looks_new)
         else:
-            events = side_by_side(tasks, self._lake, self._decide, min(workers, len(tasks)))
+            events = one_by_one(tasks, self._lake, self._decide)
         with _PatientInterrupt() as interrupted:
             try:
+                self._look()
                 self._follow(events, interrupted)
                 self._commit()
                 if not self.report.interrupted:
@@ -121,6 +135,20 @@ class Ingest:
                 events.close()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _look(self) -> None:
+        """What is in already. The state at the start is enough: what another run commits
+        meanwhile is found to be in when it is committed again, and is not."""
+        self._before = self._lake.snapshot()
+        sources = self._before.sources()
+        self._known = {source_id: rows[0]["uri"] for source_id, rows in sources.items()}
+        self._sizes = {row["size"] for rows in sources.values() for row in rows}
+        # Units are named after their sources: of the others no row of `artifact` has to be read.
+        self._begun_before = {unit[:16] for unit in self._before.complete_units()}
+
+    def _looks_new(self, task: Task) -> bool:
+        """Whether no source that is in has the size of this file."""
+        return task.size not in self._sizes
 
     def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
         """Commits what comes until all has come, or until it has to stop."""
@@ -140,15 +168,34 @@ class Ingest:
         source_id = hashed.source_id
         if source_id in self._known:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
-            return Decision(f"already in, as {self._known[source_id]}")
+            why = f"already in, as {self._known[source_id]}"
+            done, carved = self._done(source_id) if self._carve else ({}, frozenset())
+            if source_id in self._begun or all(
+                number in carved for number, facts in done.items() if carver_of(facts)
+            ):
+                return Decision(why)
+            self._begun[source_id] = hashed.task.path
+            why += "; its deleted records were not"
+            return Decision(done=done, carve=True, carved=carved, closed=why)
         if source_id in self._begun:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
+        done, carved = self._done(source_id)
+        return Decision(done=done, carve=self._carve, carved=carved)
+
+    def _done(self, source_id: str) -> tuple[dict[int, Facts], frozenset[int]]:
+        """A source's artifacts that are in, and the numbers of those that were carved."""
         if source_id[:16] not in self._begun_before:
-            return Decision()
-        done = self._before.artifact_rows(source_id)
-        return Decision(done={row["artifact_no"]: facts_of(row) for row in done})
+            return {}, frozenset()
+        done = {}
+        carved = set()
+        for row in self._before.artifact_rows(source_id):
+            if row["parser"] in CARVED:
+                carved.add(row["artifact_no"])
+            else:
+                done[row["artifact_no"]] = facts_of(row)
+        return done, frozenset(carved)
 
     def _count(self, event: Event) -> None:
         report = self.report

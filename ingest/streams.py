@@ -26,6 +26,22 @@ class Readable(Protocol):
     def readinto(self, buffer: memoryview, /) -> int | None: ...
 
 
+class UpTo(io.RawIOBase):
+    """The first `size` bytes of a stream."""
+
+    def __init__(self, stream: Readable, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        done = self._stream.readinto(buffer[: self._left]) if self._left else 0
+        self._left -= done or 0
+        return done or 0
+
+
 class Decoder(Protocol):
     """Decodes one compressed frame."""
 

@@ -15,10 +15,15 @@ from tracelake.lake.snapshot import Snapshot
 from tracelake.lake.verify import Checked
 from tracelake.lake.verify import verify as verify_tables
 from tracelake.normalize import TABLES
+from tracelake.parsers import CARVERS
 
 BLOCK = 4 << 20
 # Books, not rows of evidence.
 BOOKS = {"source", "artifact"}
+CARVED = frozenset(parser.name for parser in CARVERS)
+
+# Source, number of the artifact, parser.
+Key = tuple[str, int, str]
 
 
 def verify(lake: Lake) -> Iterator[Checked]:
@@ -39,12 +44,17 @@ def verify(lake: Lake) -> Iterator[Checked]:
     for source_id, rows in artifacts.items():
         for row in rows:
             yield _artifact(row, sources.get(source_id), books)
-    for source_id, number in books.counts.keys() - {
-        (source_id, row["artifact_no"]) for source_id, rows in artifacts.items() for row in rows
-    }:
+    known = {_key(row) for rows in artifacts.values() for row in rows}
+    known |= {(source_id, number, "") for source_id, number, _ in known}
+    for source_id, number, _ in sorted(books.counts.keys() - known):
         lost = Checked(f"{source_id}: artifact {number}")
         lost.expect(False, "there are rows of it, and no row of `artifact`")
         yield lost
+
+
+def _key(row: dict[str, Any]) -> Key:
+    """Whose rows an artifact's row speaks of. What stops its container is no parser's."""
+    return row["source_id"], row["artifact_no"], row["parser"] or "container"
 
 
 class _Books:
@@ -53,10 +63,10 @@ class _Books:
     def __init__(self, snapshot: Snapshot) -> None:
         self.checked = Checked(str(snapshot.root))
         self._snapshot = snapshot
-        # Rows of each table by artifact, all and those that begin a record.
-        self.counts: dict[tuple[str, int], Counter[str]] = {}
-        self.begins: Counter[tuple[str, int]] = Counter()
-        self.packets: Counter[tuple[str, int]] = Counter()
+        # Rows of each table by artifact and parser, all and those that begin a record.
+        self.counts: dict[Key, Counter[str]] = {}
+        self.begins: Counter[Key] = Counter()
+        self.packets: Counter[Key] = Counter()
         self._kept: dict[str, list[dict[str, Any]]] = {}
         for table in BOOKS:
             self._kept[table] = [
@@ -69,6 +79,13 @@ class _Books:
         """All rows of a table of `BOOKS`."""
         return self._kept[table]
 
+    def found(self, key: Key) -> Counter[str]:
+        """Rows of each table of an artifact. Those without a parser are what the first reading
+        says of the artifact as a whole."""
+        whole = (key[0], key[1], "")
+        own = self.counts.get(key, Counter[str]())
+        return own if key[2] in CARVED else own + self.counts.get(whole, Counter[str]())
+
     def _read(self, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
         for path in self._snapshot.files(table):
             try:
@@ -80,7 +97,8 @@ class _Books:
             yield part
 
     def _count(self, table: str) -> None:
-        keys = ["source_id", "artifact_no"]
+        names = TABLES[table].schema.names
+        keys = ["source_id", "artifact_no", *(["parser"] if "parser" in names else [])]
         flows = ["packets_out", "packets_in"] if table == "network_activity" else []
         # A table without `sub` is about files, not about records.
         subs = ["sub"] if "sub" in TABLES[table].schema.names and table != "damage" else []
@@ -93,7 +111,7 @@ class _Books:
                 [([], "count_all"), ("first", "sum"), *((name, "sum") for name in flows)]
             )
             for row in sums.to_pylist():
-                key = (row["source_id"], row["artifact_no"])
+                key = (row["source_id"], row["artifact_no"], row.get("parser", ""))
                 self.counts.setdefault(key, Counter())[table] += row["count_all"]
                 self.begins[key] += row["first_sum"] or 0
                 self.packets[key] += sum(row[f"{name}_sum"] or 0 for name in flows)
@@ -113,16 +131,18 @@ def _source(row: dict[str, Any], artifacts: list[dict[str, Any]]) -> Checked:
     else:
         _equal(checked, "SHA-256", row["sha256"], digest.hexdigest())
         _equal(checked, "bytes", row["size"], size)
+    # A source's sums are those of its closing; what is carved may come later.
+    closed = [a for a in artifacts if a["parser"] not in CARVED]
     for name in ("records", "duplicates", "damage"):
-        _equal(checked, name, row[name], sum(a[name] or 0 for a in artifacts))
+        _equal(checked, name, row[name], sum(a[name] or 0 for a in closed))
     return checked
 
 
 def _artifact(row: dict[str, Any], source: dict[str, Any] | None, books: _Books) -> Checked:
     inside = row["paths"][0]
     checked = Checked(f"{source['uri'] if source else row['source_id']}: {inside}")
-    key = (row["source_id"], row["artifact_no"])
-    found: Mapping[str, int] = books.counts.get(key, {}) if row["artifact_no"] >= 0 else {}
+    key = _key(row)
+    found: Mapping[str, int] = books.found(key) if row["artifact_no"] >= 0 else {}
     if source is None:
         checked.notes.append("its source is not closed: an ingest of it runs, or was stopped")
     elif row["sha256"] == source["sha256"]:

@@ -1,152 +1,179 @@
-"""Worker processes: each takes in one source at a time and tells the parent what happens.
+"""Worker processes: what each is given to do, and what happens when one dies.
 
-Processes are spawned, not forked: pyarrow and deltalake bring threads, and a fork in the
-middle of one of their locks hangs. A pool of our own rather than `multiprocess.Pool`, which
-waits for ever when a worker is killed (by the kernel for memory, by a bug in a library).
+A worker takes in one source at a time, or does a part of a large one, and tells the parent what
+happens. A pool of our own rather than `multiprocess.Pool`, which waits for ever when a worker is
+killed (by the kernel for memory, by a bug in a library).
 """
 
-import contextlib
-import signal
 from collections import deque
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
 
+from tracelake.ingest.crew import Worker, start, use_plain_malloc
+from tracelake.ingest.division import Division, divisible
 from tracelake.ingest.events import Event, Failed, Hashed, SourceDone, Task
+from tracelake.ingest.file import CannotRead
+from tracelake.ingest.parts import HashJob, JobDone, PartJob
 from tracelake.ingest.source import Ask, take_in
 from tracelake.lake.lake import Lake
 
-# Seconds for a worker to remove what it has not handed over; one that hangs is killed.
-PATIENCE = 10.0
+Job = Task | HashJob | PartJob
 
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
-    _use_plain_malloc()
+    use_plain_malloc()
     for task in tasks:
         yield from take_in(task, lake, ask)
 
 
 def side_by_side(
-    tasks: Iterable[Task], lake: Lake, ask: Ask, workers: int
+    tasks: Iterable[Task],
+    lake: Lake,
+    ask: Ask,
+    crew: list[Worker],
+    looks_new: Callable[[Task], bool],
 ) -> Generator[Event, None, None]:
-    """Takes in the tasks in `workers` processes; events of several sources come mixed.
+    """Takes in the tasks in several processes; events of several sources come mixed.
 
     A worker that dies takes its source with it (a `Failed`), and another is started.
     Closing the generator ends the workers: they remove what they have not handed over.
-    """
-    from multiprocess.connection import wait
 
-    waiting = deque(tasks)
-    crew: list[_Worker] = []
+    Args:
+        crew: workers that were started; none is left in it at the end.
+        looks_new: whether a file is worth being read before its hash is known.
+    """
+    work = _Work(tasks, lake, ask, crew, looks_new)
     try:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                crew.append(_Worker.start(lake))
-                crew[-1].give(waiting.popleft())
-            ready = wait([worker.pipe for worker in crew])
-            for worker in [worker for worker in crew if worker.pipe in ready]:
+        yield from work.run()
+    finally:
+        work.stop()
+
+
+class _Work:
+    """The tasks that wait, the files that are divided, and who does what."""
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        lake: Lake,
+        ask: Ask,
+        crew: list[Worker],
+        looks_new: Callable[[Task], bool],
+    ) -> None:
+        self._waiting = deque(tasks)
+        self._lake = lake
+        self._ask = ask
+        self._crew = crew
+        self._looks_new = looks_new
+        self._wanted = len(crew)
+        self._idle = list(crew)
+        self._at: dict[Worker, Job] = {}
+        self._divided: list[Division] = []
+        self._division_of: dict[Worker, Division] = {}
+
+    def run(self) -> Generator[Event, None, None]:
+        from multiprocessing.connection import wait
+
+        while True:
+            self._give()
+            if not self._at:
+                return
+            ready = wait([worker.pipe for worker in self._at])
+            for worker in [worker for worker in self._at if worker.pipe in ready]:
                 try:
                     message = worker.pipe.recv()
                 except (EOFError, ConnectionError):
-                    crew.remove(worker)
-                    yield Failed(worker.task.path, worker.how_it_ended())
-                    yield SourceDone(worker.task)
+                    yield from self._lost(worker)
                     continue
-                if isinstance(message, Hashed):
-                    worker.send(ask(message))
-                    continue
-                yield message
-                if isinstance(message, SourceDone):
-                    if waiting:
-                        worker.give(waiting.popleft())
-                    else:
-                        crew.remove(worker)
-                        worker.dismiss()
-    finally:
-        for worker in crew:
-            worker.process.terminate()
-        for worker in crew:
-            worker.stop()
-
-
-@dataclass(slots=True)
-class _Worker:
-    process: Any
-    pipe: Any
-    task: Task
-
-    @classmethod
-    def start(cls, lake: Lake) -> "_Worker":
-        from multiprocess import get_context
-
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, lake.uri, lake.engagement))
-        process.daemon = True
-        process.start()
-        theirs.close()
-        return cls(process, ours, Task("", "", 0))
-
-    def give(self, task: Task) -> None:
-        self.task = task
-        self.send(task)
-
-    def send(self, message: object) -> None:
-        # Of a worker that died meanwhile the next `recv` tells.
-        with contextlib.suppress(ConnectionError):
-            self.pipe.send(message)
-
-    def dismiss(self) -> None:
-        self.send(None)
-        self.process.join()
-        self.pipe.close()
+                yield from self._heard(worker, message)
 
     def stop(self) -> None:
-        """Waits for a worker that was told to end, but not for ever."""
-        self.process.join(PATIENCE)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
+        """Ends all workers, whatever they do."""
+        for worker in self._crew:
+            if worker in self._at:
+                worker.process.terminate()
+            else:
+                worker.send(None)
+        for worker in self._crew:
+            worker.stop()
+        self._crew.clear()
+        for division in self._divided:
+            division.discard()
 
-    def how_it_ended(self) -> str:
-        self.process.join()
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            return f"the worker that read it was killed by {name} (out of memory?)"
-        return f"the worker that read it ended with exit code {code}"
+    def _give(self) -> None:
+        """Gives each free worker something to do, as far as there is something."""
+        while self._idle:
+            worker = self._idle[-1]
+            job = self._job_for(worker)
+            if job is None:
+                return
+            self._idle.pop()
+            self._at[worker] = job
+            worker.send(job)
 
+    def _job_for(self, worker: Worker) -> Job | None:
+        # A file that was begun first: its parts wait for each other.
+        for division in self._divided:
+            job = division.job(worker)
+            if job is not None:
+                self._division_of[worker] = division
+                return job
+        while self._waiting:
+            task = self._waiting.popleft()
+            parser = divisible(task) if self._wanted > 1 else None
+            if parser is None:
+                return task
+            try:
+                division = Division(
+                    task, parser, self._lake, self._ask, self._wanted, self._looks_new(task)
+                )
+            except (CannotRead, OSError):
+                return task  # who reads it will say why it cannot be
+            self._divided.append(division)
+            self._division_of[worker] = division
+            return division.job(worker)
+        return None
 
-def _work(pipe: Any, uri: str, engagement: str) -> None:
-    """A worker's life: a task, its events, the next task; None ends it."""
-    # Ctrl-C goes to the whole process group; the parent decides what it means.
-    _use_plain_malloc()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: _leave())
-    lake = Lake.open(uri, engagement)
+    def _heard(self, worker: Worker, message: object) -> Generator[Event, None, None]:
+        division = self._division_of.get(worker)
+        if division is not None:
+            yield from division.heard(worker, message)
+            if isinstance(message, JobDone):
+                del self._division_of[worker]
+                self._free(worker)
+            self._look_at(division)
+        elif isinstance(message, Hashed):
+            worker.send(self._ask(message))
+        else:
+            assert isinstance(message, Event)
+            yield message
+            if isinstance(message, SourceDone):
+                self._free(worker)
 
-    def ask(hashed: Hashed) -> Any:
-        pipe.send(hashed)
-        return pipe.recv()
+    def _lost(self, worker: Worker) -> Generator[Event, None, None]:
+        why = worker.how_it_ended()
+        job = self._at.pop(worker)
+        self._crew.remove(worker)
+        division = self._division_of.pop(worker, None)
+        if division is not None:
+            yield from division.lost(worker, why)
+            self._look_at(division)
+        else:
+            assert isinstance(job, Task)
+            yield Failed(job.path, why)
+            yield SourceDone(job)
+        if self._waiting or self._divided:
+            start(self._crew, self._lake)
+            self._idle.append(self._crew[-1])
 
-    try:
-        while (task := pipe.recv()) is not None:
-            for event in take_in(task, lake, ask):
-                pipe.send(event)
-    except (EOFError, ConnectionError):
-        return  # the parent is gone; what was not handed over has been removed
+    def _look_at(self, division: Division) -> None:
+        """Takes over what a division leaves to one worker, and lets go of one that is over."""
+        if division.rest is not None:
+            self._waiting.appendleft(division.rest)
+            division.rest = None
+        if division.over:
+            self._divided.remove(division)
 
-
-def _use_plain_malloc() -> None:
-    """Lets pyarrow take its memory from malloc. Its own pool, mimalloc, touches huge pages ahead,
-    and the kernel clears them first: that made writing 157,000 flows and DNS rows take 0.50 s of
-    CPU time instead of 0.16."""
-    import pyarrow as pa
-
-    pa.set_memory_pool(pa.system_memory_pool())
-
-
-def _leave() -> None:
-    raise SystemExit(0)
+    def _free(self, worker: Worker) -> None:
+        del self._at[worker]
+        self._idle.append(worker)

@@ -10,6 +10,7 @@ Everything follows from the table's schema and its fields' metadata (`bloom`, `s
 - A bloom filter is sized by the row group (pyarrow 26 folds it to what is needed then).
 - Small files are written with Snappy and without blooms: to set zstd up for each of 80
   columns takes longer than everything else about ten rows.
+- `source_id`, one value per file, is not compressed: it may have to be replaced (`standin.py`).
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ import pyarrow as pa
 
 SMALL = 2_048
 """Rows of a first row group below which a file counts as small."""
+
+STANDS_IN = "source_id"
+"""The column whose one value may be replaced in a finished file."""
 
 _PAGE_ROWS = 131_072
 _WRITE_BATCH = 16_384
@@ -63,11 +67,13 @@ class Layout:
         schema: all columns, as batches have them.
         keeps: column name -> its type, for the columns that keep statistics.
         blooms: Parquet paths of the columns that get bloom filters.
+        packed: Parquet paths of the columns that are compressed.
     """
 
     schema: pa.Schema
     keeps: dict[str, pa.DataType]
     blooms: tuple[str, ...]
+    packed: tuple[str, ...]
     _common: dict[str, Any]
 
     @classmethod
@@ -101,15 +107,16 @@ class Layout:
             "max_rows_per_page": _PAGE_ROWS,
             "write_batch_size": _WRITE_BATCH,
         }
-        return cls(schema, keeps, tuple(blooms), common)
+        packed = tuple(path for path, _ in leaves if path != STANDS_IN)
+        return cls(schema, keeps, tuple(blooms), packed, common)
 
     def options(self, rows: int) -> dict[str, Any]:
         """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows."""
         if rows < SMALL:
-            return {**self._common, "compression": "snappy"}
+            return {**self._common, "compression": dict.fromkeys(self.packed, "snappy")}
         return {
             **self._common,
-            "compression": "zstd",
-            "compression_level": 1,
+            "compression": dict.fromkeys(self.packed, "zstd"),
+            "compression_level": dict.fromkeys(self.packed, 1),
             "bloom_filter_options": {path: {"ndv": rows, "fpp": 0.05} for path in self.blooms},
         }

@@ -32,16 +32,25 @@ cdef class Column:
     cdef readonly Py_ssize_t length     # rows held, nulls included
     cdef readonly Py_ssize_t nulls
     cdef Weight weight
+    cdef bint has_bits                  # else every row held is valid, and `validity` says nothing
     cdef Buffer validity                # Arrow bitmap, LSB first
 
     # Makes `row` the next row: pads with nulls, or drops `row` and what follows.
     cdef int align(self, Py_ssize_t row) except -1 nogil
     cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
     cdef int drop(self, Py_ssize_t rows) except -1 nogil
-    cdef int mark(self) except -1 nogil                          # the row just written is valid
+    cdef int _begin_bits(self) except -1 nogil                   # before the first null
+    cdef int _mark_bit(self) except -1 nogil
     cdef object _bitmap(self)
     cdef int _reset(self) except -1
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
+
+    cdef inline int mark(self) except -1 nogil:
+        """The row just written is valid."""
+        if self.has_bits:
+            return self._mark_bit()
+        self.length += 1
+        return 0
 
 
 cdef class FixedColumn(Column):
@@ -52,7 +61,18 @@ cdef class FixedColumn(Column):
 cdef class IntColumn(FixedColumn):
     """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
     cdef int _too_wide(self, int64_t value) except -1 nogil
-    cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil
+
+    cdef inline int put(self, Py_ssize_t row, int64_t value) except -1 nogil:
+        cdef int spare = 64 - 8 * self.width
+        if self.length != row:
+            self.align(row)
+        if <int64_t>(<uint64_t>value << spare) >> spare != value:
+            return self._too_wide(value)
+        # All eight bytes are written, of which the next value takes back what is too much.
+        self.values.reserve(8)
+        (<int64_t*>(self.values.data + self.values.length))[0] = value
+        self.values.length += self.width
+        return self.mark()
 
 
 cdef class DoubleColumn(FixedColumn):
@@ -88,19 +108,26 @@ cdef class DictColumn(Column):
     lives for one batch."""
     cdef Buffer codes                   # int32
     cdef TextColumn words
-    cdef uint32_t* slots                # code + 1, open addressing
-    cdef uint64_t* hashes               # hash of each word, by code
+    # Half of a word's hash and its code + 1; open addressing. Side by side: looking a word up
+    # misses the cache once for its slot and once for its text.
+    cdef uint64_t* slots
     cdef Py_ssize_t slot_mask
     cdef int32_t last                   # code of the word that was put last, -1 before the first
-    cdef Py_ssize_t hash_room
     cdef Buffer scratch                 # UTF-16 is decoded and looked up here
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
     cdef int _start(self) except -1
     cdef int _regrow(self) except -1 nogil
-    cdef int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil
     cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_utf16(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t units) except -1 nogil
+
+    cdef inline int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil:
+        if self.length != row:
+            self.align(row)
+        self.codes.reserve(4)
+        (<int32_t*>(self.codes.data + self.codes.length))[0] = code
+        self.codes.length += 4
+        return self.mark()
 
 
 cdef class ListColumn(Column):
@@ -115,10 +142,11 @@ cdef class ListColumn(Column):
 
 cdef class MapColumn(Column):
     """map<utf8, utf8>. As a list of pairs: `i = m.open(row)`, `m.keys.put(i, ..)`,
-    `m.values.put(i, ..)` (or leave it null), `m.close(i + 1)`."""
+    `m.values.put(i, ..)` (or leave it null), `m.close(i + 1)`. Both are collected as
+    dictionaries, whatever the type says: what events hold repeats."""
     cdef Buffer offsets
     cdef readonly DictColumn keys
-    cdef readonly TextColumn values
+    cdef readonly DictColumn values
     cdef int _start(self) except -1
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
     cdef int close(self, Py_ssize_t items) except -1 nogil

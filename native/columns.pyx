@@ -18,6 +18,7 @@ FIRST = 4096                # bytes a buffer starts with: most tables of a small
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
 cdef int64_t OFFSET_LIMIT = 0x7FFFFFFF
+cdef uint64_t HASH_HALF = 0xFFFFFFFF00000000ULL
 
 
 cdef class Weight:
@@ -83,6 +84,8 @@ cdef class Column:
         if have == row:
             return 0
         if have < row:
+            if not self.has_bits:
+                self._begin_bits()
             self.pad(row - have)
             need = (row + 7) >> 3
             was = self.validity.length
@@ -95,7 +98,7 @@ cdef class Column:
             self.drop(row)
             # Rows beyond `row` are given up: clear their bits and count their nulls back.
             bits = self.validity.data
-            while have > row:
+            while self.has_bits and have > row:
                 have -= 1
                 if bits[have >> 3] & (1 << (have & 7)):
                     bits[have >> 3] = bits[have >> 3] & <uint8_t>~(1 << (have & 7))
@@ -110,7 +113,20 @@ cdef class Column:
     cdef int drop(self, Py_ssize_t rows) except -1 nogil:
         return 0
 
-    cdef int mark(self) except -1 nogil:
+    cdef int _begin_bits(self) except -1 nogil:
+        """Makes the bitmap when the first null comes: most columns that a record fills have
+        none, and a bit for each value was a twentieth of all time."""
+        cdef Py_ssize_t whole = self.length >> 3
+        self.validity.reserve(whole + 1)
+        memset(self.validity.data, 0xFF, whole)
+        self.validity.length = whole
+        if self.length & 7:
+            self.validity.data[whole] = <uint8_t>((1 << (self.length & 7)) - 1)
+            self.validity.length = whole + 1
+        self.has_bits = True
+        return 0
+
+    cdef int _mark_bit(self) except -1 nogil:
         cdef Py_ssize_t row = self.length, byte = row >> 3
         cdef uint8_t* bits
         if byte >= self.validity.length:
@@ -131,7 +147,9 @@ cdef class Column:
     cdef int _reset(self) except -1:
         self.length = 0
         self.nulls = 0
-        self.validity = _like(self.validity)
+        if self.has_bits:
+            self.validity = _like(self.validity)
+            self.has_bits = False
         return 0
 
     cpdef object finish(self, Py_ssize_t rows):
@@ -168,29 +186,6 @@ cdef class FixedColumn(Column):
 
 cdef class IntColumn(FixedColumn):
     """int8 to int64 and timestamp."""
-
-    cdef int put(self, Py_ssize_t row, int64_t value) except -1 nogil:
-        cdef uint8_t* p
-        if self.length != row:
-            self.align(row)
-        self.values.reserve(8)
-        p = self.values.data + self.values.length
-        if self.width == 8:
-            (<int64_t*>p)[0] = value
-        elif self.width == 4:
-            if value != <int32_t>value:
-                return self._too_wide(value)
-            (<int32_t*>p)[0] = <int32_t>value
-        elif self.width == 2:
-            if value != <int16_t>value:
-                return self._too_wide(value)
-            (<int16_t*>p)[0] = <int16_t>value
-        else:
-            if value != <int8_t>value:
-                return self._too_wide(value)
-            (<int8_t*>p)[0] = <int8_t>value
-        self.values.length += self.width
-        return self.mark()
 
     cdef int _too_wide(self, int64_t value) except -1 nogil:
         with gil:
@@ -347,18 +342,17 @@ cdef class DictColumn(Column):
 
     def __dealloc__(self):
         free(self.slots)
-        free(self.hashes)
 
     cdef int _start(self) except -1:
-        free(self.slots)
-        free(self.hashes)
-        self.slot_mask = 63
-        self.hash_room = 64
+        """Forgets all words; the table keeps its size, which the next batch needs too."""
         self.last = -1
-        self.slots = <uint32_t*>calloc(64, sizeof(uint32_t))
-        self.hashes = <uint64_t*>malloc(64 * sizeof(uint64_t))
-        if self.slots is NULL or self.hashes is NULL:
-            raise MemoryError()
+        if self.slots is NULL:
+            self.slots = <uint64_t*>calloc(64, sizeof(uint64_t))
+            if self.slots is NULL:
+                raise MemoryError()
+            self.slot_mask = 63
+        elif self.words.length:
+            memset(self.slots, 0, (self.slot_mask + 1) * sizeof(uint64_t))
         return 0
 
     @property
@@ -377,27 +371,21 @@ cdef class DictColumn(Column):
 
     cdef int _regrow(self) except -1 nogil:
         cdef Py_ssize_t room = (self.slot_mask + 1) * 4, at, i
-        cdef uint32_t* slots = <uint32_t*>calloc(room, sizeof(uint32_t))
-        cdef uint64_t* hashes
+        cdef int32_t* offsets = <int32_t*>self.words.offsets.data
+        cdef uint64_t h
+        cdef uint64_t* slots = <uint64_t*>calloc(room, sizeof(uint64_t))
         if slots is NULL:
             with gil:
                 raise MemoryError()
-        # The hashes first: slots that promise more room than they have would be written past.
-        hashes = <uint64_t*>realloc(self.hashes, room * sizeof(uint64_t))
-        if hashes is NULL:
-            free(slots)
-            with gil:
-                raise MemoryError()
-        self.hashes = hashes
-        self.hash_room = room
         free(self.slots)
         self.slots = slots
         self.slot_mask = room - 1
         for i in range(self.words.length):
-            at = self.hashes[i] & self.slot_mask
+            h = _hash(self.words.data.data + offsets[i], offsets[i + 1] - offsets[i])
+            at = h & self.slot_mask
             while slots[at]:
                 at = (at + 1) & self.slot_mask
-            slots[at] = <uint32_t>(i + 1)
+            slots[at] = (h & HASH_HALF) | <uint64_t>(i + 1)
         return 0
 
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -416,9 +404,8 @@ cdef class DictColumn(Column):
         h = _hash(p, n)
         at = h & self.slot_mask
         while self.slots[at]:
-            code = <int32_t>(self.slots[at] - 1)
-            if self.hashes[code] == h:
-                offsets = <int32_t*>self.words.offsets.data
+            if (self.slots[at] ^ h) & HASH_HALF == 0:
+                code = <int32_t><uint32_t>self.slots[at] - 1
                 if (
                     offsets[code + 1] - offsets[code] == n
                     and memcmp(self.words.data.data + offsets[code], p, n) == 0
@@ -428,20 +415,11 @@ cdef class DictColumn(Column):
             at = (at + 1) & self.slot_mask
         code = <int32_t>self.words.length
         self.words.put_valid(code, p, n)
-        self.hashes[code] = h
-        self.slots[at] = <uint32_t>(code + 1)
+        self.slots[at] = (h & HASH_HALF) | <uint64_t>(code + 1)
         self.last = code
         if (code + 2) * 2 > self.slot_mask:
             self._regrow()
         return code
-
-    cdef int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil:
-        if self.length != row:
-            self.align(row)
-        self.codes.reserve(4)
-        (<int32_t*>(self.codes.data + self.codes.length))[0] = code
-        self.codes.length += 4
-        return self.mark()
 
     cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         return self.put_code(row, self.code(p, n))
@@ -469,12 +447,12 @@ cdef class DictColumn(Column):
 
     cpdef object finish(self, Py_ssize_t rows):
         self.align(rows)
+        self._start()
         words = self.words.finish(self.words.length)
         codes = pa.Array.from_buffers(
             pa.int32(), rows, [self._bitmap(), pa.py_buffer(self.codes)], self.nulls
         )
         self.codes = _like(self.codes)
-        self._start()
         self._reset()
         return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 
@@ -526,7 +504,7 @@ cdef class MapColumn(Column):
 
     def __cinit__(self, type, Weight weight=None):
         self.keys = DictColumn(pa.dictionary(pa.int32(), pa.string()), self.weight)
-        self.values = TextColumn(type.item_type, self.weight)
+        self.values = DictColumn(pa.dictionary(pa.int32(), pa.string()), self.weight)
         self._start()
 
     cdef int _start(self) except -1:
@@ -558,7 +536,9 @@ cdef class MapColumn(Column):
         keys = self.keys.finish(items)
         values = self.values.finish(items)
         if not pa.types.is_dictionary(self.type.key_type):
-            keys = keys.cast(pa.string())
+            keys = keys.cast(self.type.key_type)
+        if not pa.types.is_dictionary(self.type.item_type):
+            values = values.cast(self.type.item_type)
         pairs = pa.StructArray.from_arrays(
             [keys, values],
             fields=[

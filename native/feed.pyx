@@ -63,6 +63,17 @@ cdef class Feed:
             self.advance(self._tail - self._head)
         return self.offset()
 
+    def jump(self, int64_t offset):
+        """Goes on at another artifact offset, of which the stream must give the next bytes: what
+        is held is dropped, and an end that was reached is none any more."""
+        if offset < 0:
+            raise ValueError(f"cannot go on at {offset}")
+        self._head = 0
+        self._tail = 0
+        self._origin = offset
+        self._ended = False
+        self._error = None
+
     cdef Py_ssize_t _refill(self, Py_ssize_t need) except -1 nogil:
         cdef Py_ssize_t held = self._tail - self._head
         cdef Py_ssize_t room

@@ -35,9 +35,9 @@ BYTES = pa.binary()
 TEXTS = pa.list_(pa.string())
 BIGS = pa.list_(pa.int64())
 TIMES = pa.list_(TIME)
-MAP = pa.map_(WORD, pa.string())
-"""Name-value pairs. Dictionary keys: 122,880 rows of six pairs are written in 35 ms instead
-of 41, and sorted in 11 instead of 20 (pyarrow 26); in Parquet and Delta it is the same type."""
+MAP = pa.map_(WORD, WORD)
+"""Name-value pairs, both dictionaries: what events hold repeats, and the map of a batch of them is
+written in a third of the time. In Parquet and Delta it is the same type as without."""
 COUNTS = pa.map_(pa.string(), pa.int64())
 REASONS = pa.map_(pa.string(), pa.string())
 

@@ -6,7 +6,8 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
 
     [4688]                              # event id or name; "4634 4647" for several
     table = "process_activity"
-    activity_id = 1                     # any whole-number column may be set to a constant
+    activity_id = 1                     # any column of whole numbers or words may be set to
+                                        # a constant
     [4688.columns]
     proc_path = "NewProcessName"                            # the field as it is
     proc_pid = "NewProcessId | hex"                         # through a transform
@@ -22,6 +23,10 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
     activity_id = "AccessMask | bits access"
     [maps.access]                           # `bits`: the first mask of which a bit is set
     0x2 = 3
+
+    with = ["subject", "process"]           # the columns of these sets come before its own
+    [sets.subject]                          # what many events have, told once
+    actor_user_name = "SubjectUserName"
 
 A whole-number constant beside a column of the same name is its *default*: it stands where no
 field gives a value. Several sections may name the same event: the first whose condition holds
@@ -72,7 +77,8 @@ class Transform:
         kinds: column types that it can fill.
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
-            "bits" the same with masks for keys, "hash" the name of a hash.
+            "bits" the same with masks for keys, "hash" the name of a hash, "text" a text, in
+            quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -140,6 +146,63 @@ TRANSFORMS = {
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
+    ),
+    "before": Transform(
+        (*WORDS, *NUMBERS),
+        "What stands before a text, all where it is not there: `param1 | before \" (\"`.",
+        argument="text",
+        derived=True,
+    ),
+    "line": Transform(
+        WORDS,
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
+    "line_account": Transform(
+        WORDS, "The same, and of that `account`.", argument="text", derived=True
+    ),
+    "line_domain": Transform(
+        WORDS, "The same, and of that `domain`.", argument="text", derived=True
+    ),
+    "starts": Transform(
+        (*WORDS, *NUMBERS, BOOL),
+        "By a value map of the file: the value of the first text that the field begins with.",
+        argument="map",
+        derived=True,
+    ),
+    "find_ip": Transform(
+        WORDS, "The first IP address that stands in the text, canonical.", derived=True
+    ),
+    "find_port": Transform(
+        NUMBERS, "The port behind that address: 10.0.0.1:22, [fe80::1]:22, 10.0.0.1 port 22.",
+        derived=True,
+    ),
+    "mof": Transform(
+        WORDS, "Value of a property in a MOF listing: `Name = \"value\";`.", argument="text",
+        derived=True,
+    ),
+    "binary_name": Transform(
+        WORDS,
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
+        derived=True,
+    ),
+    "binary_guid": Transform(
+        WORDS, "{GUID} that binary data begin with as text, lower case.", derived=True
+    ),
+    "binary_state": Transform(
+        (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
+        argument="map", derived=True,
+    ),
+    "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
+    "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
+    "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
+    "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
+    "resource_path": Transform(
+        WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
     "process_uid": Transform(
         (TEXT,),
@@ -228,24 +291,26 @@ class Event:
     Attributes:
         provider, code: who writes it and its id (or name).
         table: table of its row.
-        constants: columns with the same whole number on every row, or on those on which no
-            field fills them.
+        constants: columns with the same number or text on every row, or (numbers) on those on
+            which no field fills them.
         columns: per column the fields to choose from.
         where: file and section, for messages and docs.
         when: which events it is for, None: all.
         otherwise: the section for the others, None: they have no mapping.
         asked: the fields that the conditions of all sections for such events name.
+        message: template of what the event says, in our words; "" none.
     """
 
     provider: str
     code: str
     table: str
-    constants: Mapping[str, int]
+    constants: Mapping[str, int | str]
     columns: Mapping[str, tuple[Source, ...]]
     where: str = ""
     when: Condition | None = None
     otherwise: "Event | None" = None
     asked: tuple[str, ...] = ()
+    message: str = ""
 
     @property
     def sections(self) -> "tuple[Event, ...]":
@@ -358,12 +423,31 @@ class File:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if argument and not transform.argument:
             raise self.refuse(section, column, f"{name} takes no argument")
+        if transform.argument == "text":
+            if len(argument) > 2 and argument[0] == argument[-1] == '"':
+                argument = argument[1:-1]
+            if not argument:
+                raise self.refuse(section, column, f"{name} needs a text")
         return Source(field, name, argument)
 
-    def columns(self, section: str, table: str, given: object) -> dict[str, tuple[Source, ...]]:
+    def sets(self, section: str, names: object) -> dict[str, object]:
+        """The columns of the sets that a section names; its own come on top."""
+        found: dict[str, object] = {}
+        for name in names if isinstance(names, list) else [names]:
+            one = self.content.get("sets", {}).get(name) if isinstance(name, str) else None
+            if not isinstance(one, dict):
+                raise self.refuse(section, "with", f"the file has no [sets.{name}]")
+            found |= one
+        return found
+
+    def columns(
+        self, section: str, table: str, body: Mapping[str, object]
+    ) -> dict[str, tuple[Source, ...]]:
         schema = TABLES[table].schema
+        given = body.get("columns", {})
         if not isinstance(given, dict):
             raise self.refuse(section, "columns", "is not a table of columns")
+        given = self.sets(section, body.get("with", [])) | given
         section = f"{section}.columns"
         columns: dict[str, tuple[Source, ...]] = {}
         for column, spec in given.items():
@@ -389,6 +473,24 @@ class File:
                     )
         return columns
 
+    def constant(self, section: str, table: str, key: str, value: object) -> int | str:
+        """The value that a column has on every row of a section."""
+        schema = TABLES[table].schema
+        kind = schema.field(key).type if schema.get_field_index(key) >= 0 else None
+        of_log = kind == WORD and key in {field.name for field in (*HEAD, *LOG)}
+        if key in FIXED or kind not in (*NUMBERS, WORD) or of_log:
+            raise self.refuse(section, key, f"{table} has no such column of numbers or words")
+        if kind == WORD:
+            if not isinstance(value, str) or not value:
+                raise self.refuse(section, key, "is not a text")
+            return value
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.refuse(section, key, "is not a whole number")
+        width = kind.bit_width
+        if not -(1 << (width - 1)) <= value < 1 << (width - 1):
+            raise self.refuse(section, key, f"does not fit {width} bits")
+        return value
+
     def kinds(self, section: str) -> tuple[list[str], Condition | None]:
         """The codes that a section's header names, and its condition."""
         codes, where, rest = f" {section} ".partition(" where ")
@@ -411,32 +513,33 @@ class File:
         if not providers or not all(isinstance(name, str) and name for name in providers):
             raise self.refuse("", "provider", "is missing, or not a text or list of texts")
         for section, body in self.content.items():
-            if section in ("provider", "maps"):
+            if section in ("provider", "maps", "sets"):
                 continue
             if not isinstance(body, dict):
-                raise self.refuse("", section, "is neither `provider`, nor [maps], nor an event")
+                why = "is neither `provider`, nor [maps], nor [sets], nor an event"
+                raise self.refuse("", section, why)
             table = body.get("table")
             if table not in TABLES or not TABLES[table].is_events:
                 raise self.refuse(section, "table", f"no table of events {table!r}")
-            constants = {}
-            for key, value in body.items():
-                if key in ("table", "columns"):
-                    continue
-                at = TABLES[table].schema.get_field_index(key)
-                if at < 0 or key in FIXED or TABLES[table].schema.field(at).type not in NUMBERS:
-                    raise self.refuse(section, key, f"{table} has no such whole-number column")
-                if not isinstance(value, int) or isinstance(value, bool):
-                    raise self.refuse(section, key, "is not a whole number")
-                width = TABLES[table].schema.field(at).type.bit_width
-                if not -(1 << (width - 1)) <= value < 1 << (width - 1):
-                    raise self.refuse(section, key, f"does not fit {width} bits")
-                constants[key] = value
-            columns = self.columns(section, table, body.get("columns", {}))
+            constants = {
+                key: self.constant(section, table, key, value)
+                for key, value in body.items()
+                if key not in ("table", "columns", "with", "message")
+            }
+            message = body.get("message", "")
+            if not isinstance(message, str):
+                raise self.refuse(section, "message", "is not a text")
+            columns = self.columns(section, table, body)
+            for key in columns.keys() & constants.keys():
+                if isinstance(constants[key], str):
+                    raise self.refuse(section, key, "is a constant and a column")
             codes, when = self.kinds(section)
             for provider in providers:
                 for code in codes:
                     where = f"{self.name} [{section}]"
-                    yield Event(provider, code, table, constants, columns, where, when)
+                    yield Event(
+                        provider, code, table, constants, columns, where, when, message=message
+                    )
 
 
 def _chain(file: File, found: list[Event]) -> Event:

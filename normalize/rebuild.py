@@ -120,7 +120,7 @@ def _inverse(source: Source, value: Any) -> str | None:
             return _seven(value)
         case "utc_ms":
             return _milliseconds(value, " ")
-        case "guid_upper":
+        case "guid_upper" | "digest":
             return str(value).upper()
         case "map":
             return next(text for text, mapped in source.values if mapped == value)

@@ -8,7 +8,8 @@ their path, with dots: `winlog.event_data`.
     has = ["EventID", "SourceName", "EventTime"]    # an object of this shape has all of these
     provider = "SourceName"                         # or a list: the first that is there
     event = "EventID"
-    data = [""]                 # objects whose members are named values; "" is the object itself
+    data = ["", "a.b", "c.*"]   # objects whose members are named values: the object itself, the
+                                # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock

@@ -4,3 +4,6 @@ from tracelake.parsers import evtx, jsonl, pcap
 from tracelake.parsers.artifact import Parser
 
 PARSERS: tuple[Parser, ...] = (pcap.PARSER, evtx.PARSER, jsonl.PARSER)
+CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
+BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
+"""Every parser by the name that stands in its rows."""

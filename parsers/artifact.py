@@ -1,8 +1,9 @@
 """What a parser is handed, and what a parser is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -18,11 +19,75 @@ class Artifact:
         path: its path inside the source; for a loose file, relative to the given root.
         feed: its bytes.
         account: what became of every record and byte; the parser keeps it.
+        again: its bytes once more, for a parser that reads them twice (`Parser.carve`).
     """
 
     path: str
     feed: Feed
     account: Account
+    again: Feed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one of several workers reads of an artifact (docs/parts.md).
+
+    Attributes:
+        number, of: the part's number from 0, and how many there are at most. A parser without
+            `Parts.borders` keeps of all bytes what belongs to this number.
+        more: moves the artifact's feed to the part's next range; False when there is none. The
+            first range is asked for as well.
+        seed: the same in all parts, unknown to whoever made the evidence: for hashes of records
+            that parts compare.
+        leave_out: where the part is read again, what other parts have before it
+            (`Parts.settle`).
+    """
+
+    number: int
+    of: int
+    more: Callable[[], bool]
+    seed: int
+    leave_out: bytes = b""
+
+
+class Reading(Protocol):
+    """A part while it is read."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether something was met that depends on what stands before it in another part: then
+        one worker reads the whole artifact. Looked at between ranges and at the end."""
+
+    def read(self) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """As `Parser.read`, without what is said once of the whole artifact."""
+
+    def facts(self) -> Any:
+        """What the part knows of the whole; small, and can be pickled."""
+
+    def shared(self, others: Sequence[Any]) -> bytes:
+        """Keys of the part's records that parts with these facts may have too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How several workers read one large artifact, and get the rows and the account that one
+    gets (docs/parts.md).
+
+    Attributes:
+        least: bytes below which it does not pay.
+        borders: (file, its size) -> the offsets at which a reader of the whole begins anew, in
+            order; ranges between them are read independently. None: every part reads all bytes.
+        open: begins a part.
+        settle: what `Reading.shared` gave, part by part -> what each has to leave out when it
+            is read again; empty where it is right as it is.
+        join: the facts of all parts -> the rows that are said once of the whole artifact.
+    """
+
+    least: int
+    borders: Callable[[BinaryIO, int], Iterator[int]] | None
+    open: Callable[[Artifact, Part], Reading]
+    settle: Callable[[Sequence[bytes]], list[bytes]]
+    join: Callable[[Sequence[Any]], Iterator[tuple[str, pa.RecordBatch]]]
 
 
 class Match(IntEnum):
@@ -47,6 +112,9 @@ class Parser:
             EvidenceError that stopped it, after the whole rows before it were yielded.
         render: (the artifact from its start, offset of a record) -> the record as its own
             tools show it, where they show more than bytes.
+        parts: how several workers read one artifact, where they can.
+        carve: the parser of what the format no longer counts as its own (deleted records), for
+            `ingest --carve`. Its rows are a unit of their own; `Artifact.again` is given.
     """
 
     name: str
@@ -55,6 +123,8 @@ class Parser:
     tables: tuple[str, ...]
     read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
     render: Callable[[Feed, int], str] | None = None
+    parts: Parts | None = None
+    carve: "Parser | None" = None
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))

@@ -44,6 +44,9 @@ cdef enum Way:
     W_TEXT, W_NUMBER, W_HEX, W_SIGNED_HEX, W_TRUTH, W_TIME, W_UTC_MS, W_IP, W_GUID, W_GUID_UPPER
     W_SID, W_LOGON_ID, W_ACCOUNT, W_DOMAIN, W_HASH, W_MAP, W_LIST, W_DNS_ANSWERS, W_FILE_NAME
     W_EXTENSION, W_PROCESS_UID, W_BITS
+    W_BEFORE, W_LINE, W_LINE_ACCOUNT, W_LINE_DOMAIN, W_STARTS, W_FIND_IP, W_FIND_PORT, W_MOF
+    W_BINARY_NAME, W_BINARY_GUID, W_BINARY_STATE
+    W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_DIGEST
 
 
 cdef enum ColumnKind:
@@ -83,6 +86,8 @@ cdef struct Output:             # a column that a name fills
     int hash                    # which hash
     int covered                 # hash: those that the field has columns for; account: has domain
     ValueMap* values
+    const uint8_t* argument     # of transforms that take a text
+    Py_ssize_t argument_length
     bint defaulted              # `usual` stands in the column where no field gives a value
     int64_t usual
     Choice* choice              # the column has several fields to choose from
@@ -121,6 +126,10 @@ cdef struct Plan:               # what becomes of a kind of event
     int constants
     PyObject** constant_columns
     int64_t* constant_values
+    int words                   # constants that are texts
+    PyObject** word_columns
+    const uint8_t** word_texts
+    Py_ssize_t* word_sizes
     int defaults                # constants of columns that a field fills, where it has a value
     PyObject** default_columns
     int64_t* default_values

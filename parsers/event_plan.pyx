@@ -26,6 +26,12 @@ WAYS = {
     "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
     "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
     "process_uid": W_PROCESS_UID, "bits": W_BITS,
+    "before": W_BEFORE, "line": W_LINE, "line_account": W_LINE_ACCOUNT,
+    "line_domain": W_LINE_DOMAIN, "starts": W_STARTS, "find_ip": W_FIND_IP,
+    "find_port": W_FIND_PORT, "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_guid": W_BINARY_GUID,
+    "binary_state": W_BINARY_STATE,
+    "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
+    "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -204,13 +210,24 @@ cdef class EventPlans:
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1:
         cdef Py_ssize_t n = len(event.constants)
         cdef Column column
+        cdef bytes text
         plan.constant_columns = <PyObject**>self._block(n * sizeof(void*))
         plan.constant_values = <int64_t*>self._block(n * sizeof(int64_t))
         plan.default_columns = <PyObject**>self._block(n * sizeof(void*))
         plan.default_values = <int64_t*>self._block(n * sizeof(int64_t))
+        plan.word_columns = <PyObject**>self._block(n * sizeof(void*))
+        plan.word_texts = <const uint8_t**>self._block(n * sizeof(void*))
+        plan.word_sizes = <Py_ssize_t*>self._block(n * sizeof(Py_ssize_t))
         for name, value in event.constants.items():
             column = sheet.rows.column(name)
-            if name in event.columns:
+            if isinstance(value, str):
+                text = value.encode()
+                self._keep.append(text)
+                plan.word_columns[plan.words] = <PyObject*>column
+                plan.word_texts[plan.words] = <const uint8_t*><const char*>text
+                plan.word_sizes[plan.words] = len(text)
+                plan.words += 1
+            elif name in event.columns:
                 plan.default_columns[plan.defaults] = <PyObject*>column
                 plan.default_values[plan.defaults] = value
                 plan.defaults += 1
@@ -288,6 +305,7 @@ cdef class EventPlans:
         cdef Py_ssize_t i
         cdef int covered = 0
         cdef bint domain = False
+        cdef bytes text
         target.count = len(made)
         target.outputs = <Output*>self._block(len(made) * sizeof(Output))
         for column, transform, source, _ in made:
@@ -302,10 +320,15 @@ cdef class EventPlans:
                 target.outputs[i].covered = covered
             elif transform == "account":
                 target.outputs[i].covered = domain
-            elif transform == "map" or transform == "bits":
+            elif source is not None and source.values:
                 target.outputs[i].values = self._value_map(source.values)
                 if transform == "bits":
                     self._masks(target.outputs[i].values, source.values)
+            elif source is not None and source.argument:
+                text = source.argument.encode()
+                self._keep.append(text)
+                target.outputs[i].argument = <const uint8_t*><const char*>text
+                target.outputs[i].argument_length = len(text)
         return 0
 
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:

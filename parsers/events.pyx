@@ -60,6 +60,10 @@ cdef class Events:
         self.at.uid_column = NULL
         for i in range(plan.constants):
             (<IntColumn>plan.constant_columns[i]).put(self.at.row, plan.constant_values[i])
+        for i in range(plan.words):
+            (<DictColumn>plan.word_columns[i]).put_valid(
+                self.at.row, plan.word_texts[i], plan.word_sizes[i]
+            )
         return 0
 
     cdef bint fits(self, Plan* plan, const Value* value) except -1 nogil:
@@ -154,7 +158,6 @@ cdef class Events:
         """A pair of `unmapped`."""
         cdef int repaired = 0
         cdef Py_ssize_t at = self._pairs
-        cdef uint8_t* room
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
         if target.key_batch != (<Sheet>self._sheet).batch:
@@ -168,8 +171,11 @@ cdef class Events:
         elif v.kind == TEXT_VALID:
             (<Sheet>self._sheet).unmapped.values.put_valid(at, v.p, v.n)
         elif v.kind != NOTHING:
-            room = (<Sheet>self._sheet).unmapped.values.room(at, room_for(v))
-            (<Sheet>self._sheet).unmapped.values.wrote(render(v, room, &repaired))
+            self._text.length = 0
+            self._text.reserve(room_for(v))
+            (<Sheet>self._sheet).unmapped.values.put_valid(
+                at, self._text.data, render(v, self._text.data, &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1
@@ -276,10 +282,23 @@ cdef class Events:
         host (ASCII letters in lower case), event code, record number, second of logging."""
         cdef uint8_t[16] numbers
         cdef uint64_t h
-        cdef int64_t second
-        h = _fold((<Sheet>self._sheet).log_name, self.at.row, 1)
-        h = _fold((<Sheet>self._sheet).device_hostname, self.at.row, h)
-        h = _fold((<Sheet>self._sheet).event_code, self.at.row, h)
+        cdef int64_t second, batch = (<Sheet>self._sheet).batch
+        cdef int32_t log_name = _code_at((<Sheet>self._sheet).log_name, self.at.row)
+        cdef int32_t host = _code_at((<Sheet>self._sheet).device_hostname, self.at.row)
+        cdef int32_t event_code = _code_at((<Sheet>self._sheet).event_code, self.at.row)
+        cdef Origin* known = &self._origins[
+            (log_name * 31 + host * 7 + event_code) & (ORIGINS - 1)
+        ]
+        if (
+            known.batch != batch or known.sheet is not self._sheet or known.host != host
+            or known.event_code != event_code or known.log_name != log_name
+        ):
+            # A log has few of them, and three texts to fold and hash were 4 % of its time.
+            h = _fold((<Sheet>self._sheet).log_name, self.at.row, 1)
+            h = _fold((<Sheet>self._sheet).device_hostname, self.at.row, h)
+            h = _fold((<Sheet>self._sheet).event_code, self.at.row, h)
+            known[0] = Origin(self._sheet, batch, log_name, host, event_code, h)
+        h = known.hash
         second = (self.at.logged if self.at.has_logged else self.at.time) // 1000000
         memcpy(numbers, &self.at.record_id, 8)
         memcpy(numbers + 8, &second, 8)
@@ -385,6 +404,11 @@ cdef class Events:
                 taken.append((table, rows.finish()))
                 (<Sheet>sheet).batch += 1
         return taken
+
+
+cdef inline int32_t _code_at(DictColumn column, Py_ssize_t row) noexcept nogil:
+    """The code of the word at `row`, or -1 where it is null."""
+    return (<int32_t*>column.codes.data)[row] if column.length == row + 1 else -1
 
 
 cdef inline Py_ssize_t _word_at(

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tracelake.normalize.mapping import Mappings
-from tracelake.parsers.artifact import Artifact, Match, Parser
+from tracelake.parsers.artifact import Artifact, Match, Parser, Part, Reading
 
 VERSION: str
 PARSER: Parser
@@ -29,3 +29,6 @@ def read(
         EvidenceError: the bytes could not be read on (a broken archive or disk); all rows
             before that were yielded.
     """
+
+def read_part(artifact: Artifact, part: Part, mappings: Mappings | None = None) -> Reading:
+    """Begins to read a part of a log: a `parsers.artifact.Reading`."""

@@ -18,17 +18,18 @@ per chunk that grows with the number of templates. See evtx_templates.pyx for ho
 found again without being read; the GIL is taken once per chunk.
 """
 
-import pyarrow as pa
+from array import array
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, Rows
-from tracelake.native.cursor cimport le16, le32, le64, span
+from tracelake.native.cursor cimport le64, span
 from tracelake.native.errors import EvidenceError
-from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts
+from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
+from tracelake.parsers.evtx_facts import LogFacts, file_row
+from tracelake.parsers.evtx_parts import LEAST, borders, settle
 from tracelake.parsers.evtx_rows cimport EventRows
 from tracelake.parsers.evtx_walk cimport FILE_HEADER, RECORD_HEADER, RECORD_LEAST, Walk
 from tracelake.parsers.evtx_xml import record_xml
@@ -41,11 +42,53 @@ cdef class _Log:
     cdef Walk walk
     cdef Copies copies
     cdef EventRows rows
+    cdef int64_t first_row
+    cdef object part                # parsers.artifact.Part, or None where it is the whole log
+    cdef object feed
+    cdef bint begun
+    cdef list ranges                # of a part: offset, first key and lowest, highest number
 
-    def __cinit__(self, feed, account, mappings):
-        self.walk = Walk(feed, account)
-        self.copies = Copies()
+    def __cinit__(self, artifact, mappings, part=None):
+        self.walk = Walk(artifact.feed, artifact.account)
+        self.copies = Copies(part.seed, part.leave_out) if part is not None else Copies()
         self.rows = EventRows(mappings)
+        self.first_row = -1
+        self.part = part
+        self.feed = artifact.feed
+        self.ranges = []
+
+    def read(self):
+        """Yields the rows as (table, RecordBatch), those of `evtx_file` left out."""
+        stopped = None
+        try:
+            while self.next_range():
+                if self.feed.position == 0:
+                    self.begin()
+                while self.next_chunk():
+                    while self.read_chunk():
+                        yield from self.take()
+                    self.close_chunk()
+                    yield NO_ROWS_YET
+                    yield from self.forget()
+        except EvidenceError as error:
+            stopped = error
+        yield from self.take(True)
+        if stopped is not None:
+            raise stopped
+
+    def next_range(self):
+        """Goes on to the next range; of a whole log there is one."""
+        copies = self.copies
+        if self.part is None:
+            begun, self.begun = self.begun, True
+            return not begun
+        if self.ranges:
+            self.ranges[-1] += (copies.range_at, copies.lowest, copies.highest)
+        if not self.part.more():
+            return False
+        copies.begin_range()
+        self.ranges.append((self.feed.position,))
+        return True
 
     def begin(self):
         """Reads the file header."""
@@ -66,12 +109,15 @@ cdef class _Log:
         """Reads records until the chunk ends (0) or a batch is full (1). A record that cannot
         be decoded raises; called again, it goes on with the next one."""
         cdef const uint8_t* p
-        cdef uint64_t key
+        cdef uint64_t key, number
         cdef int full
         while walk.next_record():
             p = walk.chunk + walk.record
             key = self.copies.key(p, walk.size)
-            if rows.has_ids and le64(p + 8) <= rows.highest_id and self.copies.has(key):
+            number = le64(p + 8)
+            if (
+                rows.has_ids and number <= rows.highest_id or self.copies.knows_others
+            ) and self.copies.has(key):
                 walk.account.duplicates += 1
                 continue
             rows.event.decode(span(
@@ -79,8 +125,10 @@ cdef class _Log:
                 walk.origin + walk.record + RECORD_HEADER,
             ))
             full = rows.put(walk)
-            self.copies.add(key)
+            self.copies.add(key, number)
             walk.account.in_rows += 1
+            if self.first_row < 0:
+                self.first_row = walk.origin + walk.record
             if full:
                 return 1
         return 0
@@ -109,42 +157,32 @@ cdef class _Log:
         """Yields all batches and forgets all names, where there are too many."""
         yield from self.rows.forget()
 
-
     def facts(self):
-        """The log's row of `evtx_file`."""
-        cdef Rows rows = Rows("evtx_file", TABLES["evtx_file"].schema)
-        cdef bytes raw
-        cdef const uint8_t* p
-        (<IntColumn>rows.column("records_parsed")).put(0, self.rows.count)
-        (<IntColumn>rows.column("chunks")).put(0, self.walk.chunks)
-        (<IntColumn>rows.column("chunks_bad")).put(0, self.walk.chunks_bad)
-        (<BoolColumn>rows.column("header_ok")).put(0, self.walk.header_ok)
-        if self.walk.header is not None:
-            raw = self.walk.header
-            p = <const uint8_t*><const char*>raw
-            (<IntColumn>rows.column("chunks_header")).put(0, le16(p + 42))
-            (<BoolColumn>rows.column("is_dirty")).put(0, le32(p + 120) & 1)
-            (<BoolColumn>rows.column("is_full")).put(0, le32(p + 120) & 2)
-            self.put_id(rows, "next_record_id", le64(p + 24))
-        if self.rows.has_ids:
-            self.put_id(rows, "first_record_id", self.rows.first_id)
-            self.put_id(rows, "last_record_id", self.rows.highest_id)
-        if self.rows.has_times:
-            (<IntColumn>rows.column("first_time")).put(0, self.rows.first_time)
-            (<IntColumn>rows.column("last_time")).put(0, self.rows.last_time)
-        for name, text in (("device_hostname", self.rows.host), ("log_name", self.rows.channel)):
-            if text is not None:
-                raw = text.encode()
-                (<DictColumn>rows.column(name)).put(
-                    0, <const uint8_t*><const char*>raw, len(raw)
-                )
-        rows.done()
-        return rows.finish()
+        """What is known of the whole: an `evtx_facts.LogFacts`."""
+        rows = self.rows
+        return LogFacts(
+            self.first_row, rows.count, self.walk.chunks, self.walk.chunks_bad,
+            (rows.first_id, rows.highest_id) if rows.has_ids else None,
+            (rows.first_time, rows.last_time) if rows.has_times else None,
+            rows.host, rows.channel, self.walk.header, self.walk.header_ok,
+            [(start, low, high) for start, _, low, high in self.ranges if low <= high],
+        )
 
-    cdef int put_id(self, Rows rows, str name, uint64_t value) except -1:
-        if value <= <uint64_t>0x7FFFFFFFFFFFFFFF:
-            (<IntColumn>rows.column(name)).put(0, <int64_t>value)
-        return 0
+    @property
+    def alone(self):
+        """Whether what was read before this part could have changed its rows."""
+        return self.rows.event.plans.asks_before()
+
+    def shared(self, others):
+        """The keys of the records in ranges that have numbers in common with ranges of others,
+        as `evtx_parts.settle` takes them."""
+        ends = [first for _, first, _, _ in self.ranges[1:]] + [self.copies.count]
+        spans = [span for facts in others for span in facts.spans]
+        said = []
+        for (start, first, low, high), end in zip(self.ranges, ends):
+            if any(low <= highest and lowest <= high for _, lowest, highest in spans):
+                said += [array("Q", (start, end - first)).tobytes(), self.copies.added(first, end)]
+        return b"".join(said)
 
 
 def match(head, path):
@@ -174,22 +212,23 @@ def read(artifact, mappings=None):
         EvidenceError: the bytes could not be read on (a broken archive or disk); all rows
             before that were yielded.
     """
-    log = _Log(artifact.feed, artifact.account, mappings or load())
+    log = _Log(artifact, mappings or load())
     stopped = None
     try:
-        log.begin()
-        while log.next_chunk():
-            while log.read_chunk():
-                yield from log.take()
-            log.close_chunk()
-            yield NO_ROWS_YET
-            yield from log.forget()
+        yield from log.read()
     except EvidenceError as error:
         stopped = error
-    yield from log.take(True)
-    yield "evtx_file", log.facts()
+    yield from file_row([log.facts()])
     if stopped is not None:
         raise stopped
 
 
-PARSER = Parser("evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml)
+def read_part(artifact, part, mappings=None):
+    """Begins to read a part of a log: a `parsers.artifact.Reading`."""
+    return _Log(artifact, mappings or load(), part)
+
+
+PARSER = Parser(
+    "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
+    Parts(LEAST, borders, read_part, settle, file_row), CARVER,
+)

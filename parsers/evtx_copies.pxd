@@ -11,10 +11,16 @@ cdef class Copies:
     cdef uint64_t* slots            # those of `keys` that were entered; 0: free
     cdef Py_ssize_t mask
     cdef Py_ssize_t entered
-    cdef uint64_t seed
+    cdef readonly uint64_t seed
+    cdef bint knows_others          # keys that are not in the order of records were entered
+    # Of the records added since `begin_range`.
+    cdef readonly Py_ssize_t range_at
+    cdef readonly uint64_t lowest
+    cdef readonly uint64_t highest
 
     cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil
     # 1 where a record of this key was added.
     cdef int has(self, uint64_t key) except -1 nogil
-    cdef int add(self, uint64_t key) except -1 nogil
+    # `number`: the record's.
+    cdef int add(self, uint64_t key, uint64_t number) except -1 nogil
     cdef int enter(self) except -1 nogil

@@ -15,12 +15,22 @@ from tracelake.native.hash64 cimport hash64
 
 
 cdef class Copies:
-    def __cinit__(self):
-        self.seed = int.from_bytes(os.urandom(8), "little")
+    def __cinit__(self, seed=None, bytes others=b""):
+        """Args:
+        seed: of the hashes, where several readers compare theirs.
+        others: keys of records that another reader has; each is a copy here.
+        """
+        cdef const uint64_t* key = <const uint64_t*><const char*>others
+        cdef Py_ssize_t i
+        self.seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
         self.room = 4096
         self.keys = <uint64_t*>malloc(self.room * sizeof(uint64_t))
         if self.keys is NULL:
             raise MemoryError()
+        for i in range(len(others) // 8):
+            self.add(key[i], 0)
+            self.knows_others = True
+        self.begin_range()
 
     def __dealloc__(self):
         free(self.keys)
@@ -65,7 +75,7 @@ cdef class Copies:
         self.entered = self.count
         return 0
 
-    cdef int add(self, uint64_t key) except -1 nogil:
+    cdef int add(self, uint64_t key, uint64_t number) except -1 nogil:
         cdef uint64_t* grown
         if self.count == self.room:
             grown = <uint64_t*>realloc(self.keys, 2 * self.room * sizeof(uint64_t))
@@ -76,4 +86,20 @@ cdef class Copies:
             self.room *= 2
         self.keys[self.count] = key
         self.count += 1
+        if number < self.lowest:
+            self.lowest = number
+        if number > self.highest:
+            self.highest = number
         return 0
+
+    def begin_range(self):
+        """The records that come now are another range's."""
+        self.range_at = self.count
+        self.lowest = <uint64_t>-1
+        self.highest = 0
+
+    def added(self, Py_ssize_t first, Py_ssize_t end):
+        """The keys of the records that were added as number `first` to `end` - 1, as bytes."""
+        if not 0 <= first <= end <= self.count:
+            raise ValueError(f"there are {self.count} keys, {first} to {end} are asked for")
+        return (<const char*>(self.keys + first))[:8 * (end - first)]

@@ -25,6 +25,8 @@ cdef class Event:
     """
     cdef Plans plans
     cdef Value[SLOTS] system
+    cdef int32_t[SLOTS] system_op   # that gave the field, of `system_plan`
+    cdef Plan* system_plan      # that gave fields of System last; -1 as op: another one gave it
     cdef Pair* pairs
     cdef int32_t count
     cdef int32_t room
@@ -60,6 +62,7 @@ cdef class Event:
                     int32_t count) except -1 nogil
     cdef int _joined(self, Plan* plan, Op* op, int32_t base, int32_t count,
                      Value* out) except -1 nogil
+    cdef int _field(self, Plan* plan, int32_t number, const Value* value) noexcept nogil
     cdef int _append(self, const Value* value) except -1 nogil
     cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
     cdef int _renumber(self) except -1 nogil

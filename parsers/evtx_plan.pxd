@@ -5,7 +5,9 @@ A definition is read once into a `Plan`, a list of `Op`s in document order, each
 this text (parts of literals and values) is that field of `System`, or the pair of that name.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+from tracelake.parsers.evtx_memo cimport Memo
 
 
 cdef enum Slot:                 # fields of System that are columns
@@ -51,6 +53,7 @@ cdef enum:
 cdef enum:
     NO_SLOT = 255
     MAX_TEXT = 262144           # bytes of a plan's names and literals
+    MAX_HELD = 67108864         # bytes of plans, and of what is kept beside them, before they go
 
 
 cdef struct Item:               # a value: borrowed bytes and their type
@@ -89,6 +92,7 @@ cdef struct Op:
 cdef struct Bound:              # what a reader has looked up for a plan's ops
     void* owner                 # for which kind of event
     void** targets              # by op; NULL: not yet
+    Memo* memos                 # by op; NULL: the plan goes without
     Bound* next
 
 
@@ -116,8 +120,8 @@ cdef struct Plan:
 # Room for `need` items of `size` bytes, keeping those that are there.
 cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 nogil
 cdef void free_plan(Plan* plan) noexcept nogil
-# The looked-up targets of a plan for `owner`; empty at first.
-cdef void** bound_to(Plan* plan, void* owner) except NULL nogil
+# What is looked up of a plan for `owner`; empty at first. `held` counts the bytes that it takes.
+cdef Bound* bound_to(Plan* plan, void* owner, int64_t* held) except NULL nogil
 
 # These append to a plan; where in its text, or the number of the part, is returned.
 cdef int32_t put_text(Plan* plan, const uint8_t* p, int32_t n) except -1 nogil

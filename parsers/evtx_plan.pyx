@@ -5,6 +5,7 @@ from libc.string cimport memcpy, memset
 
 from tracelake.native.cursor cimport corrupt
 from tracelake.native.text cimport utf16le_utf8
+from tracelake.parsers.evtx_memo cimport MEMO_OPS
 
 
 cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 nogil:
@@ -25,6 +26,7 @@ cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 
 
 cdef void free_plan(Plan* plan) noexcept nogil:
     cdef Bound* bound
+    cdef int32_t i
     if plan is NULL:
         return
     free(plan.ops)
@@ -35,11 +37,15 @@ cdef void free_plan(Plan* plan) noexcept nogil:
         bound = plan.bound
         plan.bound = bound.next
         free(bound.targets)
+        if bound.memos is not NULL:
+            for i in range(plan.op_count):
+                free(bound.memos[i].raw)
+        free(bound.memos)
         free(bound)
     free(plan)
 
 
-cdef void** bound_to(Plan* plan, void* owner) except NULL nogil:
+cdef Bound* bound_to(Plan* plan, void* owner, int64_t* held) except NULL nogil:
     cdef Bound* bound = plan.bound
     cdef Bound* before = NULL
     while bound is not NULL and bound.owner is not owner:
@@ -54,14 +60,19 @@ cdef void** bound_to(Plan* plan, void* owner) except NULL nogil:
             with gil:
                 raise MemoryError()
         bound.owner = owner
+        held[0] += sizeof(Bound) + plan.op_count * sizeof(void*)
+        if plan.op_count <= MEMO_OPS and held[0] < MAX_HELD:
+            bound.memos = <Memo*>calloc(plan.op_count + 1, sizeof(Memo))
+            if bound.memos is not NULL:     # without memory for it, it goes without
+                held[0] += plan.op_count * sizeof(Memo)
     elif before is NULL:
-        return bound.targets
+        return bound
     else:
         before.next = bound.next
     # A template that many kinds of events share (classic logs) is asked in runs.
     bound.next = plan.bound
     plan.bound = bound
-    return bound.targets
+    return bound
 
 
 cdef int32_t put_text(Plan* plan, const uint8_t* p, int32_t n) except -1 nogil:

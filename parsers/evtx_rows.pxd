@@ -6,6 +6,8 @@ from tracelake.parsers.event_plan cimport Plan as Kind
 from tracelake.parsers.event_plan cimport Target
 from tracelake.parsers.events cimport Events
 from tracelake.parsers.evtx_event cimport Event, Pair
+from tracelake.parsers.evtx_memo cimport Memo
+from tracelake.parsers.evtx_plan cimport Bound, Plan
 from tracelake.parsers.evtx_walk cimport Walk
 from tracelake.parsers.values cimport Value
 
@@ -30,6 +32,11 @@ cdef class EventRows:
     cdef int put(self, Walk walk) except -1 nogil
     # Of the plans for a kind of event the first whose condition the record fits.
     cdef Kind* fitting(self, Kind* kind) except NULL nogil
+    cdef int system(self, Kind* kind, int64_t batch) except -1 nogil
+    cdef int record_id(self, Target* target, const Value* v) except -1 nogil
+    cdef int give(
+        self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch
+    ) except -1 nogil
     cdef int64_t number_of(self, const Value* v) except? -2 nogil
     cdef int note_time(self, int64_t us) except -1 nogil
     cdef int note_record(self, uint64_t number) except -1 nogil

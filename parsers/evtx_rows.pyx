@@ -7,12 +7,16 @@ A record's kind (provider, event id, names) says which table and which columns i
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 
+from tracelake.native.columns cimport IntColumn, TextColumn
 from tracelake.native.cursor cimport le64
 from tracelake.native.hash64 cimport hash64
+from tracelake.native.text cimport put_uint
 from tracelake.parsers.event_plan cimport (
-    CHANNEL, COMPUTER, EVENT_ID, PROVIDER, SYSTEM_FIELDS, TIME_CREATED,
+    CHANNEL, COMPUTER, EVENT_ID, K_TEXT, LEVEL, PROVIDER, RECORD_ID, SYSTEM_FIELDS, TIME_CREATED,
+    W_NUMBER, W_TEXT, Output, Sheet,
 )
-from tracelake.parsers.evtx_plan cimport Plan, bound_to
+from tracelake.parsers.evtx_memo cimport put, remembered, repeat
+from tracelake.parsers.evtx_plan cimport bound_to
 from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.flags cimport NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
@@ -35,10 +39,10 @@ cdef class EventRows:
         cdef Kind* kind
         cdef Pair* pair
         cdef Plan* plan = NULL
-        cdef void** targets = NULL
+        cdef Bound* bound = NULL
         cdef Target* target
         cdef int32_t i
-        cdef int64_t event_id = -1, us = 0
+        cdef int64_t event_id = -1, us = 0, batch
         cdef int below = 0, repaired = 0
         cdef int flags = walk.record_flags
         cdef Value* v = &self.event.system[PROVIDER]
@@ -62,20 +66,8 @@ cdef class EventRows:
         if kind.when is not NULL:
             kind = self.fitting(kind)
         self.events.begin(kind)
-        for i in range(SYSTEM_FIELDS):
-            v = &self.event.system[i]
-            if v.kind == NOTHING:
-                continue
-            if (
-                i == TIME_CREATED and v.kind == FILETIME and kind.system[i].count == 1
-                and kind.system[i].outputs[0].choice is NULL
-                and value_time(v, &us, &below)
-            ):
-                # What `system` comes to; it would also write the text of the time, twice, to
-                # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
-                self.events.set_time(us, below)
-            else:
-                self.events.system(i, v)
+        batch = (<Sheet>kind.sheet).batch
+        self.system(kind, batch)
         if self.events.at.has_time:
             self.note_time(self.events.at.time)
         else:
@@ -88,21 +80,82 @@ cdef class EventRows:
         for i in range(self.event.count):
             pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:
+                self.events.put(self.target(kind, pair), &pair.value)
+                continue
+            if pair.plan is not plan:
+                plan = pair.plan
+                bound = bound_to(plan, kind, &self.event.plans.held)
+            target = <Target*>bound.targets[pair.op]
+            if target is NULL:
                 target = self.target(kind, pair)
-            else:
-                if pair.plan is not plan:
-                    plan = pair.plan
-                    targets = bound_to(plan, kind)
-                target = <Target*>targets[pair.op]
-                if target is NULL:
-                    target = self.target(kind, pair)
-                    targets[pair.op] = target
-            self.events.put(target, &pair.value)
+                bound.targets[pair.op] = target
+            self.give(target, bound.memos, pair.op, &pair.value, batch)
         self.note_record(le64(p + 8))
         return self.events.end(
             walk.origin + walk.record, walk.size, 0, flags,
             0 if self.events.is_canonical() else hash64(p, walk.size, 0),
         )
+
+    cdef int system(self, Kind* kind, int64_t batch) except -1 nogil:
+        """Puts the fields of System."""
+        cdef Bound* bound = NULL
+        cdef Plan* plan = self.event.system_plan
+        cdef Target* target
+        cdef Value* v
+        cdef int64_t us = 0
+        cdef int below = 0
+        cdef int i
+        if plan is not NULL and plan.number >= 0:
+            bound = bound_to(plan, kind, &self.event.plans.held)
+        for i in range(SYSTEM_FIELDS):
+            v = &self.event.system[i]
+            if v.kind == NOTHING:
+                continue
+            target = kind.system[i]
+            if v.kind == UINT and target.count and target.outputs[0].transform == W_NUMBER:
+                if i == RECORD_ID:
+                    self.record_id(target, v)
+                    continue
+                if target.count == 1 and v.number <= <uint64_t>target.outputs[0].high:
+                    (<IntColumn>target.outputs[0].column).put(
+                        self.events.at.row, <int64_t>v.number
+                    )
+                    if i == LEVEL:
+                        self.events.at.level = <int64_t>v.number
+                    continue
+            elif i == TIME_CREATED and v.kind == FILETIME and value_time(v, &us, &below):
+                # What `put` comes to; it would also write the text of the time, twice, to see
+                # that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
+                self.events.set_time(us, below)
+                continue
+            if bound is NULL or self.event.system_op[i] < 0:
+                self.events.put(target, v)
+            else:
+                self.give(target, bound.memos, self.event.system_op[i], v, batch)
+        return 0
+
+    cdef int record_id(self, Target* target, const Value* v) except -1 nogil:
+        """The record's number, which stands in two columns: as number and as text."""
+        cdef Py_ssize_t row = self.events.at.row
+        cdef Output* text = &target.outputs[1]
+        cdef uint8_t* room
+        if target.count != 2 or v.number >> 63 or text.kind != K_TEXT or text.transform != W_TEXT:
+            return self.events.put(target, v)
+        (<IntColumn>target.outputs[0].column).put(row, <int64_t>v.number)
+        self.events.at.record_id = <int64_t>v.number
+        self.events.at.has_record_id = True
+        room = (<TextColumn>text.column).room(row, 20)
+        return (<TextColumn>text.column).wrote(put_uint(room, v.number))
+
+    cdef inline int give(
+        self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch
+    ) except -1 nogil:
+        """Events.put, or what it did with the same value in the record before."""
+        if memos is NULL or target.seen == self.events._serial:
+            return self.events.put(target, v)
+        if remembered(&memos[op], v, batch):
+            return repeat(self.events, target, &memos[op])
+        return put(self.events, target, v, &memos[op], batch, &self.event.plans.held)
 
     cdef Kind* fitting(self, Kind* kind) except NULL nogil:
         cdef const Value* value

@@ -225,8 +225,16 @@ cdef class Walk:
                 self.free = self.end
             p = self.chunk + self.at
             if self.whole(self.at):
+                size = le32(p + 4)
+                if not self.free and not self.continues(self.at) and (
+                    self.search(self.at + size) == self.end
+                ):
+                    # The header is not to be trusted, and neither this record's number goes on
+                    # nor any that follows: slack.
+                    self.end = self.at
+                    return 0
                 self.record = self.at
-                self.size = le32(p + 4)
+                self.size = size
                 self.at += self.size
                 if self.at > self.end:
                     self.end = self.at

@@ -359,7 +359,13 @@ def _instance(
     room: _Chunk, at: int, end: int, depth: int
 ) -> "tuple[list[Element | str | Raw], int]":
     """A template instance: its definition, the values that stand after it, and the result."""
+    wanted = room.load("<I", at + 2, end, "template instance")
     definition = room.load("<I", at + 6, end, "template instance")
+    if room.load("<I", definition + 4, len(room.data), "template definition") != wanted:
+        raise Corrupt(
+            "template definition", room.origin + definition,
+            "was overwritten; a row of this record was read with another chunk's",
+        )  # fmt: skip
     at += 10
     size = room.load("<I", definition + 20, len(room.data), "template definition")
     body = definition + 24

@@ -15,6 +15,8 @@ cdef class Member:
     cdef bytes name             # of `own`
     cdef Target own             # of a member that is not remembered
     cdef bint names             # its members are the event's named values
+    cdef bint ahead             # they are walked before the rest of the object
+    cdef bint wraps             # its members are objects whose members are named values
     cdef bint as_text           # it holds such an object as JSON text
 
 
@@ -23,7 +25,7 @@ cdef class Wrap:
     cdef object shape
     cdef Plan* plan
     cdef Member root
-    cdef list data              # (keys, Member) of objects with named values, not the root
+    cdef list data              # (keys, Member) of what is walked ahead
     cdef list time              # (clock, keys, Member, path as bytes, keys of its fields)
     cdef list logged
 
@@ -55,6 +57,7 @@ cdef class Objects:
     cdef Member _at(self, Wrap wrap, str path)
     cdef Member _new_member(self, Wrap wrap, Member parent, str key)
     cdef int _times(self, d) except -1
+    cdef int _wrapped(self, d, Member parent, int depth) except -1
     cdef int _members(self, d, Member parent, int depth) except -1
     cdef int _value(self, Member member, value, int depth) except -1
     cdef int _text(self, Target* target, value) except -1
@@ -63,5 +66,4 @@ cdef class Objects:
     cdef Target* _pair_of(self, Member member) except NULL
     cdef Wrap _plan_wrap(self, shape, str provider, str code, int skipped)
     cdef list _clocks(self, Wrap wrap, clocks)
-    cdef bint _is_data(self, Member member) except -1
     cdef int _data_text(self, Member member, str value, int depth) except -1

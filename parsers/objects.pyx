@@ -193,12 +193,12 @@ cdef object _field(d, shape, str name):
     """
     for path in shape.data:
         if path:
-            found = _get(d, _keys_in(path))
-            if type(found) is dict or type(found) is Pairs:
-                for key, value in found.items() if type(found) is dict else found:
+            found = _get(d, _keys_in(path.removesuffix(".*")))
+            for object_ in _values(found) if path.endswith(".*") else (found,):
+                for key, value in _items(object_):
                     if key == name and _is_pair(value):
                         return _pair_text(value)
-    for key, value in d.items() if type(d) is dict else d:
+    for key, value in _items(d):
         if key == name and _is_pair(value):
             return _pair_text(value)
         if key in shape.data_text and type(value) is str:
@@ -206,11 +206,19 @@ cdef object _field(d, shape, str name):
                 inner = decode_exactly(value)
             except (ValueError, RecursionError):
                 continue
-            if type(inner) is dict or type(inner) is Pairs:
-                for key, value in inner.items() if type(inner) is dict else inner:
-                    if key == name and _is_pair(value):
-                        return _pair_text(value)
+            for inner_key, inner_value in _items(inner):
+                if inner_key == name and _is_pair(inner_value):
+                    return _pair_text(inner_value)
     return None
+
+
+cdef object _items(value):
+    """The members of an object; none where it is something else."""
+    return value.items() if type(value) is dict else value if type(value) is Pairs else ()
+
+
+cdef list _values(value):
+    return [item for _, item in _items(value)]
 
 
 cdef bint _is_pair(value):
@@ -326,16 +334,19 @@ cdef class Objects:
         wrap.root.names = "" in shape.data
         wrap.data = []
         for path in shape.data:
-            if path:
+            if path.endswith(".*"):
+                path = path.removesuffix(".*")
                 member = self._at(wrap, path)
-                member.names = True
-                member.members = {}
+                member.wraps = True
+                wrap.data.append((_keys_in(path), member))
+            elif path:
+                member = self._at(wrap, path)
+                member.names = member.ahead = True
                 wrap.data.append((_keys_in(path), member))
         for path in shape.data_text:
             member = self._at(wrap, path)
             member.names = True
             member.as_text = True
-            member.members = {}
         for column, sources in shape.system.items():
             bound = self.events.plans.bind(wrap.plan, column, sources)
             for i, source in enumerate(sources):
@@ -365,6 +376,7 @@ cdef class Objects:
         cdef bytes name
         key = SURROGATES.sub("\ufffd", key)
         member.path = key if parent.names or not parent.path else f"{parent.path}.{key}"
+        member.names = member.ahead = parent.wraps
         member.members = {}
         name = member.path.encode()
         if self.members >= MAX_MEMBERS:
@@ -444,7 +456,9 @@ cdef class Objects:
             self._times(value)
             for keys, member in wrap.data:
                 found = _get(value, <tuple>keys)
-                if type(found) is dict or type(found) is Pairs:
+                if member.wraps:
+                    self._wrapped(found, member, len(keys) + 1)
+                elif type(found) is dict or type(found) is Pairs:
                     self._members(found, member, len(keys))
             self._members(value, wrap.root, 0)
             if not exact and (
@@ -515,6 +529,17 @@ cdef class Objects:
                 break
         return 0
 
+    cdef int _wrapped(self, d, Member parent, int depth) except -1:
+        """Objects with named values that stand one below `d`, whatever they are called."""
+        cdef Member member
+        for key, value in _items(d):
+            if type(value) is dict or type(value) is Pairs:
+                member = parent.members.get(key)
+                if member is None:
+                    member = self._new_member(self._wrap, parent, key)
+                self._members(value, member, depth)
+        return 0
+
     cdef int _members(self, d, Member parent, int depth) except -1:
         cdef PyObject* key
         cdef PyObject* value
@@ -528,8 +553,8 @@ cdef class Objects:
                     member = self._new_member(self._wrap, parent, name)
                 self._value(member, item, depth)
             return 0
-        # Objects with named values are walked twice, and counted once.
-        if not parent.names or parent is self._wrap.root:
+        # What is walked before the rest is counted where it stands.
+        if not parent.ahead:
             self._keys += len(<dict>d)
         while PyDict_Next(<dict>d, &at, &key, &value):
             found = PyDict_GetItem(parent.members, <object>key)
@@ -593,7 +618,7 @@ cdef class Objects:
             self._floats = True
             return self._made(member.target, orjson.dumps(value).decode())
         if type(value) is dict or type(value) is Pairs:
-            if member.names and not member.as_text and depth < MAX_DEPTH and self._is_data(member):
+            if member.ahead and depth < MAX_DEPTH:
                 if type(value) is dict:
                     self._keys += len(<dict>value)      # walked before the others
                 return 0
@@ -607,12 +632,6 @@ cdef class Objects:
                 self._floats = True
             made = orjson.dumps(value).decode()
         return self._made(self._pair_of(member), made)
-
-    cdef bint _is_data(self, Member member) except -1:
-        for _, data in self._wrap.data:
-            if data is member:
-                return True
-        return False
 
     cdef int _data_text(self, Member member, str value, int depth) except -1:
         """An object with named values as JSON text."""

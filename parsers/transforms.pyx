@@ -6,16 +6,23 @@ holds the text exactly; normalize/rebuild.py is the way back.
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
 
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_DNS_ANSWERS, W_DOMAIN,
-    W_BITS, W_FILE_NAME, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_NUMBER,
-    W_PROCESS_UID, W_SID, W_SIGNED_HEX, W_TEXT, W_TIME, W_TRUTH, W_UTC_MS, Output, ValueMap,
+    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_GUID,
+    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME,
+    W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN, W_LIST,
+    W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX,
+    W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
+from tracelake.parsers.parts cimport Part, part_of
+from tracelake.parsers.texts cimport (
+    find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
+)
 from tracelake.parsers.values cimport (
     FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
 )
@@ -165,11 +172,32 @@ cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     return EXACT
 
 
+cdef int _fill_digest(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Digits of a hash (at most SHA-512) in lower case."""
+    cdef uint8_t[128] made
+    cdef Py_ssize_t i
+    cdef bint lower = False
+    cdef uint8_t c
+    if n < 32 or n > 128:
+        return NOT
+    for i in range(n):
+        c = p[i]
+        if 65 <= c <= 70:
+            c |= 32
+        elif 97 <= c <= 102:
+            lower = True
+        elif c < 48 or c > 57:
+            return NOT
+        made[i] = c
+    _word(at, out, made, n)
+    return LOSSY if lower else EXACT
+
+
 cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t j = 0
     while j < n and p[j] != 92:
         j += 1
-    if out.transform == W_DOMAIN:
+    if out.transform == W_DOMAIN or out.transform == W_LINE_DOMAIN:
         if j == n or j == 0:
             return NOT
         _word(at, out, p, j)
@@ -323,12 +351,98 @@ cdef int _fill_name(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     return LOSSY
 
 
+cdef int _fill_starts(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef ValueMap* values = out.values
+    cdef Py_ssize_t i
+    for i in range(values.count):
+        if values.sizes[i] <= n and memcmp(values.texts[i], p, values.sizes[i]) == 0:
+            return LOSSY if _mapped(at, out, i) else NOT
+    return NOT
+
+
+cdef int _fill_mof(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef uint8_t* made = <uint8_t*>malloc(n + 1)
+    cdef Py_ssize_t size
+    if made is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        size = mof_value(p, n, out.argument, out.argument_length, made)
+        if size <= 0:
+            return NOT
+        _word(at, out, made, size)
+        return LOSSY
+    finally:
+        free(made)
+
+
+cdef int _fill_binary(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The name or state in "name/state" of an event's binary data."""
+    cdef uint8_t[1600] made
+    cdef Py_ssize_t size = hex_text(p, n, out.transform == W_BINARY_STATE, made)
+    if size <= 0:
+        return NOT
+    if out.transform == W_BINARY_STATE:
+        return LOSSY if _fill_map(at, out, made, size) != NOT else NOT
+    _word(at, out, made, size)
+    return LOSSY
+
+
+cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t number = 0
+    cdef Py_ssize_t size = find_text(p, n, out.argument, out.argument_length)
+    if size < 0:
+        size = n
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        return LOSSY if parse_number(p, size, &number) == 1 and _number(at, out, number) else NOT
+    _word(at, out, p, size)
+    return LOSSY
+
+
+cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """A part of the text; the text itself is kept."""
+    cdef uint8_t[64] made
+    cdef int64_t port = -1
+    cdef Py_ssize_t start, size = 0
+    if out.transform == W_STARTS:
+        return _fill_starts(at, out, p, n)
+    if out.transform == W_MOF:
+        return _fill_mof(at, out, p, n)
+    if out.transform == W_BINARY_NAME or out.transform == W_BINARY_STATE:
+        return _fill_binary(at, out, p, n)
+    if out.transform == W_BEFORE:
+        return _fill_before(at, out, p, n)
+    if W_LINE <= out.transform <= W_LINE_DOMAIN:
+        start = line_value(p, n, out.argument, out.argument_length, &size)
+        if start < 0 or size == 0:
+            return NOT
+        if out.transform != W_LINE:
+            return LOSSY if _fill_account(at, out, p + start, size) != NOT else NOT
+        _word(at, out, p + start, size)
+        return LOSSY
+    if out.transform == W_BINARY_GUID:
+        if not hex_guid(p, n, made):
+            return NOT
+        _word(at, out, made, 38)
+        return LOSSY
+    size = find_endpoint(p, n, made, &port)
+    if out.transform == W_FIND_PORT:
+        return LOSSY if size and port >= 0 and _number(at, out, port) else NOT
+    if size == 0:
+        return NOT
+    _word(at, out, made, size)
+    return LOSSY
+
+
 cdef int fill(
     EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
 ) except -1 nogil:
     cdef uint8_t[64] made
     cdef int64_t number = 0
     cdef Py_ssize_t size
+    cdef Part part
     cdef int way = out.transform
     if counts_as_unset(out, p, n):
         return NOT
@@ -356,6 +470,8 @@ cdef int fill(
         return _fill_guid(at, out, p, n)
     if way == W_ACCOUNT or way == W_DOMAIN:
         return _fill_account(at, out, p, n)
+    if way == W_DIGEST:
+        return _fill_digest(at, out, p, n)
     if way == W_HASH:
         return _fill_hash(at, out, p, n)
     if way == W_MAP:
@@ -364,9 +480,16 @@ cdef int fill(
         return _fill_bits(at, out, v, p, n)
     if way == W_LIST or way == W_DNS_ANSWERS:
         return _fill_list(at, out, p, n)
+    if W_BEFORE <= way <= W_BINARY_STATE:
+        return _fill_part(at, out, p, n)
     if way == W_PROCESS_UID:
         if parse_number(p, n, &number) == 1:
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
+    if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
+        if not part_of(way, p, n, &part):
+            return NOT
+        _word(at, out, part.at, part.size)
+        return LOSSY
     return _fill_name(at, out, p, n)

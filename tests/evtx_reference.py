@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import seven_zip
+
 CHUNK = 65536
 _SYSTEM = {
     ("Provider", "Name"), ("Provider", "Guid"), ("EventID", ""), ("Version", ""), ("Level", ""),
@@ -35,7 +37,7 @@ class Frame:
 
 
 def logs(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Every event log below a folder, also those in zip archives, with its path."""
+    """Every event log below a folder, also those in zip and 7-Zip archives, with its path."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.suffix == ".evtx":
@@ -45,6 +47,9 @@ def logs(root: Path) -> Iterator[tuple[str, bytes]]:
                 for member in archive.infolist():
                     if member.filename.lower().endswith(".evtx"):
                         yield f"{name}!{member.filename}", archive.read(member)
+        elif path.suffix == ".7z" and "EventLogs" in path.name:
+            for member_name, data in seven_zip.members(path.read_bytes()):
+                yield f"{name}!{member_name}", data
 
 
 def frames(data: bytes) -> Iterator[Frame]:
@@ -70,6 +75,40 @@ def frames(data: bytes) -> Iterator[Frame]:
             at = chunk.find(b"**\0\0", at + 1)
             if at < 0:
                 break
+
+
+def slack_frames(data: bytes) -> Iterator[Frame]:
+    """Whole frames that stand where no allocated record does, and do not reach into one."""
+    covered = sorted((f.chunk + f.offset, f.chunk + f.offset + f.size) for f in frames(data))
+    for base in range(4096, len(data), CHUNK):
+        end = min(base + CHUNK, len(data))
+        at = base + 512 if data[base : base + 8] == b"ElfChnk\0" else base
+        for begin, after in [*(c for c in covered if base <= c[0] < end), (end, end)]:
+            while (at := data.find(b"**\0\0", at, begin)) >= 0:
+                size = struct.unpack_from("<I", data[at + 4 : at + 8].ljust(4, b"\0"))[0]
+                if 28 <= size <= begin - at and (
+                    struct.unpack_from("<I", data, at + size - 4)[0] == size
+                ):
+                    number = struct.unpack_from("<Q", data, at + 8)[0]
+                    yield Frame(base, at - base, size, number)
+                    at += size
+                else:
+                    at += 4
+            at = after
+
+
+def emptied(data: bytes) -> bytes:
+    """A log all of whose sound chunks claim to be empty, as after a clearing: what they hold is
+    slack now."""
+    out = bytearray(data)
+    for base in range(4096, len(out) - 511, CHUNK):
+        chunk = out[base : base + CHUNK]
+        checksum = zlib.crc32(chunk[128:512], zlib.crc32(chunk[:120]))
+        if chunk[:8] == b"ElfChnk\0" and chunk[124:128] == struct.pack("<I", checksum):
+            struct.pack_into("<II", out, base + 48, 512, 0)
+            checksum = zlib.crc32(out[base + 128 : base + 512], zlib.crc32(out[base : base + 120]))
+            struct.pack_into("<I", out, base + 124, checksum)
+    return bytes(out)
 
 
 def _inner(node: ElementTree.Element) -> str:

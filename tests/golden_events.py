@@ -21,6 +21,7 @@ import hashlib
 import io
 import json
 import lzma
+import re
 import struct
 import sys
 import tempfile
@@ -51,6 +52,9 @@ CHUNK = 65536
 LOOKED_AT = 60
 # A longer text is cut in golden rows: its length and hash stand for the rest.
 LONG = 600
+
+# `4624 v2 where ..`: the version that a record was written in.
+VERSION = re.compile(r"(\S+) v\d+(.*)")
 
 LEFT_OUT = {field.name for field in COMMON} | {"row_id"}
 LEFT_OUT -= {
@@ -104,23 +108,32 @@ def name_of(event: mapping.Event) -> str:
 
 
 def section_of(event: mapping.Event) -> str:
-    """What tells the sections of one event id apart, "" where there is only one."""
-    _, condition, rest = event.where.rpartition("]")[0].partition(" where ")
-    return condition + rest
+    """What tells the sections of one kind of event apart, "" where there is only one."""
+    return f" where {event.when}" if event.when else ""
+
+
+def named(event: mapping.Event) -> str:
+    """An event and its condition, as the mapping file names them."""
+    return f"{event.code}{section_of(event)}"
+
+
+def mapped_by(key: str) -> str:
+    """What `named` says of the event of a golden row."""
+    return VERSION.sub(r"\1\2", key.partition(" (")[0])
 
 
 def shipped() -> dict[str, list[mapping.Event]]:
     """The mapped events by mapping file."""
     found: dict[str, list[mapping.Event]] = defaultdict(list)
-    for event in mapping.load().events.values():
+    for event in mapping.load().sections:
         found[name_of(event)].append(event)
     return dict(sorted(found.items()))
 
 
 def key_of(event: mapping.Event, version: int | None, first: str) -> str:
-    """How a golden row is called: `4624 v2`; with the provider, where it is not the first."""
-    key = f"{event.code}{section_of(event)}"
-    key += f" v{version}" if version is not None else ""
+    """How a golden row is called: `4656 v1 where ObjectType = Key`; with the provider, where it
+    is not the file's first."""
+    key = event.code + (f" v{version}" if version is not None else "") + section_of(event)
     return key if event.provider == first else f"{key} ({event.provider})"
 
 
@@ -140,14 +153,17 @@ def candidates(
                 continue
             own = _own(table)
             for row in _of_interest(batch, wanted):
-                key = (row["log_provider"], row["event_code"])
+                event = wanted[row["log_provider"], row["event_code"]]
+                section = event.section(dict(row.get("unmapped") or []))
+                if section is None:
+                    continue
                 version = row.get("event_version")
-                seen[*key, version] += 1
-                if seen[*key, version] > LOOKED_AT:
+                seen[section.provider, named(section), version] += 1
+                if seen[section.provider, named(section), version] > LOOKED_AT:
                     continue
                 filled = sum(1 for name in own if row.get(name) not in (None, []))
                 length = row["src_length"]
-                yield wanted[key], version, Candidate(
+                yield section, version, Candidate(
                     (tier, -filled, length), sample, row["src_offset"], length
                 )
 
@@ -286,7 +302,7 @@ def rows(origins: Iterable[Origin]) -> dict[tuple[str, int, int], tuple[str, dic
         report = case.ingest(sorted(files.values()))
         if report.exit_code:
             raise RuntimeError(f"not ingested: {report.as_dict()}")
-        for table in {event.table for event in mapping.load().events.values()} | {"raw_event"}:
+        for table in {event.table for event in mapping.load().sections} | {"raw_event"}:
             for row in _asked(case, table, ids, wanted):
                 key = (ids[row["source_id"]], row["artifact_no"], row["src_offset"])
                 found[key] = (table, row)
@@ -397,7 +413,7 @@ def make(names: list[str]) -> None:
     """Makes the golden files of these mapping files anew, and the list of events without one."""
     mapped = shipped()
     wanted = {
-        (event.provider, event.code): event for name in names for event in mapped[name]
+        key: event for key, event in mapping.load().events.items() if name_of(event) in names
     }
     found: dict[str, dict[str, list[Candidate]]] = {name: defaultdict(list) for name in names}
     for event, version, one in candidates(_samples(), wanted):
@@ -424,17 +440,18 @@ def _samples() -> Iterator[Sample]:
 
 def _versioned(found: dict[str, list[Candidate]]) -> dict[str, list[Candidate]]:
     """Records that do not say their version count only where there are no others."""
-    told = {key.split(" v")[0] for key in found if " v" in key}
-    return {key: some for key, some in found.items() if " v" in key or key not in told}
+    told = {mapped_by(key) for key in found if VERSION.match(key)}
+    return {
+        key: some for key, some in found.items() if VERSION.match(key) or key not in told
+    }
 
 
 def missing() -> list[str]:
     """`<mapping file> <event>` of each mapped event without a golden row."""
     lines = []
     for name, events in shipped().items():
-        there = {key.partition(" v")[0].partition(" (")[0] for key in read(name)}
-        codes = dict.fromkeys(f"{event.code}{section_of(event)}" for event in events)
-        lines += [f"{name} {code}" for code in codes if code not in there]
+        there = {mapped_by(key) for key in read(name)}
+        lines += [f"{name} {one}" for one in dict.fromkeys(map(named, events)) if one not in there]
     return lines
 
 

@@ -78,7 +78,7 @@ def named_values(
         if path in shape.data_text and isinstance(value, str):
             found += named_values(json.loads(value), shape, "", True)
         elif isinstance(value, dict) and value:
-            inside = path in shape.data
+            inside = path in shape.data or f"{path.rpartition('.')[0]}.*" in shape.data
             found += named_values(value, shape, "" if inside else path, inside)
         else:
             found.append((key if data else path, as_text(value)))

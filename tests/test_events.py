@@ -485,7 +485,8 @@ TEXTS = st.one_of(
         "SHA1=" + "A" * 40, "SHA1=" + "A" * 40 + ",MD5=" + "B" * 32, "MD5=" + "b" * 32,
         "SHA1=" + "A" * 40 + ",MD5=" + "B" * 32 + ",SHA256=" + "C" * 64 + ",IMPHASH=" + "0" * 32,
         "%%1842", "%%1843", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z",
-        "18446744073709551615",
+        "18446744073709551615", "C" * 64, "cC" * 16, "https://u@h.example:8/a/b?c=d#e",
+        "file:_C:\\a->b; process:_pid:1", "HKLM\\A = 0x1",
     ]),
     st.text(max_size=12).filter(lambda value: not any(0xD800 <= ord(c) < 0xE000 for c in value)),
     st.integers(-(1 << 64), 1 << 64).map(str),
@@ -520,7 +521,7 @@ def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
         {source.field for section in event.sections for sources in section.columns.values()
          for source in sources} | {*event.asked}
     )
-    name = st.one_of(st.sampled_from(fields), st.sampled_from(["Other", "Data"]))
+    name = st.sampled_from([*fields, "Other", "Data"])
     asked = [value for section in event.sections if section.when for value in section.when.values]
     value = st.one_of(VALUES, st.sampled_from(asked).map(text)) if asked else VALUES
     named = draw(st.lists(st.tuples(name, value), max_size=12))

@@ -365,6 +365,7 @@ def test_conditions_and_defaults_hold_in_every_shape(
         {**NXLOG, **named},
         {**AZURE, "EventData": json.dumps(named)},
         {"Event": {"System": DUMP, "EventData": named}},
+        {"Event": {"System": DUMP, "UserData": {"FileIsBacked": named}}},
     ]
     if "Type" in named and not isinstance(named["Type"], dict):
         # What else is in the object and has the same name comes after the event's own data.

@@ -123,7 +123,7 @@ def test_a_lake_is_a_folder(tmp_path: Path) -> None:
 # A unit's files
 
 
-def test_a_batch_is_a_row_group_sorted_by_time(lake: Lake) -> None:
+def test_a_batch_is_a_row_group_in_the_order_of_the_evidence(lake: Lake) -> None:
     with lake.writer("u-0-test-1") as unit:
         unit.write("event_log_activity", events([5, None, 3, 5, 1], "a"))
         unit.write("event_log_activity", events([2, 2], "b", start=5))
@@ -134,25 +134,15 @@ def test_a_batch_is_a_row_group_sorted_by_time(lake: Lake) -> None:
     assert [parquet.metadata.row_group(n).num_rows for n in range(2)] == [5, 2]
     assert parquet.num_row_groups == 2
     rows = parquet.read()
-    assert rows.column("src_offset").to_pylist() == [4, 2, 0, 3, 1, 5, 6]
-    assert rows.column("host").to_pylist() == ["a-a", "a-a", "a-a", "b", "b", "b-a", "b"]
-    assert rows.column("unmapped").to_pylist()[0] == [("k", "4"), ("l", "x")]
+    assert rows.column("src_offset").to_pylist() == [0, 1, 2, 3, 4, 5, 6]
+    assert rows.column("host").to_pylist() == ["a-a", "b", "a-a", "b", "a-a", "b-a", "b"]
+    assert rows.column("unmapped").to_pylist()[0] == [("k", "0"), ("l", "x")]
     assert not any(pa.types.is_dictionary(kind) for kind in parquet.schema_arrow.types)
     assert parquet.schema_arrow.field("time").type == TIME
     path = lake.root / "event_log_activity" / file.name
     assert (file.rows, file.size) == (7, path.stat().st_size)
     assert written.rows == {"event_log_activity": 7}
     assert pickle.loads(pickle.dumps(written)) == written
-
-
-def test_the_order_of_a_sorted_batch_is_left_alone() -> None:
-    for times in ([1, 1, 2, None, None], [], [None, None], [7], [1, 2, 3]):
-        batch = events(times)
-        assert writer.sorted_by_time(batch) is batch
-    for times in ([2, 1], [None, 1], [1, None, 1]):
-        assert writer.sorted_by_time(events(times)) is not events(times)
-        known = [t for t in writer.sorted_by_time(events(times)).column("time").to_pylist() if t]
-        assert known == sorted(known)
 
 
 def test_blooms_stand_on_marked_columns_of_large_row_groups(lake: Lake) -> None:

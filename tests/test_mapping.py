@@ -113,6 +113,31 @@ table = "process_activity"
     assert set(loaded.tables) == {"file_activity", "process_activity", "raw_event"}
 
 
+def test_sections_share_sets_of_columns() -> None:
+    loaded = mapping.read([("m.toml", """
+        provider = "P"
+        [1]
+        table = "process_activity"
+        with = ["who", "what"]
+        [1.columns]
+        proc_pid = "Id | hex"
+        [2]
+        table = "process_activity"
+        with = "what"
+        [sets.who]
+        user_name = "Who"
+        [sets.what]
+        proc_pid = "Pid"
+        proc_path = "Path"
+    """)])
+    assert dict(loaded.events["P", "1"].columns) == {
+        "user_name": (Source("Who", "text"),),
+        "proc_pid": (Source("Id", "hex"),),
+        "proc_path": (Source("Path", "text"),),
+    }
+    assert set(loaded.events["P", "2"].columns) == {"proc_pid", "proc_path"}
+
+
 def test_no_event_is_mapped_by_two_of_the_shipped_files() -> None:
     found: dict[tuple[str, str], str] = {}
     for path in sorted(mapping.FOLDER.glob("windows/*.toml")):
@@ -155,7 +180,12 @@ WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
         (HEADER + '[1.columns]\nlog_name = "X"\n', "is not for mappings to fill"),
         (HEADER + 'activity_id = "one"\n', "line 4: [1] activity_id: is not a whole number"),
         (HEADER + "activity_id = 40000\n", "does not fit 16 bits"),
-        (HEADER + "proc_path = 1\n", "has no such whole-number column"),
+        (HEADER + "proc_path = 1\n", "is not a text"),
+        (HEADER + 'proc_path = ""\n', "is not a text"),
+        (HEADER + 'proc_cmd_line = "x"\n', "has no such column of numbers or words"),
+        (HEADER + 'log_name = "x"\n', "has no such column of numbers or words"),
+        (HEADER + 'proc_path = "x"\n[1.columns]\nproc_path = "X"\n',
+         "is a constant and a column"),
         (HEADER + '["2 1"]\ntable = "raw_event"\n',
          "line 4: [2 1] : 1 is mapped twice, also in m.toml [1]"),
         (HEADER + '["1 where A = b"]\ntable = "raw_event"\n',
@@ -169,6 +199,8 @@ WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\nRead = 1\n',
          "line 7: [maps.m] Read: is no mask of 64 bits"),
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\n0x0 = 1\n', "is no mask"),
+        (HEADER + 'with = "s"\n', "line 4: [1] with: the file has no [sets.s]"),
+        (HEADER + 'with = ["s"]\n[sets.s]\nproc_pth = "X"\n', "has no such column"),
         ('provider = "P"\nextra = 1\n', "is neither"),
     ],
 )

@@ -42,6 +42,8 @@ DETECTION_FINDING = events(
     column("file_sha256", TEXT, "its SHA-256", ecs="file.hash.sha256", bloom=True),
     column("src_ip", WORD, "address that it came from", ecs="source.ip", bloom=True),
     column("dst_ip", WORD, "address that it went to", ecs="destination.ip", bloom=True),
+    column("dst_hostname", WORD, "host or URL that it went to", ecs="destination.domain",
+           ocsf="evidences[0].dst_endpoint.hostname", sigma="Destination", bloom=True),
     actor("ProcessName"),
 )
 

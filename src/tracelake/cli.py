@@ -67,6 +67,10 @@ def ingest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what each file is and who would read it.")
     ] = False,
+    carve: Annotated[
+        bool,
+        typer.Option("--carve", help="Also deleted records, from the slack of event logs."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Take evidence in: files, folders, and .gz .zst .zip .tar of them."""
@@ -87,7 +91,7 @@ def ingest(
     opened = open_lake(engagement, lake, create=True)
     tasks, unreachable = plan(paths, own_folders(opened.uri))
     with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
-        report = Ingest(opened, progress.watch).run(
+        report = Ingest(opened, progress.watch, carve).run(
             tasks, unreachable, workers or os.cpu_count() or 1
         )
     if as_json:

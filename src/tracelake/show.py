@@ -14,7 +14,7 @@ from tracelake.ingest.evidence import (
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize import TABLES
 from tracelake.output import print_table, shown
-from tracelake.parsers import PARSERS
+from tracelake.parsers import BY_NAME
 
 ROW_ID = re.compile(r"([a-z_]+)-([0-9a-f]{16})-(\d+)-([0-9a-f]+)-(\d+)")
 # Of a record at most this much is dumped.
@@ -47,7 +47,8 @@ def show_row(case: Case, row_id: str) -> None:
     print(f"source    {shown(uri)}\nSHA-256   {sha256}\nartifact  {shown(path)}")
     offset, length = row["src_offset"], row["src_length"] or 0
     print(f"record    offset {offset} (0x{offset:x}), {length} bytes")
-    render = {parser.name: parser.render for parser in PARSERS}.get(row["parser"])
+    parser = BY_NAME.get(row["parser"])
+    render = parser.render if parser is not None else None
     try:
         expect_same(uri, size, sha256)
         with artifact_bytes(uri, row["artifact_no"]) as feed:

@@ -1,0 +1,77 @@
+"""A file of evidence on disk: opened, hashed, and watched for changes."""
+
+import hashlib
+import io
+import os
+from collections.abc import Generator
+
+from tracelake.ingest.events import Read, Stamp
+
+HASH_BLOCK = 4 << 20
+# How often a long hash says how far it is.
+TELL_EVERY = 64 << 20
+
+
+class SourceChanged(Exception):
+    """The file is not what it was when it was hashed."""
+
+
+class CannotRead(Exception):
+    """The file cannot be opened or hashed."""
+
+
+def opened(path: str) -> io.FileIO:
+    """The file, unbuffered.
+
+    Raises:
+        CannotRead: it cannot be opened.
+    """
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise CannotRead(error.strerror or str(error)) from error
+
+
+def stamp_of(file: io.FileIO | str) -> Stamp:
+    """The stamp of an open file, or of what stands under a path now."""
+    status = os.fstat(file.fileno()) if isinstance(file, io.FileIO) else os.stat(file)
+    return status.st_size, status.st_mtime_ns
+
+
+def check_unchanged(path: str, stamp: Stamp) -> None:
+    """Looks at the file again.
+
+    Raises:
+        SourceChanged: it is another, or gone.
+    """
+    try:
+        now = stamp_of(path)
+    except OSError as error:
+        raise SourceChanged(f"it went away while it was read: {error.strerror}") from error
+    if now != stamp:
+        raise SourceChanged(
+            f"it changed while it was read (size {stamp[0]} -> {now[0]} bytes); "
+            "nothing of what was read since is kept: ingest it when nobody writes to it"
+        )
+
+
+def sha256_of(file: io.FileIO, path: str) -> Generator[Read, None, str]:
+    """The SHA-256 of a file from where it stands, in hexadecimal digits; says how far it is.
+
+    Raises:
+        CannotRead: at an offset.
+    """
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(HASH_BLOCK))
+    told = done = 0
+    try:
+        while n := file.readinto(block):
+            digest.update(block[:n])
+            done += n
+            if done - told >= TELL_EVERY:
+                yield Read(path, hashed=done - told)
+                told = done
+    except OSError as error:
+        raise CannotRead(f"at offset {done}: {error.strerror or error}") from error
+    yield Read(path, hashed=done - told)
+    return digest.hexdigest()

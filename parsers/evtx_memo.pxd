@@ -1,0 +1,74 @@
+"""What the values of a template came to the last time.
+
+From one record to the next of the same kind, most values stay: the host, the user, the logon, the
+process. A `Memo` keeps the bytes of one value of a template and what they became (codes of
+dictionaries, numbers), so that the same bytes again cost a comparison: no decoding, no rendering,
+no transform, no look into a dictionary.
+
+    if remembered(memo, value, batch):
+        repeat(events, target, memo)
+    else:
+        put(events, target, value, memo, batch, &held)      # and remember
+
+Nothing is assumed of the transforms but that the same value of the same field, in the same kind of
+event, does the same to columns that only this field fills; what it did is read back from the
+columns, and where it did more (flags, times, the level), it is not remembered.
+"""
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
+
+from tracelake.parsers.event_plan cimport Target
+from tracelake.parsers.events cimport Events
+from tracelake.parsers.values cimport UTF16, Value
+
+
+cdef enum:
+    MEMO_EFFECTS = 4            # columns that one value fills
+    MEMO_OPS = 512              # of a template; larger ones go without
+
+cdef enum MemoState:
+    MEMO_NEW                    # as calloc leaves it
+    MEMO_EMPTY
+    MEMO_KNOWN
+    MEMO_NEVER                  # what this value does is no mere filling of columns
+
+
+cdef struct Effect:
+    PyObject* column            # DictColumn, IntColumn or BoolColumn; borrowed
+    int64_t value
+    uint8_t kind                # event_plan.ColumnKind
+
+
+cdef struct Memo:
+    uint8_t* raw                # the value's bytes, a copy
+    int64_t batch               # that the codes are of
+    uint64_t number
+    Py_ssize_t n                # as in Value
+    int32_t room                # of `raw`
+    int32_t pair                # code of the value in `unmapped`; -1: null there, -2: not there
+    uint8_t kind                # as in Value
+    uint8_t state
+    uint8_t count
+    int16_t credit              # hits bring, misses cost; below zero: not worth it
+    Effect[MEMO_EFFECTS] effects
+
+
+cdef inline Py_ssize_t raw_bytes(const Value* v) noexcept nogil:
+    return 2 * v.n if v.kind == UTF16 else v.n
+
+
+cdef inline bint remembered(const Memo* memo, const Value* v, int64_t batch) noexcept nogil:
+    return (
+        memo.batch == batch and memo.state == MEMO_KNOWN and memo.n == v.n
+        and memo.kind == v.kind and memo.number == v.number
+        and (v.n == 0 or memcmp(memo.raw, v.p, raw_bytes(v)) == 0)
+    )
+
+
+# Does to the event at hand what the value did the last time.
+cdef int repeat(Events events, Target* target, Memo* memo) except -1 nogil
+# Events.put, and remembers; `held` counts the bytes that memos hold.
+cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
+             int64_t* held) except -1 nogil

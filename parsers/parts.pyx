@@ -1,0 +1,93 @@
+"""Parts of a text: of a URL, of the resources of a detection (see parts.pxd).
+
+All of them are derived: the field itself stands in another column or in `unmapped`.
+"""
+
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
+
+from tracelake.parsers.event_plan cimport (
+    W_RESOURCE_PATH, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_URL_SCHEME,
+)
+
+
+cdef inline Py_ssize_t _find(
+    const uint8_t* p, Py_ssize_t start, Py_ssize_t end, uint8_t wanted
+) noexcept nogil:
+    """Index of a byte, or `end`."""
+    while start < end and p[start] != wanted:
+        start += 1
+    return start
+
+
+cdef inline bint _give(
+    const uint8_t* p, Py_ssize_t start, Py_ssize_t end, Part* out
+) noexcept nogil:
+    out.at = p + start
+    out.size = end - start
+    return end > start
+
+
+cdef bint _url(int way, const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
+    """A part of scheme://user@host:port/path?query#fragment (RFC 3986, 3)."""
+    cdef Py_ssize_t colon = _find(p, 0, n, 58), host, end, path_end, query_end, i
+    if colon == 0 or n - colon < 3 or p[colon + 1] != 47 or p[colon + 2] != 47:
+        return False
+    if way == W_URL_SCHEME:
+        return _give(p, 0, colon, out)
+    host = colon + 3
+    query_end = _find(p, host, n, 35)
+    path_end = _find(p, host, query_end, 63)
+    end = _find(p, host, path_end, 47)
+    if way == W_URL_PATH:
+        return _give(p, end, path_end, out)
+    if way == W_URL_QUERY:
+        return _give(p, path_end + 1, query_end, out) if path_end < query_end else False
+    for i in range(host, end):
+        if p[i] == 64:
+            host = i + 1
+    if host < end and p[host] == 91:
+        return _give(p, host + 1, _find(p, host, end, 93), out)
+    return _give(p, host, _find(p, host, end, 58), out)
+
+
+cdef inline bint _is(
+    const uint8_t* p, Py_ssize_t n, const char* wanted, Py_ssize_t size
+) noexcept nogil:
+    return n == size and memcmp(p, wanted, size) == 0
+
+
+cdef bint _resource(const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
+    """Path of the first file among Defender's resources: kind:_value; kind:_value; ...
+
+    What follows `->` is a member of the file, what follows `|` where it came from.
+    """
+    cdef Py_ssize_t start = 0, end, value
+    while start < n:
+        end = _find(p, start, n, 59)
+        while start < end and p[start] == 32:
+            start += 1
+        value = _find(p, start, end, 58)
+        if (
+            end - value > 2 and p[value + 1] == 95 and (
+                _is(p + start, value - start, b"file", 4)
+                or _is(p + start, value - start, b"containerfile", 13)
+                or _is(p + start, value - start, b"webfile", 7)
+                or _is(p + start, value - start, b"folder", 6)
+                or _is(p + start, value - start, b"amsi", 4)
+            )
+        ):
+            value += 2
+            end = _find(p, value, end, 124)
+            for start in range(value, end - 1):
+                if p[start] == 45 and p[start + 1] == 62:
+                    return _give(p, value, start, out)
+            return _give(p, value, end, out)
+        start = end + 1
+    return False
+
+
+cdef bint part_of(int way, const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
+    if way == W_RESOURCE_PATH:
+        return _resource(p, n, out)
+    return _url(way, p, n, out)
