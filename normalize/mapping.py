@@ -148,7 +148,23 @@ TRANSFORMS = {
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
     ),
     "before": Transform(
-        WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
+        (*WORDS, *NUMBERS),
+        "What stands before a text, all where it is not there: `param1 | before \" (\"`.",
+        argument="text",
+        derived=True,
+    ),
+    "line": Transform(
+        WORDS,
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
+    "line_account": Transform(
+        WORDS, "The same, and of that `account`.", argument="text", derived=True
+    ),
+    "line_domain": Transform(
+        WORDS, "The same, and of that `domain`.", argument="text", derived=True
     ),
     "starts": Transform(
         (*WORDS, *NUMBERS, BOOL),
@@ -169,14 +185,18 @@ TRANSFORMS = {
     ),
     "binary_name": Transform(
         WORDS,
-        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
-        "control manager's \"name/state\").",
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
         derived=True,
+    ),
+    "binary_guid": Transform(
+        WORDS, "{GUID} that binary data begin with as text, lower case.", derived=True
     ),
     "binary_state": Transform(
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
         argument="map", derived=True,
     ),
+    "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
@@ -184,7 +204,6 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
-    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "

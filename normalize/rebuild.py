@@ -106,8 +106,6 @@ def _inverse(source: Source, value: Any) -> str | None:
     """The text that a column's value was made from, where it holds it exactly."""
     if TRANSFORMS[source.transform].derived:
         return None
-    if TRANSFORMS[source.transform].derived:
-        return None
     match source.transform:
         case "number":
             return str(value)
@@ -122,7 +120,7 @@ def _inverse(source: Source, value: Any) -> str | None:
             return _seven(value)
         case "utc_ms":
             return _milliseconds(value, " ")
-        case "guid_upper":
+        case "guid_upper" | "digest":
             return str(value).upper()
         case "map":
             return next(text for text, mapped in source.values if mapped == value)
