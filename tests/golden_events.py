@@ -45,7 +45,6 @@ from tracelake.normalize.tables.common import COMMON
 from tracelake.parsers import evtx
 
 FOLDER = ROOT / "tests" / "golden" / "windows"
-MISSING = FOLDER / "no-sample.txt"
 HEADER = 4096
 CHUNK = 65536
 # Of one event in one log, as many records are looked at for the one that says most.
@@ -292,9 +291,10 @@ def rows(origins: Iterable[Origin]) -> dict[tuple[str, int, int], tuple[str, dic
     """(table, row) by file, artifact and offset: what the views say after an ingest."""
     wanted = {(one.file, one.artifact, one.offset) for one in origins}
     files = {file: path_of(file) for file, _, _ in wanted}
-    ids = {hashlib.sha256(path.read_bytes()).hexdigest()[:32]: file
+    ids = {file: hashlib.sha256(path.read_bytes()).hexdigest()[:32]
            for file, path in files.items()}
     found: dict[tuple[str, int, int], tuple[str, dict[str, Any]]] = {}
+    places: dict[tuple[str, int, int], tuple[str, dict[str, Any]]] = {}
     if not wanted:
         return found
     with tempfile.TemporaryDirectory() as lake:
@@ -304,17 +304,20 @@ def rows(origins: Iterable[Origin]) -> dict[tuple[str, int, int], tuple[str, dic
             raise RuntimeError(f"not ingested: {report.as_dict()}")
         for table in {event.table for event in mapping.load().sections} | {"raw_event"}:
             for row in _asked(case, table, ids, wanted):
-                key = (ids[row["source_id"]], row["artifact_no"], row["src_offset"])
-                found[key] = (table, row)
+                key = (row["source_id"], row["artifact_no"], row["src_offset"])
+                places[key] = (table, row)
+    for file, artifact, offset in wanted:
+        # Two copies may be the same bytes, and are one source then.
+        if (ids[file], artifact, offset) in places:
+            found[file, artifact, offset] = places[ids[file], artifact, offset]
     return found
 
 
 def _asked(
     case: "tracelake.Case", table: str, ids: dict[str, str], wanted: set[tuple[str, int, int]]
 ) -> Iterator[dict[str, Any]]:
-    by_name = {file: source for source, file in ids.items()}
     places = ", ".join(
-        f"('{by_name[file]}', {number}, {offset})" for file, number, offset in sorted(wanted)
+        f"('{ids[file]}', {number}, {offset})" for file, number, offset in sorted(wanted)
     )
     relation = case.sql(
         f"SELECT * FROM {table} WHERE (source_id, artifact_no, src_offset) IN ({places})"
@@ -410,7 +413,7 @@ def _order(key: str) -> tuple[int, str]:
 
 
 def make(names: list[str]) -> None:
-    """Makes the golden files of these mapping files anew, and the list of events without one."""
+    """Makes the golden files of these mapping files anew, and the lists of events without one."""
     mapped = shipped()
     wanted = {
         key: event for key, event in mapping.load().events.items() if name_of(event) in names
@@ -426,11 +429,109 @@ def make(names: list[str]) -> None:
             key: (origin, golden(*made[origin.file, origin.artifact, origin.offset]))
             for key, origin in origins.items()
         })
-    MISSING.write_text(
-        "# Mapped events of which no sample was seen: made by `python -m tests.golden_events "
-        "--make`.\n" + "".join(f"{line}\n" for line in missing()),
-        "utf-8",
-    )
+        path = missing_path(name)
+        path.unlink(missing_ok=True)
+        if lines := missing(name):
+            path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _samples() -> Iterator[Sample]:
+    yield from committed()
+    yield from elsewhere()
+
+
+def _versioned(found: dict[str, list[Candidate]]) -> dict[str, list[Candidate]]:
+    """Records that do not say their version count only where there are no others."""
+    told = {mapped_by(key) for key in found if VERSION.match(key)}
+    return {
+        key: some for key, some in found.items() if VERSION.match(key) or key not in told
+    }
+
+
+def missing(name: str) -> list[str]:
+    """The events of a mapping file that have no golden row."""
+    there = {mapped_by(key) for key in read(name)}
+    return [one for one in dict.fromkeys(map(named, shipped()[name])) if one not in there]
+
+
+def missing_path(name: str) -> Path:
+    """Where the events of a mapping file are listed of which no sample was seen."""
+    return FOLDER / f"{name}.no-sample.txt"
+
+
+def told_missing(name: str) -> list[str]:
+    """What that list says."""
+    path = missing_path(name)
+    return path.read_text("utf-8").splitlines() if path.is_file() else []
+
+
+def inventory(text: str) -> Iterator[str]:
+    """`provider id version count table, columns filled, file` of all there are samples of."""
+    found: dict[tuple[str, str, Any], list[Any]] = {}
+    for sample in _samples():
+        for table, batch in rows_of(sample):
+            for row in _system(batch):
+                key = (row["log_provider"] or "", row["event_code"] or "", row["event_version"])
+                if text.lower() in key[0].lower():
+                    one = found.setdefault(key, [0, table, _tier(sample), sample.file])
+                    one[0] += 1
+                    if _tier(sample) < one[2]:
+                        one[2:] = [_tier(sample), sample.file]
+    for (provider, code, version), (count, table, _, file) in sorted(
+        found.items(), key=lambda item: (item[0][0], _order(item[0][1]), str(item[0][2]))
+    ):
+        yield f"{provider}\t{code}\tv{version}\t{count}\t{table}\t{file}"
+
+
+def _system(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    names = ("log_provider", "event_code", "event_version")
+    there = [name for name in names if name in batch.schema.names]
+    return [
+        {**dict.fromkeys(names), **row} for row in batch.select(there).to_pylist()
+    ] if "event_code" in there else []
+
+
+def sample_of(provider: str, code: str) -> Iterator[str]:
+    """A record of each version of an event, wherever it is found first, as its own tools show
+    it."""
+    seen = set()
+    for sample in _samples():
+        for _, batch in rows_of(sample):
+            for row in _system(batch) and batch.to_pylist():
+                version = row.get("event_version")
+                if (row["log_provider"], row["event_code"]) != (provider, code) or version in seen:
+                    continue
+                seen.add(version)
+                yield f"=== v{version}  {sample.file} {sample.inside} at {row['src_offset']}"
+                yield _shown(sample, row["src_offset"], row["src_length"])
+
+
+def _order(key: str) -> tuple[int, str]:
+    number = key.split()[0]
+    return (int(number) if number.isdigit() else 0, key)
+
+
+def make(names: list[str]) -> None:
+    """Makes the golden files of these mapping files anew, and the lists of events without one."""
+    mapped = shipped()
+    wanted = {
+        key: event for key, event in mapping.load().events.items() if name_of(event) in names
+    }
+    found: dict[str, dict[str, list[Candidate]]] = {name: defaultdict(list) for name in names}
+    for event, version, one in candidates(_samples(), wanted):
+        name = name_of(event)
+        found[name][key_of(event, version, mapped[name][0].provider)].append(one)
+    for name in names:
+        origins = copy(name, choose(_versioned(found[name])))
+        made = rows(origins.values())
+        write(name, {
+            key: (origin, golden(*made[origin.file, origin.artifact, origin.offset]))
+            for key, origin in origins.items()
+        })
+        path = missing_path(name)
+        path.unlink(missing_ok=True)
+        if lines := missing(name):
+            path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
 def _samples() -> Iterator[Sample]:
@@ -512,7 +613,7 @@ def main() -> None:
     if told.show:
         show(told.show[0], told.show[1] if len(told.show) > 1 else None)
     if told.missing:
-        print("\n".join(missing()))
+        print("\n".join(f"{name} {one}" for name in names for one in missing(name)))
     if told.inventory is not None:
         print("\n".join(inventory(told.inventory)))
     if told.sample:
