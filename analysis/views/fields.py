@@ -43,7 +43,7 @@ def inverse(column: str, source: Source) -> str | None:
                 f"CAST({number} - CASE WHEN {number} >= 9223372036854775808 "
                 "THEN 18446744073709551616 ELSE 0 END AS VARCHAR)"
             )
-        case "guid_upper":
+        case "guid_upper" | "digest":
             return f"upper({name})"
         case "time":
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
