@@ -18,7 +18,7 @@ def __getattr__(name: str) -> str:
     # The rules are files of their own, which need the tables to be read.
     if name != "MAPPING_VERSION":
         raise AttributeError(f"{__name__} has no {name}")
-    from tracelake.normalize.mapping import load  # noqa: PLC0415
+    from tracelake.normalize.mapping import load
 
     return load().version
 

@@ -251,7 +251,7 @@ def test_files_are_read_when_their_providers_are_asked_for() -> None:
     assert files["A", "1"].table == "raw_event"
     assert files.get(("A", "2")) is None
     assert files.get(("D", "1")) is None
-    with pytest.raises(MappingError, match="b.toml, line 3"):
+    with pytest.raises(MappingError, match=r"b\.toml, line 3"):
         files.get(("C", "1"))
     over = mapping.Files([("a.toml", good), ("c.toml", good.replace("raw_event", "dns_activity"))])
     assert over["A", "1"].table == "dns_activity"
