@@ -893,6 +893,7 @@ CREATE TABLE config_change (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
+  "object_type" VARCHAR, -- what kind of thing it is: setting, firewall rule, ...
   "value_before" VARCHAR, -- what it was
   "value_after" VARCHAR, -- what it is from then on, or what was tried
   "profiles" VARCHAR, -- firewall profiles that it holds for, as the log gives them

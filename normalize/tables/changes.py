@@ -10,6 +10,8 @@ CONFIG_CHANGE = events(
     column("object_name", WORD, "setting, policy or rule", ocsf="entity.name", bloom=True,
            sigma="RuleName Configuration"),
     column("object_uid", WORD, "its id", ocsf="entity.uid", bloom=True, sigma="RuleId"),
+    column("object_type", WORD, "what kind of thing it is: setting, firewall rule, ...",
+           ocsf="entity.type"),
     column("value_before", TEXT, "what it was", sigma="OldValue"),
     column("value_after", TEXT, "what it is from then on, or what was tried",
            sigma="NewValue Value"),
