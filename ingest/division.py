@@ -267,16 +267,16 @@ class Division:
         written = [state.written for state in self._states if state.written is not None]
         if len(written) < len(self._states):
             return
-        for event in told(self._task.path, self._united(written)):
+        events = list(told(self._task.path, self._united(written)))
+        for event in events:
             if isinstance(event, Failed):
                 yield from self._fail(event)
                 return
-            if isinstance(event, UnitReady) and event.facts is not None:
-                done = {0: event.facts}
-            yield event
         for state in self._states:
-            state.written = None  # it is the unit's now
+            state.written = None  # it is the unit's now, and removed by nobody
+        yield from events
         if self._decision.carve:
+            done = {0: e.facts for e in events if isinstance(e, UnitReady) and e.facts is not None}
             self._hand_on(replace(self._decision, done=done, closed=""))
         else:
             yield from self._end()
@@ -297,9 +297,8 @@ class Division:
                 lake.engagement, source_id, 0, unit, self._parser.version, facts
             )
             writer.write("artifact", batch_of("artifact", [row]))
-            own = writer.close()
-        whole = _united([*(part.written for part in parts), own])
-        closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
+            whole = _united([*(part.written for part in parts), writer.close()])
+            closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
         yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
         yield UnitReady(task, closing, None)
 

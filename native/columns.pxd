@@ -108,11 +108,11 @@ cdef class DictColumn(Column):
     lives for one batch."""
     cdef Buffer codes                   # int32
     cdef TextColumn words
-    cdef uint32_t* slots                # code + 1, open addressing
-    cdef uint64_t* hashes               # hash of each word, by code
+    # Half of a word's hash and its code + 1; open addressing. Side by side: looking a word up
+    # misses the cache once for its slot and once for its text.
+    cdef uint64_t* slots
     cdef Py_ssize_t slot_mask
     cdef int32_t last                   # code of the word that was put last, -1 before the first
-    cdef Py_ssize_t hash_room
     cdef Buffer scratch                 # UTF-16 is decoded and looked up here
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
     cdef int _start(self) except -1

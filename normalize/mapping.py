@@ -148,7 +148,23 @@ TRANSFORMS = {
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
     ),
     "before": Transform(
-        WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
+        (*WORDS, *NUMBERS),
+        "What stands before a text, all where it is not there: `param1 | before \" (\"`.",
+        argument="text",
+        derived=True,
+    ),
+    "line": Transform(
+        WORDS,
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
+    "line_account": Transform(
+        WORDS, "The same, and of that `account`.", argument="text", derived=True
+    ),
+    "line_domain": Transform(
+        WORDS, "The same, and of that `domain`.", argument="text", derived=True
     ),
     "starts": Transform(
         (*WORDS, *NUMBERS, BOOL),
@@ -169,9 +185,12 @@ TRANSFORMS = {
     ),
     "binary_name": Transform(
         WORDS,
-        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
-        "control manager's \"name/state\").",
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
         derived=True,
+    ),
+    "binary_guid": Transform(
+        WORDS, "{GUID} that binary data begin with as text, lower case.", derived=True
     ),
     "binary_state": Transform(
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",

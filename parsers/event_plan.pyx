@@ -26,8 +26,10 @@ WAYS = {
     "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
     "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
     "process_uid": W_PROCESS_UID, "bits": W_BITS,
-    "before": W_BEFORE, "starts": W_STARTS, "find_ip": W_FIND_IP, "find_port": W_FIND_PORT,
-    "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_state": W_BINARY_STATE,
+    "before": W_BEFORE, "line": W_LINE, "line_account": W_LINE_ACCOUNT,
+    "line_domain": W_LINE_DOMAIN, "starts": W_STARTS, "find_ip": W_FIND_IP,
+    "find_port": W_FIND_PORT, "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_guid": W_BINARY_GUID,
+    "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
     "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
 }

@@ -100,7 +100,7 @@ cdef class _Carver:
                 p + RECORD_HEADER, walk.size - RECORD_LEAST,
                 walk.origin + walk.record + RECORD_HEADER,
             ))
-            self.copies.add(self.copies.key(p, walk.size))
+            self.copies.add(self.copies.key(p, walk.size), 0)
         return 0
 
     # --- what is not -------------------------------------------------------------------------
@@ -209,7 +209,7 @@ cdef class _Carver:
             walk.origin + walk.record + RECORD_HEADER,
         ))
         full = self.rows.put(walk)
-        self.copies.add(key)
+        self.copies.add(key, 0)
         self.account.in_rows += 1
         self.carved += walk.size
         return full

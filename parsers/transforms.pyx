@@ -12,15 +12,17 @@ from libc.string cimport memcmp
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_NAME,
-    W_BINARY_STATE, W_BITS, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME, W_FIND_IP,
-    W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_MOF,
-    W_NUMBER, W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_STARTS, W_TEXT, W_TIME,
-    W_TRUTH, W_URL_SCHEME, W_UTC_MS, Output, ValueMap,
+    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_GUID,
+    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME,
+    W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN, W_LIST,
+    W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX,
+    W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of
-from tracelake.parsers.texts cimport find_endpoint, find_text, hex_text, mof_value
+from tracelake.parsers.texts cimport (
+    find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
+)
 from tracelake.parsers.values cimport (
     FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
 )
@@ -195,7 +197,7 @@ cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
     cdef Py_ssize_t j = 0
     while j < n and p[j] != 92:
         j += 1
-    if out.transform == W_DOMAIN:
+    if out.transform == W_DOMAIN or out.transform == W_LINE_DOMAIN:
         if j == n or j == 0:
             return NOT
         _word(at, out, p, j)
@@ -386,11 +388,24 @@ cdef int _fill_binary(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t number = 0
+    cdef Py_ssize_t size = find_text(p, n, out.argument, out.argument_length)
+    if size < 0:
+        size = n
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        return LOSSY if parse_number(p, size, &number) == 1 and _number(at, out, number) else NOT
+    _word(at, out, p, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
     cdef int64_t port = -1
-    cdef Py_ssize_t size
+    cdef Py_ssize_t start, size = 0
     if out.transform == W_STARTS:
         return _fill_starts(at, out, p, n)
     if out.transform == W_MOF:
@@ -398,10 +413,19 @@ cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     if out.transform == W_BINARY_NAME or out.transform == W_BINARY_STATE:
         return _fill_binary(at, out, p, n)
     if out.transform == W_BEFORE:
-        size = find_text(p, n, out.argument, out.argument_length)
-        if size <= 0:
+        return _fill_before(at, out, p, n)
+    if W_LINE <= out.transform <= W_LINE_DOMAIN:
+        start = line_value(p, n, out.argument, out.argument_length, &size)
+        if start < 0 or size == 0:
             return NOT
-        _word(at, out, p, size)
+        if out.transform != W_LINE:
+            return LOSSY if _fill_account(at, out, p + start, size) != NOT else NOT
+        _word(at, out, p + start, size)
+        return LOSSY
+    if out.transform == W_BINARY_GUID:
+        if not hex_guid(p, n, made):
+            return NOT
+        _word(at, out, made, 38)
         return LOSSY
     size = find_endpoint(p, n, made, &port)
     if out.transform == W_FIND_PORT:

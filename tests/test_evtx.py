@@ -33,7 +33,7 @@ from evtx_build import (
 )
 
 from tracelake.native.account import Account
-from tracelake.native.crc32 import checksum
+from tracelake.native.crc32 import checksum, checksum_by_tables
 from tracelake.native.feed import Feed
 from tracelake.normalize.mapping import Mappings
 from tracelake.parsers import evtx, evtx_xml
@@ -729,10 +729,11 @@ def test_checksum() -> None:
     rng = random.Random(3)
     import zlib
 
-    for n in (0, 1, 15, 16, 17, 1000):
+    for n in (0, 1, 15, 16, 17, 63, 64, 65, 79, 80, 127, 128, 129, 208, 1000, 4096, 65024):
         block = rng.randbytes(n)
-        assert checksum(block) == zlib.crc32(block)
-        assert checksum(block[7:], checksum(block[:7])) == zlib.crc32(block)
+        for of in (checksum, checksum_by_tables):
+            assert of(block) == zlib.crc32(block)
+            assert of(block[7:], of(block[:7])) == zlib.crc32(block)
 
 
 def xxh64(data: bytes) -> int:
