@@ -1075,7 +1075,6 @@ CREATE TABLE peripheral_activity (
   "driver_name" VARCHAR, -- file or .inf of its driver
   "driver_version" VARCHAR, -- version of its driver
   "driver_provider" VARCHAR, -- who made its driver
-  "driver_time" TIMESTAMPTZ, -- date of its driver
   "lifetime_uid" VARCHAR, -- what the events of one connection share (lifetime)
   "status_code" VARCHAR, -- error or status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it
