@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tracelake.normalize import codes
 from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Source
 from tracelake.normalize.shapes import Shape
 
@@ -124,6 +125,10 @@ def _inverse(source: Source, value: Any) -> str | None:
             return str(value).upper()
         case "map":
             return next(text for text, mapped in source.values if mapped == value)
+        case "split":
+            return "\r\n\t\t\t".join(value)
+        case "param":
+            return codes.parameter_code(str(value))
         case "list" | "dns_answers":
             return "".join(f"{part};" for part in value)
         case "domain":
