@@ -452,7 +452,7 @@ class File:
             known = ", ".join(codes.TABLES)
             raise self.refuse(section, column, f"no code table {argument!r}; there are {known}")
         if transform.argument == "path" and not re.fullmatch(
-            rf"{part}(/{part})*(\+{part})*", argument
+            r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
         ):
             raise self.refuse(section, column, f"{argument!r} is no path of elements")
         if transform.argument == "hash" and argument not in HASHES:
