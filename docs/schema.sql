@@ -2332,9 +2332,9 @@ CREATE TABLE evtx_file (
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "device_hostname" VARCHAR, -- host of its records
   "log_name" VARCHAR, -- channel of its records
-  "first_record_id" BIGINT, -- lowest EventRecordID
-  "last_record_id" BIGINT, -- highest EventRecordID
-  "next_record_id" BIGINT, -- next EventRecordID, by the header
+  "first_record_id" BIGINT, -- lowest number in the headers of its records
+  "last_record_id" BIGINT, -- highest number in the headers of its records
+  "next_record_id" BIGINT, -- number of the next record, by the header of the file
   "records_parsed" BIGINT, -- records read
   "chunks" BIGINT, -- chunks found
   "chunks_header" BIGINT, -- chunks, by the header
