@@ -458,8 +458,11 @@ CREATE TABLE service_activity (
   "svc_dll" VARCHAR, -- library that svchost loads for it
   "svc_type" VARCHAR, -- type, as the log names it
   "svc_start_type" VARCHAR, -- how it is started
+  "svc_prev_start_type" VARCHAR, -- how it was started before
   "svc_account" VARCHAR, -- account that it runs as
   "svc_state" VARCHAR, -- state it went to, as the log names it
+  "status_code" VARCHAR, -- error, as the log gives it
+  "status_detail" VARCHAR, -- reason that was given
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -528,6 +531,8 @@ CREATE TABLE job_activity (
   "job_created_time" TIMESTAMPTZ, -- when it was registered
   "job_last_run_time" TIMESTAMPTZ, -- when it ran last
   "job_next_run_time" TIMESTAMPTZ, -- when it will run next
+  "job_instance_uid" VARCHAR, -- the run
+  "job_pid" BIGINT, -- process that runs it (since Windows 8: the engine's)
   "result_code" VARCHAR, -- result of the run
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -601,6 +606,8 @@ CREATE TABLE script_activity (
   "host_version" VARCHAR, -- its version
   "engine_version" VARCHAR, -- version of the engine (EngineVersion)
   "context_info" VARCHAR, -- the log's ContextInfo
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -662,6 +669,7 @@ CREATE TABLE event_log_activity (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
+  "status_code" VARCHAR, -- error or reason, as the log gives it
   "status_detail" VARCHAR, -- what exactly changed
   "configuration" VARCHAR, -- configuration in force from then on (Sysmon 16)
   "state" VARCHAR, -- state from then on (Sysmon 4)
@@ -757,6 +765,12 @@ CREATE TABLE authentication (
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
+  "cert_issuer" VARCHAR, -- its issuer
+  "cert_serial" VARCHAR, -- its serial number
+  "cert_sha1" VARCHAR, -- its thumbprint, as the log writes it
+  "outbound_user_name" VARCHAR, -- user that the session is to others (runas /netonly)
+  "outbound_user_domain" VARCHAR, -- its domain
+  "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -828,8 +842,17 @@ CREATE TABLE account_change (
   "session_uid" VARCHAR, -- session that was given them
   "object_name" VARCHAR, -- directory object
   "object_type" VARCHAR, -- its type
+  "object_uid" VARCHAR, -- its GUID
+  "object_properties" VARCHAR, -- properties that access was asked for, by GUID
+  "operation" VARCHAR, -- kind of change, as the log names it
   "attribute_name" VARCHAR, -- attribute that was changed
   "attribute_value" VARCHAR, -- its value from then on
+  "uac_before" BIGINT, -- userAccountControl of the account before, as SAM's bit mask
+  "uac_after" BIGINT, -- the same from then on
+  "delegate_to" VARCHAR, -- services that the account may act as others to
+  "sid_history" VARCHAR, -- SIDs that the account also has
+  "service_principals" VARCHAR[], -- names under which the account offers services
+  "service_name" VARCHAR, -- system service that a privilege was used for
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "src_ip" VARCHAR, -- address that it came from
   "src_hostname" VARCHAR, -- host that it came from
@@ -891,6 +914,7 @@ CREATE TABLE config_change (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
+  "object_type" VARCHAR, -- what kind of thing it is: setting, firewall rule, ...
   "value_before" VARCHAR, -- what it was
   "value_after" VARCHAR, -- what it is from then on, or what was tried
   "profiles" VARCHAR, -- firewall profiles that it holds for, as the log gives them
@@ -971,6 +995,8 @@ CREATE TABLE application_activity (
   "app_uid" VARCHAR, -- its id (product code, package family)
   "app_path" VARCHAR, -- its file or package
   "app_source" VARCHAR, -- where it came from
+  "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
+  "policy_name" VARCHAR, -- policy that a control went by
   "scan_uid" VARCHAR, -- the scan
   "scan_type" VARCHAR, -- kind of scan, as the log names it
   "scan_target" VARCHAR, -- what was scanned
@@ -1049,7 +1075,6 @@ CREATE TABLE peripheral_activity (
   "driver_name" VARCHAR, -- file or .inf of its driver
   "driver_version" VARCHAR, -- version of its driver
   "driver_provider" VARCHAR, -- who made its driver
-  "driver_time" TIMESTAMPTZ, -- date of its driver
   "lifetime_uid" VARCHAR, -- what the events of one connection share (lifetime)
   "status_code" VARCHAR, -- error or status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it
@@ -1318,6 +1343,7 @@ CREATE TABLE http_activity (
   "referrer" VARCHAR, -- referrer
   "origin" VARCHAR, -- Origin header
   "user_name" VARCHAR, -- user of basic authentication, or of the log
+  "user_domain" VARCHAR, -- domain or host of that user
   "status_code" INTEGER, -- status of the response
   "status_text" VARCHAR, -- its text
   "request_len" BIGINT, -- bytes of the request's body
@@ -1528,7 +1554,7 @@ CREATE TABLE smb_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A session of RDP (4005), SSH (4007), VNC, WinRM or a tunnel (4014).
+-- A session of RDP (4005), SSH (4007), VNC, a tunnel (4014) or WinRM (4001).
 CREATE TABLE remote_access_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -1574,6 +1600,7 @@ CREATE TABLE remote_access_activity (
   "client_build" VARCHAR, -- build of the client
   "user_name" VARCHAR, -- user
   "user_domain" VARCHAR, -- domain or host of the user
+  "user_name_hash" VARCHAR, -- Base64 of the SHA-256 of the user's name (RDP client)
   "auth_success" BOOLEAN, -- authentication succeeded
   "auth_attempts" INTEGER, -- attempts
   "auth_method" VARCHAR, -- way of authentication
@@ -2163,6 +2190,7 @@ CREATE TABLE detection_finding (
   "file_sha256" VARCHAR, -- its SHA-256
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "dst_hostname" VARCHAR, -- host or URL that it went to
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line

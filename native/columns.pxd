@@ -40,16 +40,21 @@ cdef class Column:
     cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
     cdef int drop(self, Py_ssize_t rows) except -1 nogil
     cdef int _begin_bits(self) except -1 nogil                   # before the first null
-    cdef int _mark_bit(self) except -1 nogil
+    cdef int _more_bits(self) except -1 nogil                    # room for the bits of 512 rows
     cdef object _bitmap(self)
     cdef int _reset(self) except -1
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
 
     cdef inline int mark(self) except -1 nogil:
         """The row just written is valid."""
+        cdef Py_ssize_t row = self.length
+        cdef uint8_t* bits
         if self.has_bits:
-            return self._mark_bit()
-        self.length += 1
+            if row >> 3 >= self.validity.length:
+                self._more_bits()
+            bits = self.validity.data
+            bits[row >> 3] = bits[row >> 3] | <uint8_t>(1 << (row & 7))
+        self.length = row + 1
         return 0
 
 
@@ -108,11 +113,11 @@ cdef class DictColumn(Column):
     lives for one batch."""
     cdef Buffer codes                   # int32
     cdef TextColumn words
-    cdef uint32_t* slots                # code + 1, open addressing
-    cdef uint64_t* hashes               # hash of each word, by code
+    # Half of a word's hash and its code + 1; open addressing. Side by side: looking a word up
+    # misses the cache once for its slot and once for its text.
+    cdef uint64_t* slots
     cdef Py_ssize_t slot_mask
     cdef int32_t last                   # code of the word that was put last, -1 before the first
-    cdef Py_ssize_t hash_room
     cdef Buffer scratch                 # UTF-16 is decoded and looked up here
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
     cdef int _start(self) except -1

@@ -18,6 +18,7 @@ FIRST = 4096                # bytes a buffer starts with: most tables of a small
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
 cdef int64_t OFFSET_LIMIT = 0x7FFFFFFF
+cdef uint64_t HASH_HALF = 0xFFFFFFFF00000000ULL
 
 
 cdef class Weight:
@@ -125,16 +126,10 @@ cdef class Column:
         self.has_bits = True
         return 0
 
-    cdef int _mark_bit(self) except -1 nogil:
-        cdef Py_ssize_t row = self.length, byte = row >> 3
-        cdef uint8_t* bits
-        if byte >= self.validity.length:
-            self.validity.reserve(1)
-            self.validity.data[byte] = 0
-            self.validity.length = byte + 1
-        bits = self.validity.data
-        bits[byte] = bits[byte] | <uint8_t>(1 << (row & 7))
-        self.length = row + 1
+    cdef int _more_bits(self) except -1 nogil:
+        self.validity.reserve(64)
+        memset(self.validity.data + self.validity.length, 0, 64)
+        self.validity.length += 64
         return 0
 
     cdef object _bitmap(self):
@@ -341,20 +336,17 @@ cdef class DictColumn(Column):
 
     def __dealloc__(self):
         free(self.slots)
-        free(self.hashes)
 
     cdef int _start(self) except -1:
         """Forgets all words; the table keeps its size, which the next batch needs too."""
         self.last = -1
         if self.slots is NULL:
-            self.slots = <uint32_t*>calloc(64, sizeof(uint32_t))
-            self.hashes = <uint64_t*>malloc(64 * sizeof(uint64_t))
-            if self.slots is NULL or self.hashes is NULL:
+            self.slots = <uint64_t*>calloc(64, sizeof(uint64_t))
+            if self.slots is NULL:
                 raise MemoryError()
             self.slot_mask = 63
-            self.hash_room = 64
-            return 0
-        memset(self.slots, 0, (self.slot_mask + 1) * sizeof(uint32_t))
+        elif self.words.length:
+            memset(self.slots, 0, (self.slot_mask + 1) * sizeof(uint64_t))
         return 0
 
     @property
@@ -373,27 +365,21 @@ cdef class DictColumn(Column):
 
     cdef int _regrow(self) except -1 nogil:
         cdef Py_ssize_t room = (self.slot_mask + 1) * 4, at, i
-        cdef uint32_t* slots = <uint32_t*>calloc(room, sizeof(uint32_t))
-        cdef uint64_t* hashes
+        cdef int32_t* offsets = <int32_t*>self.words.offsets.data
+        cdef uint64_t h
+        cdef uint64_t* slots = <uint64_t*>calloc(room, sizeof(uint64_t))
         if slots is NULL:
             with gil:
                 raise MemoryError()
-        # The hashes first: slots that promise more room than they have would be written past.
-        hashes = <uint64_t*>realloc(self.hashes, room * sizeof(uint64_t))
-        if hashes is NULL:
-            free(slots)
-            with gil:
-                raise MemoryError()
-        self.hashes = hashes
-        self.hash_room = room
         free(self.slots)
         self.slots = slots
         self.slot_mask = room - 1
         for i in range(self.words.length):
-            at = self.hashes[i] & self.slot_mask
+            h = _hash(self.words.data.data + offsets[i], offsets[i + 1] - offsets[i])
+            at = h & self.slot_mask
             while slots[at]:
                 at = (at + 1) & self.slot_mask
-            slots[at] = <uint32_t>(i + 1)
+            slots[at] = (h & HASH_HALF) | <uint64_t>(i + 1)
         return 0
 
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -412,9 +398,8 @@ cdef class DictColumn(Column):
         h = _hash(p, n)
         at = h & self.slot_mask
         while self.slots[at]:
-            code = <int32_t>(self.slots[at] - 1)
-            if self.hashes[code] == h:
-                offsets = <int32_t*>self.words.offsets.data
+            if (self.slots[at] ^ h) & HASH_HALF == 0:
+                code = <int32_t><uint32_t>self.slots[at] - 1
                 if (
                     offsets[code + 1] - offsets[code] == n
                     and memcmp(self.words.data.data + offsets[code], p, n) == 0
@@ -424,8 +409,7 @@ cdef class DictColumn(Column):
             at = (at + 1) & self.slot_mask
         code = <int32_t>self.words.length
         self.words.put_valid(code, p, n)
-        self.hashes[code] = h
-        self.slots[at] = <uint32_t>(code + 1)
+        self.slots[at] = (h & HASH_HALF) | <uint64_t>(code + 1)
         self.last = code
         if (code + 2) * 2 > self.slot_mask:
             self._regrow()
@@ -457,12 +441,12 @@ cdef class DictColumn(Column):
 
     cpdef object finish(self, Py_ssize_t rows):
         self.align(rows)
+        self._start()
         words = self.words.finish(self.words.length)
         codes = pa.Array.from_buffers(
             pa.int32(), rows, [self._bitmap(), pa.py_buffer(self.codes)], self.nulls
         )
         self.codes = _like(self.codes)
-        self._start()
         self._reset()
         return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 

@@ -59,7 +59,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tracelake.normalize import TABLES
+from tracelake.normalize import TABLES, codes
 from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
 from tracelake.normalize.tables.common import HEAD, LOG
 
@@ -77,8 +77,9 @@ class Transform:
         kinds: column types that it can fill.
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
-            "bits" the same with masks for keys, "hash" the name of a hash, "text" a text, in
-            quotes where it begins or ends with a space.
+            "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
+            (normalize/codes.py), "code?" that or nothing, "path" of elements,
+            "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -143,12 +144,54 @@ TRANSFORMS = {
         (TEXTS,),
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
     ),
+    "split": Transform(
+        (TEXTS,),
+        "Parts between white space; with a code table, what each stands for. Inverse: the parts "
+        "with \\r\\n\\t\\t\\t between them.",
+        argument="code?",
+    ),
+    "param": Transform(
+        WORDS, "The word for a message parameter (%%1833), others as they are; inverse: %%1833."
+    ),
+    "code": Transform(
+        WORDS, "What a code stands for; null where its table does not have it.",
+        argument="code", derived=True,
+    ),
+    "principal": Transform(
+        WORDS, "The name of a SID that is the same everywhere: SYSTEM, Domain Admins.",
+        derived=True,
+    ),
+    "principal_domain": Transform(
+        WORDS, "Its authority: NT AUTHORITY, BUILTIN.", derived=True
+    ),
+    "xml": Transform(
+        (*WORDS, *NUMBERS),
+        "The text of the first element at a path below the root of an XML text: `a/b`; of several "
+        "beside each other, joined by a space: `a/b+c`.",
+        argument="path", derived=True,
+    ),
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
     ),
     "before": Transform(
-        WORDS, "What stands before a text: `param1 | before \" (\"`.", argument="text", derived=True
+        (*WORDS, *NUMBERS),
+        "What stands before a text, all where it is not there: `param1 | before \" (\"`.",
+        argument="text",
+        derived=True,
+    ),
+    "line": Transform(
+        (*WORDS, *NUMBERS),
+        "Value of a line `Name=value` or `Name = value`: `Context | line Host Name|Hostname` (any "
+        "of these names), with the lines that follow up to the next of this form.",
+        argument="text",
+        derived=True,
+    ),
+    "line_account": Transform(
+        WORDS, "The same, and of that `account`.", argument="text", derived=True
+    ),
+    "line_domain": Transform(
+        WORDS, "The same, and of that `domain`.", argument="text", derived=True
     ),
     "starts": Transform(
         (*WORDS, *NUMBERS, BOOL),
@@ -169,14 +212,18 @@ TRANSFORMS = {
     ),
     "binary_name": Transform(
         WORDS,
-        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the service "
-        "control manager's \"name/state\").",
+        "Binary data of an event that are UTF-16 text: that text, up to its last slash (the "
+        "service control manager's \"name/state\").",
         derived=True,
+    ),
+    "binary_guid": Transform(
+        WORDS, "{GUID} that binary data begin with as text, lower case.", derived=True
     ),
     "binary_state": Transform(
         (*WORDS, *NUMBERS, BOOL), "By a value map of the file: what stands behind that slash.",
         argument="map", derived=True,
     ),
+    "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
@@ -184,7 +231,6 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
-    "setting": Transform(WORDS, "What stands before ` = `.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -400,6 +446,15 @@ class File:
             if type(values[0][1]) is not wanted:
                 raise self.refuse(section, column, f"[maps.{argument}] does not fit {kind}")
             return Source(field, name, argument, values)
+        if transform.argument in ("code", "code?") and argument not in codes.TABLES and (
+            argument or transform.argument == "code"
+        ):
+            known = ", ".join(codes.TABLES)
+            raise self.refuse(section, column, f"no code table {argument!r}; there are {known}")
+        if transform.argument == "path" and not re.fullmatch(
+            r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
+        ):
+            raise self.refuse(section, column, f"{argument!r} is no path of elements")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if argument and not transform.argument:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tracelake.normalize import codes
 from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Source
 from tracelake.normalize.shapes import Shape
 
@@ -106,8 +107,6 @@ def _inverse(source: Source, value: Any) -> str | None:
     """The text that a column's value was made from, where it holds it exactly."""
     if TRANSFORMS[source.transform].derived:
         return None
-    if TRANSFORMS[source.transform].derived:
-        return None
     match source.transform:
         case "number":
             return str(value)
@@ -122,10 +121,14 @@ def _inverse(source: Source, value: Any) -> str | None:
             return _seven(value)
         case "utc_ms":
             return _milliseconds(value, " ")
-        case "guid_upper":
+        case "guid_upper" | "digest":
             return str(value).upper()
         case "map":
             return next(text for text, mapped in source.values if mapped == value)
+        case "split":
+            return "\r\n\t\t\t".join(value)
+        case "param":
+            return codes.parameter_code(str(value))
         case "list" | "dns_answers":
             return "".join(f"{part};" for part in value)
         case "domain":

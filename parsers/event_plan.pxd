@@ -44,8 +44,10 @@ cdef enum Way:
     W_TEXT, W_NUMBER, W_HEX, W_SIGNED_HEX, W_TRUTH, W_TIME, W_UTC_MS, W_IP, W_GUID, W_GUID_UPPER
     W_SID, W_LOGON_ID, W_ACCOUNT, W_DOMAIN, W_HASH, W_MAP, W_LIST, W_DNS_ANSWERS, W_FILE_NAME
     W_EXTENSION, W_PROCESS_UID, W_BITS
-    W_BEFORE, W_STARTS, W_FIND_IP, W_FIND_PORT, W_MOF, W_BINARY_NAME, W_BINARY_STATE
-    W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_SETTING
+    W_BEFORE, W_LINE, W_LINE_ACCOUNT, W_LINE_DOMAIN, W_STARTS, W_FIND_IP, W_FIND_PORT, W_MOF
+    W_BINARY_NAME, W_BINARY_GUID, W_BINARY_STATE
+    W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_DIGEST
+    W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
 
 
 cdef enum ColumnKind:
@@ -85,6 +87,7 @@ cdef struct Output:             # a column that a name fills
     int hash                    # which hash
     int covered                 # hash: those that the field has columns for; account: has domain
     ValueMap* values
+    PyObject* codes             # CodeTable; borrowed
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
     bint defaulted              # `usual` stands in the column where no field gives a value
@@ -210,4 +213,5 @@ cdef class EventPlans:
     cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
     cdef ValueMap* _value_map(self, values) except NULL
+    cdef int _argument(self, Output* out, source) except -1
     cdef int _masks(self, ValueMap* made, values) except -1

@@ -18,6 +18,7 @@ from tracelake.native.names cimport Names, names_add, names_end, names_find, nam
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping import HASHES, TRANSFORMS
+from tracelake.parsers.codes cimport code_table
 
 WAYS = {
     "text": W_TEXT, "number": W_NUMBER, "hex": W_HEX, "signed_hex": W_SIGNED_HEX,
@@ -26,10 +27,14 @@ WAYS = {
     "domain": W_DOMAIN, "hash": W_HASH, "map": W_MAP, "list": W_LIST,
     "dns_answers": W_DNS_ANSWERS, "file_name": W_FILE_NAME, "extension": W_EXTENSION,
     "process_uid": W_PROCESS_UID, "bits": W_BITS,
-    "before": W_BEFORE, "starts": W_STARTS, "find_ip": W_FIND_IP, "find_port": W_FIND_PORT,
-    "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_state": W_BINARY_STATE,
+    "before": W_BEFORE, "line": W_LINE, "line_account": W_LINE_ACCOUNT,
+    "line_domain": W_LINE_DOMAIN, "starts": W_STARTS, "find_ip": W_FIND_IP,
+    "find_port": W_FIND_PORT, "mof": W_MOF, "binary_name": W_BINARY_NAME, "binary_guid": W_BINARY_GUID,
+    "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
-    "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "setting": W_SETTING,
+    "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
+    "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
+    "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -313,20 +318,36 @@ cdef class EventPlans:
                 domain = True
         for i, (column, transform, source, _) in enumerate(made):
             self._output_of(&target.outputs[i], sheet, column, transform)
+            if source is not None:
+                self._argument(&target.outputs[i], source)
             if transform == "hash":
-                target.outputs[i].hash = HASHES.index(source.argument)
                 target.outputs[i].covered = covered
             elif transform == "account":
                 target.outputs[i].covered = domain
-            elif source is not None and source.values:
-                target.outputs[i].values = self._value_map(source.values)
-                if transform == "bits":
-                    self._masks(target.outputs[i].values, source.values)
-            elif source is not None and source.argument:
-                text = source.argument.encode()
-                self._keep.append(text)
-                target.outputs[i].argument = <const uint8_t*><const char*>text
-                target.outputs[i].argument_length = len(text)
+        return 0
+
+    cdef int _argument(self, Output* out, source) except -1:
+        """What stands behind the transform's name."""
+        cdef bytes argument
+        cdef str way = source.transform
+        cdef str table = {
+            "param": "parameter", "principal": "sid", "principal_domain": "sid",
+            "code": source.argument, "split": source.argument,
+        }.get(way, "")
+        if table:
+            codes = code_table(table)       # lives as long as the process
+            out.codes = <PyObject*>codes
+        elif way == "hash":
+            out.hash = HASHES.index(source.argument)
+        elif source.values:
+            out.values = self._value_map(source.values)
+            if way == "bits":
+                self._masks(out.values, source.values)
+        elif source.argument:
+            argument = source.argument.encode()
+            self._keep.append(argument)
+            out.argument = <const uint8_t*><const char*>argument
+            out.argument_length = len(argument)
         return 0
 
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:

@@ -16,7 +16,7 @@ nogil; the GIL is only taken when a plan, name or word is met for the first time
 """
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.native.columns cimport Buffer
 from tracelake.parsers.event_plan cimport EventPlans, Output, Plan, Sheet, Target
@@ -29,6 +29,19 @@ cdef struct Waiting:
     Value value
 
 
+cdef struct Origin:             # log, host and event code of a batch, by their codes; their hash
+    PyObject* sheet             # NULL: free
+    int64_t batch
+    int32_t log_name
+    int32_t host
+    int32_t event_code
+    uint64_t hash
+
+
+cdef enum:
+    ORIGINS = 256
+
+
 cdef class Events:
     cdef EventPlans plans
     cdef Buffer _text               # a value's text, while transforms read it
@@ -38,6 +51,7 @@ cdef class Events:
     cdef EventRow at
     cdef PyObject* _sheet
     cdef int64_t _serial
+    cdef Origin[ORIGINS] _origins
     cdef Py_ssize_t _pairs          # of all rows of the batch, -1: none for this event yet
 
     # --- one event ---

@@ -43,19 +43,81 @@ cdef uint16_t[32] ANSI = [
 ]
 
 
+# Value types of fixed size: their bytes, and what they are (values.Kind). 0: the size is the
+# value's own.
+cdef uint8_t[256] SIZES
+cdef uint8_t[256] KINDS
+
+
+cdef void _types() noexcept nogil:
+    cdef uint8_t[15] types = [
+        0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0F, 0x11, 0x12, 0x14,
+    ]
+    cdef uint8_t[15] sizes = [1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 4, 16, 8, 16, 4]
+    cdef uint8_t[15] kinds = [
+        INT, UINT, INT, UINT, INT, UINT, INT, UINT, FLOAT, DOUBLE, BOOL, GUID, FILETIME,
+        SYSTEMTIME, HEX32,
+    ]
+    cdef int i
+    for i in range(15):
+        SIZES[types[i]] = sizes[i]
+        KINDS[types[i]] = kinds[i]
+    SIZES[0x15] = 8
+    KINDS[0x15] = HEX64
+
+
+_types()
+
+
 cdef inline int _size(uint8_t kind) noexcept nogil:
     """Bytes of a value of fixed size; 0 where the size is the value's own."""
-    if kind == 0x03 or kind == 0x04:
-        return 1
-    if kind == 0x05 or kind == 0x06:
-        return 2
-    if kind == 0x07 or kind == 0x08 or kind == 0x0B or kind == 0x0D or kind == 0x14:
-        return 4
-    if kind == 0x09 or kind == 0x0A or kind == 0x0C or kind == 0x11 or kind == 0x15:
-        return 8
-    if kind == 0x0F or kind == 0x12:
-        return 16
-    return 0
+    return SIZES[kind]
+
+
+cdef inline uint64_t _number(const uint8_t* p, int size, bint is_signed) noexcept nogil:
+    if size == 4:
+        return <uint64_t><int64_t><int32_t>le32(p) if is_signed else le32(p)
+    if size == 8:
+        return le64(p)
+    if size == 2:
+        return <uint64_t><int64_t><int16_t>le16(p) if is_signed else le16(p)
+    return <uint64_t><int64_t><int8_t>p[0] if is_signed else p[0]
+
+
+cdef inline bint _plain(const Item* item, Value* out) noexcept nogil:
+    """The value of an item of the common types; False where it is of another or does not fit."""
+    cdef const uint8_t* p = item.p
+    cdef Py_ssize_t n = item.n
+    cdef uint64_t tail
+    out.number = 0
+    if item.kind == TYPE_STRING:
+        n >>= 1
+        # Windows counts the terminator in some providers' texts; some are padded to their room.
+        while n >= 4:
+            memcpy(&tail, p + 2 * n - 8, 8)
+            if tail:
+                break
+            n -= 4
+        while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
+            n -= 1
+        out.kind = UTF16
+        out.p = p
+        out.n = n
+        return True
+    out.p = NULL
+    out.n = 0
+    if SIZES[item.kind] == n and n:
+        out.kind = KINDS[item.kind]
+        if n == 16:             # GUID, SYSTEMTIME
+            out.p = p
+            out.n = 16
+        else:
+            out.number = _number(p, <int>n, out.kind == INT)
+        return True
+    if item.kind == TYPE_NULL:
+        out.kind = NOTHING
+        return True
+    return False
 
 
 cdef int next_item(Item* rest, Item* out) noexcept nogil:
@@ -139,13 +201,8 @@ cdef class Event:
             self._renumber()
         return 0
 
-    cdef int _spend(self, Py_ssize_t n) except -1 nogil:
-        # 64 beside its bytes: a value that is empty costs work too.
-        self.work -= n + 64
-        self.chunk_work -= n + 64
-        if self.work < 0 or self.chunk_work < 0:
-            return corrupt(self.record, b"record", b"its values expand without bound")
-        return 0
+    cdef int _overspent(self) except -1 nogil:
+        return corrupt(self.record, b"record", b"its values expand without bound")
 
     cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil:
         """Reads a fragment: nearly always a template instance, else elements of its own."""
@@ -180,9 +237,11 @@ cdef class Event:
             return corrupt(at, b"template instance", b"is nested too deep")
         self._spend(0)
         take_instance(c, self.plans.chunk.length, self.plans.chunk.start, &instance)
-        place = self.plans.definition(instance.definition, instance.id, context)
+        place = self.plans.definition(&instance, context)
         if place.guessed:
             self.guessed = True
+            if place.lost and place.plan.op_count != instance.count:
+                return corrupt(at, b"template instance", b"has no template, and too many values")
         if base + instance.count > self.item_room:
             if base + instance.count > MAX_ITEMS:
                 return corrupt(at, b"template instance", b"holds too many values")
@@ -249,7 +308,8 @@ cdef class Event:
                 if item.kind & TYPE_ARRAY:
                     self._array(plan, i, item[0], base, count)
                     continue
-                self._value(item, &value)
+                if not _plain(item, &value):
+                    self._value(item, &value)
                 if value.kind == NOTHING and (op.quiet or (op.attribute and op.optional)):
                     continue
             elif op.kind == OP_INSTANCE:
@@ -419,53 +479,21 @@ cdef class Event:
         cdef uint8_t* text
         cdef uint8_t[2] unit
         cdef int repaired = 0
-        if kind == TYPE_NULL:
-            out[0] = number_value(NOTHING, 0)
+        if _plain(item, out):
             return 0
-        if kind == TYPE_STRING or kind == 0x23:
+        if SIZES[kind]:
+            kind = 0xFF
+        if kind == 0x23:
             n //= 2
             while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
-                n -= 1          # Windows counts the terminator in some providers' texts
+                n -= 1
             out[0] = bytes_value(UTF16, p, n)
-            return 0
-        if _size(kind) and _size(kind) != n:
-            kind = 0xFF
-        if kind == 0x03:
-            out[0] = number_value(INT, <uint64_t><int64_t><int8_t>p[0])
-        elif kind == 0x04:
-            out[0] = number_value(UINT, p[0])
-        elif kind == 0x05:
-            out[0] = number_value(INT, <uint64_t><int64_t><int16_t>le16(p))
-        elif kind == 0x06:
-            out[0] = number_value(UINT, le16(p))
-        elif kind == 0x07:
-            out[0] = number_value(INT, <uint64_t><int64_t><int32_t>le32(p))
-        elif kind == 0x08:
-            out[0] = number_value(UINT, le32(p))
-        elif kind == 0x09:
-            out[0] = number_value(INT, le64(p))
-        elif kind == 0x0A:
-            out[0] = number_value(UINT, le64(p))
-        elif kind == 0x0B:
-            out[0] = number_value(FLOAT, le32(p))
-        elif kind == 0x0C:
-            out[0] = number_value(DOUBLE, le64(p))
-        elif kind == 0x0D:
-            out[0] = number_value(BOOL, le32(p))
         elif kind == 0x0E:
             out[0] = bytes_value(BINARY, p, n)
-        elif kind == 0x0F:
-            out[0] = bytes_value(GUID, p, 16)
-        elif kind == 0x14:
-            out[0] = number_value(HEX32, le32(p))
-        elif kind == 0x15 or ((kind == 0x10 or kind == 0x20) and n == 8):
+        elif (kind == 0x10 or kind == 0x20) and n == 8:
             out[0] = number_value(HEX64, le64(p))
         elif (kind == 0x10 or kind == 0x20) and n == 4:
             out[0] = number_value(HEX32, le32(p))
-        elif kind == 0x11:
-            out[0] = number_value(FILETIME, le64(p))
-        elif kind == 0x12:
-            out[0] = bytes_value(SYSTEMTIME, p, 16)
         elif kind == 0x13 and n >= 8 and n == 8 + 4 * <Py_ssize_t>p[1]:
             out[0] = bytes_value(SID, p, n)
         elif kind == TYPE_ANSI:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tracelake.native.cursor cimport Cursor
-from tracelake.parsers.evtx_compile cimport Build, Chunk, Ref
+from tracelake.parsers.evtx_compile cimport Build, Chunk, Instance, Ref
 from tracelake.parsers.evtx_names cimport NameSet
 from tracelake.parsers.evtx_plan cimport Plan
 
@@ -39,7 +39,8 @@ cdef struct Place:              # definitions met in the current chunk
     int32_t context
     Plan* plan
     const uint8_t* body         # NULL: it is not the one that the record asks for
-    bint guessed                # the plan is another definition's of the same id
+    bint guessed                # the plan is another definition's of the same id,
+    bint lost                   # or that of so many values, as there is none
 
 
 cdef class Plans:
@@ -70,8 +71,9 @@ cdef class Plans:
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
     ) except -1 nogil
     cdef int32_t context(self, int section, const uint8_t* prefix, int32_t length) except -1 nogil
-    cdef Place* definition(self, uint32_t offset, uint32_t id, int32_t context) except NULL nogil
-    cdef int _resolve(self, Place* place) except -1 with gil
+    cdef Place* definition(self, const Instance* instance, int32_t context) except NULL nogil
+    cdef int _resolve(self, Place* place, const Instance* instance) except -1 with gil
+    cdef Plan* _lost(self, const Instance* instance, int32_t context) except? NULL
     cdef Known** _known(self, uint32_t id, int32_t context) noexcept nogil
     cdef Plan* compile(self, Cursor body, int32_t context, bint bare) except NULL nogil
     cdef Plan* fragment(self, Cursor body, int32_t context, bint bare) except NULL nogil

@@ -23,7 +23,8 @@ from libc.string cimport memcmp, memcpy, memset
 from tracelake.native.cursor cimport Cursor, corrupt, le16, le32, span
 from tracelake.native.errors import EvidenceError
 from tracelake.native.hash64 cimport hash64
-from tracelake.parsers.evtx_compile cimport Build, Ref, compile_body
+from tracelake.parsers.evtx_compile cimport Build, Instance, Ref, compile_body
+from tracelake.parsers.evtx_lost cimport plan_by_position
 from tracelake.parsers.evtx_names cimport names_number, names_reset, put_number
 from tracelake.parsers.evtx_plan cimport (
     AT_ROOT, MAX_HELD, MAX_TEXT, OP_PAIR, Op, Part, Plan, free_plan, grow, put_text,
@@ -156,9 +157,9 @@ cdef class Plans:
         self.context_count += 1
         return self.context_count - 1
 
-    cdef Place* definition(self, uint32_t where, uint32_t id, int32_t context) except NULL nogil:
-        """The plan of template `id`, defined at offset `where` of the chunk, for a place where
-        it is used."""
+    cdef Place* definition(self, const Instance* instance, int32_t context) except NULL nogil:
+        """The plan of an instance's template, for a place where it is used."""
+        cdef uint32_t where = instance.definition, id = instance.id
         cdef uint32_t mixed = where * 0x9E3779B1U + context * 0x85EBCA77U + id * 0xC2B2AE3DU
         cdef int32_t slot = <int32_t>(mixed >> 22) & (PLACES - 1)
         cdef Place* place
@@ -179,6 +180,7 @@ cdef class Plans:
         place.plan = NULL
         place.body = NULL
         place.guessed = False
+        place.lost = False
         if <Py_ssize_t>where + 24 <= self.chunk.length:
             p = self.chunk.start + where
             size = le32(p + 20)
@@ -192,7 +194,7 @@ cdef class Plans:
         else:
             place.offset = where
             try:
-                self._resolve(place)
+                self._resolve(place, instance)
             finally:
                 if place.plan is NULL:
                     place.offset = -1
@@ -206,8 +208,9 @@ cdef class Plans:
             link = &link[0].next
         return link
 
-    cdef int _resolve(self, Place* place) except -1 with gil:
-        """Compiles a definition; where it is broken, takes the last good plan of its id."""
+    cdef int _resolve(self, Place* place, const Instance* instance) except -1 with gil:
+        """Compiles a definition; where it is broken, takes the last good plan of its id, or what
+        the values say themselves."""
         cdef Known** link = self._known(place.id, place.context)
         cdef Known* known = link[0]
         cdef Plan* plan
@@ -226,10 +229,14 @@ cdef class Plans:
             )
         except EvidenceError:
             self.guesses += 1
-            if known is NULL:
-                raise
-            place.plan = known.plan
             place.guessed = True
+            if known is not NULL:
+                place.plan = known.plan
+                return 0
+            place.plan = self._lost(instance, place.context)
+            place.lost = True
+            if place.plan is NULL:
+                raise
             return 0
         if plan.local:
             place.plan = plan
@@ -255,6 +262,30 @@ cdef class Plans:
             self.held += sizeof(Known)
         known.plan = plan
         return 0
+
+    cdef Plan* _lost(self, const Instance* instance, int32_t context) except? NULL:
+        """A plan from the values alone, good for this chunk; NULL where they do not tell."""
+        cdef Plan* plan = <Plan*>calloc(1, sizeof(Plan))
+        cdef bint whole = False
+        if plan is NULL:
+            raise MemoryError()
+        plan.number = -1
+        plan.apart = -1
+        plan.local = 1
+        try:
+            self.chunk.work -= instance.count
+            if self.chunk.work >= 0 and plan_by_position(
+                plan, instance, self.contexts[context].section
+            ):
+                self._number(plan)
+                whole = True
+        finally:
+            if not whole:
+                free_plan(plan)
+        if not whole:
+            return NULL
+        self._own(plan)
+        return plan
 
     cdef Variant* _find(
         self, uint64_t key, uint32_t where, int32_t context, const uint8_t* body, Py_ssize_t size
@@ -326,11 +357,6 @@ cdef class Plans:
                 bare,
             )
             self._number(plan)
-            plan.contexts = <int32_t*>malloc((plan.op_count + 1) * sizeof(int32_t))
-            if plan.contexts is NULL:
-                with gil:
-                    raise MemoryError()
-            memset(plan.contexts, 0xFF, (plan.op_count + 1) * sizeof(int32_t))
             whole = True
         finally:
             if not whole:
@@ -340,7 +366,7 @@ cdef class Plans:
         return plan
 
     cdef int _number(self, Plan* plan) except -1 nogil:
-        """Makes the names of the plan's pairs unique."""
+        """Makes the names of the plan's pairs unique, and room for their contexts."""
         cdef int32_t i, number, at, n
         cdef uint8_t[12] suffix
         cdef Op* op
@@ -359,6 +385,11 @@ cdef class Plans:
                 plan.text_length += op.name_length + n
                 op.name_at = at
                 op.name_length += n
+        plan.contexts = <int32_t*>malloc((plan.op_count + 1) * sizeof(int32_t))
+        if plan.contexts is NULL:
+            with gil:
+                raise MemoryError()
+        memset(plan.contexts, 0xFF, (plan.op_count + 1) * sizeof(int32_t))
         return 0
 
     cdef Plan* _keep(

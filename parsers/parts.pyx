@@ -1,4 +1,4 @@
-"""Parts of a text: of a URL, of the resources of a detection, of a setting (see parts.pxd).
+"""Parts of a text: of a URL, of the resources of a detection (see parts.pxd).
 
 All of them are derived: the field itself stands in another column or in `unmapped`.
 """
@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
 from tracelake.parsers.event_plan cimport (
-    W_RESOURCE_PATH, W_SETTING, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_URL_SCHEME,
+    W_RESOURCE_PATH, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_URL_SCHEME,
 )
 
 
@@ -87,18 +87,7 @@ cdef bint _resource(const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
     return False
 
 
-cdef bint _setting(const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
-    """`name` of `name = value`."""
-    cdef Py_ssize_t i
-    for i in range(n - 2):
-        if p[i] == 32 and p[i + 1] == 61 and p[i + 2] == 32:
-            return _give(p, 0, i, out)
-    return False
-
-
 cdef bint part_of(int way, const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
     if way == W_RESOURCE_PATH:
         return _resource(p, n, out)
-    if way == W_SETTING:
-        return _setting(p, n, out)
     return _url(way, p, n, out)

@@ -18,6 +18,14 @@ cdef Py_ssize_t find_text(
     const uint8_t* p, Py_ssize_t n, const uint8_t* mark, Py_ssize_t m
 ) noexcept nogil
 
+# The value of a line `Name = value` or `Name=value`: where it begins, and its length to `size`;
+# -1 where there is no such line. `names`: the name, or several with | between them, of which any
+# will do. Lines that follow belong to the value until one is indented the same and has a name and
+# an equals sign; space around the value does not.
+cdef Py_ssize_t line_value(
+    const uint8_t* p, Py_ssize_t n, const uint8_t* names, Py_ssize_t m, Py_ssize_t* size
+) noexcept nogil
+
 # The first value of property `name` in a MOF listing, `name = "a \\"b\\"";`, without its quotes
 # and escapes, to `out` (room: n). Returns its length, -1 where there is none.
 cdef Py_ssize_t mof_value(
@@ -30,3 +38,7 @@ cdef Py_ssize_t mof_value(
 cdef Py_ssize_t hex_text(
     const uint8_t* p, Py_ssize_t n, bint tail, uint8_t* out
 ) noexcept nogil
+
+# The {GUID}, as text, whose bytes a run of hexadecimal digits begins with, in lower case to `out`
+# (38 bytes); False where there is none.
+cdef bint hex_guid(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil

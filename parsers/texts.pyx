@@ -19,6 +19,10 @@ cdef inline bint _is_hex(uint8_t c) noexcept nogil:
     return 48 <= c <= 57 or 65 <= (c & 0xDF) <= 70
 
 
+cdef inline uint8_t _digit(uint8_t c) noexcept nogil:
+    return c - 48 if c <= 57 else (c & 0xDF) - 55
+
+
 cdef inline bint _in_word(uint8_t c) noexcept nogil:
     return _is_digit(c) or 65 <= (c & 0xDF) <= 90 or c == 95 or c >= 128
 
@@ -104,6 +108,78 @@ cdef Py_ssize_t find_text(
     return -1
 
 
+cdef inline bint _is_space(uint8_t c) noexcept nogil:
+    return c == 32 or c == 9 or c == 13 or c == 10
+
+
+cdef bint _named(
+    const uint8_t* p, Py_ssize_t n, const uint8_t* names, Py_ssize_t m
+) noexcept nogil:
+    """Whether a text is one of the names, which have | between them."""
+    cdef Py_ssize_t i = 0, start
+    while i <= m:
+        start = i
+        while i < m and names[i] != 124:
+            i += 1
+        if i - start == n and memcmp(names + start, p, n) == 0:
+            return True
+        i += 1
+    return False
+
+
+cdef Py_ssize_t _line_end(const uint8_t* p, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
+    while i < n and p[i] != 10:
+        i += 1
+    return i
+
+
+cdef bint _is_next(
+    const uint8_t* p, Py_ssize_t start, Py_ssize_t end, const uint8_t* indent, Py_ssize_t m
+) noexcept nogil:
+    """Whether the line from start to end has the same indent, a name and an equals sign."""
+    cdef Py_ssize_t i
+    if end - start <= m or memcmp(p + start, indent, m) != 0 or not _in_word(p[start + m]):
+        return False
+    for i in range(start + m, end):
+        if p[i] == 61:
+            return True
+    return False
+
+
+cdef Py_ssize_t line_value(
+    const uint8_t* p, Py_ssize_t n, const uint8_t* names, Py_ssize_t m, Py_ssize_t* size
+) noexcept nogil:
+    cdef Py_ssize_t start = 0, end, first, equals, key
+    while start < n:
+        end = _line_end(p, n, start)
+        first = start
+        while first < end and _is_space(p[first]):
+            first += 1
+        equals = first
+        while equals < end and p[equals] != 61:
+            equals += 1
+        key = equals
+        while key > first and _is_space(p[key - 1]):
+            key -= 1
+        if equals == end or not _named(p + first, key - first, names, m):
+            start = end + 1
+            continue
+        key = start         # where the indent stands, of first - start bytes
+        while end < n and first > key:
+            start = end + 1
+            if _is_next(p, start, _line_end(p, n, start), p + key, first - key):
+                break
+            end = _line_end(p, n, start)
+        equals += 1
+        while equals < end and _is_space(p[equals]):
+            equals += 1
+        while end > equals and _is_space(p[end - 1]):
+            end -= 1
+        size[0] = end - equals
+        return equals
+    return -1
+
+
 cdef Py_ssize_t mof_value(
     const uint8_t* p, Py_ssize_t n, const uint8_t* name, Py_ssize_t m, uint8_t* out
 ) noexcept nogil:
@@ -158,10 +234,9 @@ cdef Py_ssize_t hex_text(
     if n % 4 or n > 2048:
         return -1
     for i in range(n):
-        c = p[i]
-        if not _is_hex(c):
+        if not _is_hex(p[i]):
             return -1
-        c = c - 48 if c <= 57 else (c & 0xDF) - 55
+        c = _digit(p[i])
         if i % 2:
             text[i // 2] |= c
         else:
@@ -181,6 +256,59 @@ cdef Py_ssize_t hex_text(
     if slash >= 0:
         units = slash
     return utf16le_utf8(text, units, out, &repaired)
+
+
+cdef bint hex_guid(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint8_t c
+    if n < 76:
+        return False
+    for i in range(38):
+        if not (_is_hex(p[2 * i]) and _is_hex(p[2 * i + 1])):
+            return False
+        c = <uint8_t>(_digit(p[2 * i]) << 4 | _digit(p[2 * i + 1]))
+        if i == 0 or i == 37:
+            if c != (123 if i == 0 else 125):
+                return False
+        elif i == 9 or i == 14 or i == 19 or i == 24:
+            if c != 45:
+                return False
+        elif not _is_hex(c):
+            return False
+        out[i] = c | 32 if 65 <= c <= 70 else c
+    return True
+
+
+def line(str text, str names):
+    """The value of a line of a text, None where there is no such line."""
+    cdef bytes given = text.encode(), wanted = names.encode()
+    cdef Py_ssize_t size = 0
+    cdef Py_ssize_t at = line_value(
+        <const uint8_t*><const char*>given, len(given),
+        <const uint8_t*><const char*>wanted, len(wanted), &size,
+    )
+    return None if at < 0 else given[at : at + size].decode()
+
+
+def mof(str text, str name):
+    """The first value of a property in a MOF listing, None where there is none."""
+    cdef bytes given = text.encode(), wanted = name.encode()
+    cdef bytearray made = bytearray(len(given) + 1)
+    cdef Py_ssize_t size = mof_value(
+        <const uint8_t*><const char*>given, len(given),
+        <const uint8_t*><const char*>wanted, len(wanted), <uint8_t*><char*>made,
+    )
+    return None if size < 0 else bytes(made[:size]).decode()
+
+
+def binary(str text, bint tail):
+    """What stands before the last slash of UTF-16 text in hexadecimal digits, or behind it."""
+    cdef bytes given = text.encode()
+    cdef bytearray made = bytearray(3 * len(given) // 4 + 4)
+    cdef Py_ssize_t size = hex_text(
+        <const uint8_t*><const char*>given, len(given), tail, <uint8_t*><char*>made
+    )
+    return None if size < 0 else bytes(made[:size]).decode()
 
 
 def endpoint(str text):

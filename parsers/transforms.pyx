@@ -11,16 +11,21 @@ from libc.string cimport memcmp
 
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
+from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_NAME,
-    W_BINARY_STATE, W_BITS, W_DNS_ANSWERS, W_DOMAIN, W_FILE_NAME, W_FIND_IP, W_FIND_PORT, W_GUID,
-    W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PROCESS_UID,
-    W_SETTING, W_SID, W_SIGNED_HEX, W_STARTS, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
-    Output, ValueMap,
+    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_GUID,
+    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
+    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN,
+    W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
+    W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SPLIT, W_STARTS, W_TEXT, W_TIME,
+    W_TRUTH, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of
-from tracelake.parsers.texts cimport find_endpoint, find_text, hex_text, mof_value
+from tracelake.parsers.text_parts cimport find_xml, next_word
+from tracelake.parsers.texts cimport (
+    find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
+)
 from tracelake.parsers.values cimport (
     FILETIME, HEX32, HEX64, INT, SYSTEMTIME, UINT, Value, canonical_ip, parse_number, value_time,
 )
@@ -28,6 +33,9 @@ from tracelake.parsers.values cimport (
 # put_iso_time has four digits for the year.
 cdef int64_t YEAR_1 = -62135596800000000
 cdef int64_t YEAR_10000 = 253402300800000000
+
+# What Windows writes between the parts of a list.
+cdef const uint8_t* BETWEEN = <const uint8_t*><const char*>b"\r\n\t\t\t"
 
 
 cdef inline int _word(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -170,11 +178,32 @@ cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     return EXACT
 
 
+cdef int _fill_digest(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Digits of a hash (at most SHA-512) in lower case."""
+    cdef uint8_t[128] made
+    cdef Py_ssize_t i
+    cdef bint lower = False
+    cdef uint8_t c
+    if n < 32 or n > 128:
+        return NOT
+    for i in range(n):
+        c = p[i]
+        if 65 <= c <= 70:
+            c |= 32
+        elif 97 <= c <= 102:
+            lower = True
+        elif c < 48 or c > 57:
+            return NOT
+        made[i] = c
+    _word(at, out, made, n)
+    return LOSSY if lower else EXACT
+
+
 cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t j = 0
     while j < n and p[j] != 92:
         j += 1
-    if out.transform == W_DOMAIN:
+    if out.transform == W_DOMAIN or out.transform == W_LINE_DOMAIN:
         if j == n or j == 0:
             return NOT
         _word(at, out, p, j)
@@ -304,6 +333,94 @@ cdef int _fill_list(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     return EXACT if exact else LOSSY
 
 
+cdef int _fill_split(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Parts between white space, or what they stand for."""
+    cdef Py_ssize_t i = 0, start = 0, end = 0, last = 0, first, item
+    cdef const Code* code = NULL
+    cdef bint exact = out.codes is NULL
+    if not next_word(p, n, &i, &start, &end):
+        return NOT
+    first = item = (<ListColumn>out.column).open(at.row)
+    while True:
+        if item > first:
+            exact = exact and same(p + last, start - last, BETWEEN, 5)
+        elif start:
+            exact = False
+        if out.codes is not NULL:
+            code = (<CodeTable>out.codes).find(p + start, end - start)
+        if code is not NULL:
+            (<TextColumn>(<ListColumn>out.column).items).put_valid(item, code.name, code.name_length)
+        else:
+            (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + start, end - start)
+        item += 1
+        last = end
+        if not next_word(p, n, &i, &start, &end):
+            break
+    (<ListColumn>out.column).close(item)
+    return EXACT if exact and last == n else LOSSY
+
+
+cdef int _fill_code(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """What a code stands for."""
+    cdef const Code* code
+    cdef Py_ssize_t i = 0
+    if out.transform == W_CODE:
+        if v.kind == INT or v.kind == UINT or v.kind == HEX32 or v.kind == HEX64:
+            code = (<CodeTable>out.codes).find_number(<int64_t>v.number)
+        else:
+            code = (<CodeTable>out.codes).find(p, n)
+        if code is NULL:
+            return NOT
+        _word(at, out, code.name, code.name_length)
+        return LOSSY
+    if out.transform == W_PARAM:
+        code = (<CodeTable>out.codes).find(p, n)
+        if code is NULL:
+            _word(at, out, p, n)
+            return LOSSY if (<CodeTable>out.codes).is_name(p, n) else EXACT
+        _word(at, out, code.name, code.name_length)
+        return EXACT if (<CodeTable>out.codes).first(code) else LOSSY
+    code = (<CodeTable>out.codes).find_sid(p, n)
+    if code is NULL:
+        return NOT
+    while i < code.name_length and code.name[i] != 92:
+        i += 1
+    if i == code.name_length:
+        i = -1                      # without an authority
+    if out.transform == W_PRINCIPAL:
+        _word(at, out, code.name + i + 1, code.name_length - i - 1)
+    elif i < 0:
+        return NOT
+    else:
+        _word(at, out, code.name, i)
+    return LOSSY
+
+
+cdef int _fill_xml(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The text of an element."""
+    cdef Py_ssize_t end
+    cdef uint8_t* room
+    room = <uint8_t*>malloc(n + 1)
+    if room is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        end = find_xml(p, n, out.argument, out.argument_length, room)
+        return _put_part(at, out, room, end) if end else NOT
+    finally:
+        free(room)
+
+
+cdef int _put_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t number = 0
+    if out.kind != K_INT:
+        _word(at, out, p, n)
+        return LOSSY
+    return LOSSY if parse_number(p, n, &number) == 1 and _number(at, out, number) else NOT
+
+
 cdef int _fill_name(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """The file name of a path, or its extension."""
     cdef Py_ssize_t j = n, dot
@@ -365,11 +482,24 @@ cdef int _fill_binary(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t number = 0
+    cdef Py_ssize_t size = find_text(p, n, out.argument, out.argument_length)
+    if size < 0:
+        size = n
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        return LOSSY if parse_number(p, size, &number) == 1 and _number(at, out, number) else NOT
+    _word(at, out, p, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
     cdef int64_t port = -1
-    cdef Py_ssize_t size
+    cdef Py_ssize_t start, size = 0
     if out.transform == W_STARTS:
         return _fill_starts(at, out, p, n)
     if out.transform == W_MOF:
@@ -377,10 +507,18 @@ cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
     if out.transform == W_BINARY_NAME or out.transform == W_BINARY_STATE:
         return _fill_binary(at, out, p, n)
     if out.transform == W_BEFORE:
-        size = find_text(p, n, out.argument, out.argument_length)
-        if size <= 0:
+        return _fill_before(at, out, p, n)
+    if W_LINE <= out.transform <= W_LINE_DOMAIN:
+        start = line_value(p, n, out.argument, out.argument_length, &size)
+        if start < 0 or size == 0:
             return NOT
-        _word(at, out, p, size)
+        if out.transform != W_LINE:
+            return LOSSY if _fill_account(at, out, p + start, size) != NOT else NOT
+        return _put_part(at, out, p + start, size)
+    if out.transform == W_BINARY_GUID:
+        if not hex_guid(p, n, made):
+            return NOT
+        _word(at, out, made, 38)
         return LOSSY
     size = find_endpoint(p, n, made, &port)
     if out.transform == W_FIND_PORT:
@@ -425,10 +563,18 @@ cdef int fill(
         return _fill_guid(at, out, p, n)
     if way == W_ACCOUNT or way == W_DOMAIN:
         return _fill_account(at, out, p, n)
+    if way == W_DIGEST:
+        return _fill_digest(at, out, p, n)
     if way == W_HASH:
         return _fill_hash(at, out, p, n)
     if way == W_MAP:
         return _fill_map(at, out, p, n)
+    if way == W_CODE or way == W_PARAM or way == W_PRINCIPAL or way == W_PRINCIPAL_DOMAIN:
+        return _fill_code(at, out, v, p, n)
+    if way == W_SPLIT:
+        return _fill_split(at, out, p, n)
+    if way == W_XML:
+        return _fill_xml(at, out, p, n)
     if way == W_BITS:
         return _fill_bits(at, out, v, p, n)
     if way == W_LIST or way == W_DNS_ANSWERS:
@@ -440,7 +586,7 @@ cdef int fill(
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
-    if W_URL_SCHEME <= way <= W_SETTING:
+    if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):
             return NOT
         _word(at, out, part.at, part.size)

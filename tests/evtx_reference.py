@@ -24,6 +24,8 @@ _SYSTEM = {
     ("Execution", "ProcessID"), ("Execution", "ThreadID"), ("Channel", ""), ("Computer", ""),
     ("Security", "UserID"),
 }  # fmt: skip
+GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)\.?(\d*)(?:Z| UTC)?")
 
 
 @dataclass(frozen=True)
@@ -166,3 +168,25 @@ def named_values(xml: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
         seen[name] = seen.get(name, 0) + 1
         numbered.append((name if seen[name] == 1 else f"{name}[{seen[name]}]", text))
     return system, numbered
+
+
+def same(text: str | None) -> str:
+    """What the two programs write differently, written one way: GUIDs (Rust: upper case, no
+    braces), times (Rust: six digits), line ends (XML), what XML cannot hold."""
+    text = (text or "").replace("\r\n", "\n").replace("\r", "\n")
+    if guid := GUID.fullmatch(text):
+        return guid[1].lower()
+    if moment := MOMENT.fullmatch(text):
+        return f"{moment[1]}T{moment[2]}.{moment[3]:0<6.6}"
+    return "".join(c if c in "\t\n" or ord(c) >= 32 else "\ufffd" for c in text)
+
+
+def agree(mine: str | None, theirs: str | None) -> bool:
+    """Whether two texts say the same. The Rust package writes a boolean that is neither 0 nor 1 as a number
+    (the value is a 32-bit BOOL: all but 0 is true), and a floating-point 0 as 0.0."""
+    a, b = same(mine), same(theirs)
+    if a == b:
+        return True
+    if a == "true":
+        return b.isdigit() and int(b) > 1
+    return a.isdigit() and b == f"{a}.0"

@@ -33,7 +33,7 @@ from evtx_build import (
 )
 
 from tracelake.native.account import Account
-from tracelake.native.crc32 import checksum
+from tracelake.native.crc32 import checksum, checksum_by_tables
 from tracelake.native.feed import Feed
 from tracelake.normalize.mapping import Mappings
 from tracelake.parsers import evtx, evtx_xml
@@ -449,6 +449,84 @@ def test_a_lost_definition_is_known_from_another_chunk() -> None:
     assert not Read(log([bytes(image)])).events
 
 
+def windows_event(chunk: Chunk, inner: Template, values: Values, layout: int) -> Piece:
+    """A template instance as Windows' own event log service writes them, with the event's data
+    as its last value: 18 values, or 20 where provider and channel are literals."""
+    names = [("Level", 0), ("Opcode", 1), ("Task", 2), ("Keywords", 5), ("EventRecordID", 10)]
+    system = [element(name, {}, [opt(index)]) for name, index in names]
+    system += [
+        element("EventID", {"Qualifiers": [opt(4)]}, [sub(3)]),
+        element("TimeCreated", {"SystemTime": [sub(6)]}),
+        element("Execution", {"ProcessID": [sub(8)], "ThreadID": [sub(9)]}),
+        element("Security", {"UserID": [opt(12)]}),
+    ]
+    outer = Template([element("Event", {}, [element("System", {}, system), sub(layout - 1, 0x21)])])
+    words = [(1, utf16("Vendor")), (0x0F, bytes(range(16))), (1, utf16("Vendor/Log"))]
+    if layout == 20:
+        words = [(0, b"")] * 5
+
+    def piece(c: Chunk) -> None:
+        fixed: Values = [
+            (4, b"\2"), (4, b"\1"), (6, b"\7\0"), (6, b"\x39\x30"), (6, b"\5\0"), (0x15, bytes(8)),
+            (0x11, struct.pack("<Q", TIME)), (0, b""), (8, struct.pack("<I", 44)),
+            (8, struct.pack("<I", 55)), (0x0A, struct.pack("<Q", 9)), (4, b"\3"),
+            (0x13, bytes([1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0])), (0, b""), *words,
+        ]
+        # Where the last value stands is known when all else is: it is written twice.
+        data = b""
+        for _ in range(2):
+            trial = Chunk()
+            trial.data, trial.names, trial.templates = (
+                bytearray(c.data), dict(c.names), dict(c.templates),
+            )
+            instance(outer, [*fixed, (0x21, data)])(trial)
+            tail = Chunk()
+            tail.data, tail.names, tail.templates = (
+                bytearray(len(trial.data) - len(data)), dict(trial.names), dict(trial.templates),
+            )
+            at = len(tail.data)
+            tail.put("BBBB", 0x0F, 1, 1, 0)
+            instance(inner, values)(tail)
+            tail.put("B", 0)
+            data = bytes(tail.data[at:])
+        instance(outer, [*fixed, (0x21, data)])(c)
+        c.names |= tail.names
+        c.templates |= tail.templates
+
+    return piece
+
+
+@pytest.mark.parametrize("layout", [18, 20])
+def test_a_record_without_any_template_says_what_its_values_say(layout: int) -> None:
+    """System by position; the data in its order, without names."""
+    inner = Template([element("EventData", {}, [data("a", sub(0)), data("b", sub(1))])])
+    values = [(1, utf16("first")), (8, struct.pack("<I", 77))]
+    chunk = Chunk()
+    chunk.record(9, [windows_event(chunk, inner, values, layout)])
+    whole = Read(log([chunk])).events[0]
+    assert dict(whole["unmapped"])["b"] == "77"
+    image = bytearray(log([chunk]))
+    for template, at in chunk.templates.items():
+        assert struct.unpack_from("<I", image, 4096 + at + 4)[0] == template
+        struct.pack_into("<I", image, 4096 + at + 4, template ^ 0x5555)
+    (row,) = Read(bytes(image)).events
+    assert row["parse_flags"] & 16
+    assert row["unmapped"] == [("EventID.Qualifiers", "5"), ("Data", "first"), ("Data[2]", "77")]
+    for name, value in row.items():
+        if name in whole and name not in ("parse_flags", "unmapped", "record_hash", "log_provider"):
+            assert whole[name] == value, name
+    assert (row["event_code"], row["event_pid"], row["src_record_id"]) == ("12345", 44, 9)
+    assert row["event_user_uid"] == "S-1-5-18"
+    assert (row.get("log_provider"), row.get("log_name")) == (
+        ("Vendor", "Vendor/Log") if layout == 18 else (None, None)
+    )
+    # A type that does not belong there: nothing is guessed.
+    at = image.index(struct.pack("<HBBHBBHBB", 1, 4, 0, 1, 4, 0, 2, 6, 0))
+    image[at + 2] = 8
+    lost = Read(bytes(image))
+    assert (lost.events, len(lost.damage)) == ([], 1)
+
+
 def test_a_flipped_name_is_read_as_the_template_has_it_elsewhere() -> None:
     kind = event([data("Field", sub(0))])
     good, bad = simple([1], kind), simple([2], kind)
@@ -729,10 +807,11 @@ def test_checksum() -> None:
     rng = random.Random(3)
     import zlib
 
-    for n in (0, 1, 15, 16, 17, 1000):
+    for n in (0, 1, 15, 16, 17, 63, 64, 65, 79, 80, 127, 128, 129, 208, 1000, 4096, 65024):
         block = rng.randbytes(n)
-        assert checksum(block) == zlib.crc32(block)
-        assert checksum(block[7:], checksum(block[:7])) == zlib.crc32(block)
+        for of in (checksum, checksum_by_tables):
+            assert of(block) == zlib.crc32(block)
+            assert of(block[7:], of(block[:7])) == zlib.crc32(block)
 
 
 def xxh64(data: bytes) -> int:

@@ -5,6 +5,7 @@ import json
 import struct
 import zipfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_slack_behind_new_records() -> None:
     carved = Carved(read)
     assert carved.numbers == list(range(3, 9))
     assert {row["parse_flags"] for row in carved.rows} == {2}
-    assert [dict(row["unmapped"])["n"] for row in carved.rows] == [f"value {n}" for n in range(3, 9)]
+    assert {dict(row["unmapped"])["n"] for row in carved.rows} == {f"value {n}" for n in range(3, 9)}
 
 
 def test_a_template_that_was_overwritten() -> None:
@@ -189,8 +190,9 @@ def test_the_walk_finds_the_same_frames(samples: list[tuple[str, bytes]]) -> Non
         assert set(places) <= witness, name
         assert a.records - a.counters.get("torn", 0) == len(witness), name
         found.update(records=a.records, rows=a.in_rows, copies=a.duplicates, **a.counters)
-    assert found["rows"] > 1_500
+    assert found["rows"] > 6_000
     assert found["copies"] > 1_000
+    assert found["unreadable"] < 0.02 * found["rows"]
 
 
 def test_carved_rows_are_the_rows_of_the_log(samples: list[tuple[str, bytes]]) -> None:
@@ -275,5 +277,5 @@ def test_frames_of_slack_and_of_the_log_do_not_overlap(samples: list[tuple[str, 
             (f.chunk + f.offset, f.chunk + f.offset + f.size)
             for walk in (frames, slack_frames) for f in walk(data)
         )  # fmt: skip
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False)), name
+        assert all(a[1] <= b[0] for a, b in pairwise(spans)), name
         assert all(end <= 4096 + -(-(end - 4096) // CHUNK) * CHUNK for _, end in spans)

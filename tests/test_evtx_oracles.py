@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import evtx as rust
 import pytest
-from evtx_reference import CHUNK, frames, logs, named_values
+from evtx_reference import CHUNK, agree, frames, logs, named_values
 
 from tracelake.native.account import Account
 from tracelake.native.feed import Feed
@@ -54,32 +54,6 @@ COLUMNS = {
     "Execution.ThreadID": "event_tid", "Channel": "log_name", "Computer": "device_hostname",
     "Security.UserID": "event_user_uid",
 }  # fmt: skip
-
-GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
-MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)\.?(\d*)(?:Z| UTC)?")
-
-
-def same(text: str | None) -> str:
-    """What the two programs write differently, written one way: GUIDs (Rust: upper case, no
-    braces), times (Rust: six digits), line ends (XML), what XML cannot hold."""
-    text = (text or "").replace("\r\n", "\n").replace("\r", "\n")
-    if guid := GUID.fullmatch(text):
-        return guid[1].lower()
-    if moment := MOMENT.fullmatch(text):
-        return f"{moment[1]}T{moment[2]}.{moment[3]:0<6.6}"
-    return "".join(c if c in "\t\n" or ord(c) >= 32 else "\ufffd" for c in text)
-
-
-def agree(mine: str | None, theirs: str | None) -> bool:
-    """Whether two texts say the same. Rust writes a boolean that is neither 0 nor 1 as a number
-    (the value is a 32-bit BOOL: all but 0 is true), and a floating-point 0 as 0.0."""
-    a, b = same(mine), same(theirs)
-    if a == b:
-        return True
-    if a == "true":
-        return b.isdigit() and int(b) > 1
-    return a.isdigit() and b == f"{a}.0"
-
 
 class Log:
     """A log as the parser reads it, unmapped, so that every pair stands in `unmapped`."""

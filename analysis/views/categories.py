@@ -16,6 +16,10 @@ from tracelake.normalize.alias import Alias
 from tracelake.normalize.column import note
 from tracelake.normalize.ddl import duckdb_type
 from tracelake.normalize.mapping import load
+from tracelake.normalize.tables import common
+
+COMMON = frozenset(field.name for field in common.COMMON)
+"""Columns that all tables of events have."""
 
 KEPT = ("row_id", "time", "engagement_id", "source_id", "unmapped")
 """Columns that every Sigma view has under their own names."""
@@ -107,9 +111,16 @@ class CategoryView:
         """SQL of one of its names."""
         if name in sigma.COMMON:
             return sigma.COMMON[name]
-        field = None if name in self.alias.computed else self.columns.get(name)
-        number = field is not None and pa.types.is_integer(field.type) and not note(field, "hex")
         logged = fields.unmapped(name)
+        field = None if name in self.alias.computed else self.columns.get(name)
+        if field is not None and field.name in COMMON:
+            # Every table has it; but an event may have a field of its own by that name.
+            column = as_sigma(field)
+            own = self.windows is not None and name in self.windows.names
+            if not own:
+                return column
+            return self._text(table, name, f"coalesce({logged}, CAST({column} AS VARCHAR))")
+        number = field is not None and pa.types.is_integer(field.type) and not note(field, "hex")
         if number and field is not None:
             kind = duckdb_type(field.type)
             parts = [f"TRY_CAST({self._text(table, name, logged)} AS {kind})"]

@@ -316,9 +316,12 @@ SERVICE_ACTIVITY = events(
            sigma="ServiceType"),
     column("svc_start_type", WORD, "how it is started", ocsf="win_service.service_start_type",
            sigma="ServiceStartType StartType"),
+    column("svc_prev_start_type", WORD, "how it was started before"),
     column("svc_account", WORD, "account that it runs as", bloom=True,
            ocsf="win_service.service_start_name", sigma="ServiceAccount AccountName"),
     column("svc_state", WORD, "state it went to, as the log names it"),
+    column("status_code", WORD, "error, as the log gives it", ocsf="status_code"),
+    column("status_detail", TEXT, "reason that was given", ocsf="status_detail"),
     actor("ProcessName"),
 )
 
@@ -338,6 +341,9 @@ JOB_ACTIVITY = events(
     column("job_created_time", TIME, "when it was registered", ocsf="job.created_time"),
     column("job_last_run_time", TIME, "when it ran last", ocsf="job.last_run_time"),
     column("job_next_run_time", TIME, "when it will run next", ocsf="job.next_run_time"),
+    column("job_instance_uid", WORD, "the run", bloom=True, sigma="TaskInstanceId InstanceId"),
+    column("job_pid", BIG, "process that runs it (since Windows 8: the engine's)",
+           sigma="ProcessID EnginePID"),
     column("result_code", WORD, "result of the run", sigma="ResultCode"),
     actor(),
 )
@@ -377,6 +383,9 @@ SCRIPT_ACTIVITY = events(
            sigma={"ps_module": "EngineVersion", "ps_classic_start": "EngineVersion",
                   "ps_classic_provider_start": "EngineVersion"}),
     column("context_info", TEXT, "the log's ContextInfo", sigma={"ps_module": "ContextInfo"}),
+    column("action_id", TINY, "what a control did: 1 allowed, 2 denied, 3 only noted it",
+           ocsf="action_id"),
+    column("policy_name", WORD, "policy that a control went by", ocsf="policy.name"),
     actor(),
 )
 
@@ -385,6 +394,7 @@ EVENT_LOG_ACTIVITY = events(
     "A log was cleared, started, stopped, or what it records was changed.",
     column("log_target", WORD, "log or policy that it was done to", ocsf="log_name"),
     column("log_file", WORD, "file of that log", ocsf="file.path"),
+    column("status_code", WORD, "error or reason, as the log gives it", ocsf="status_code"),
     column("status_detail", WORD, "what exactly changed", ocsf="status_detail"),
     column("configuration", TEXT, "configuration in force from then on (Sysmon 16)",
            sigma="Configuration"),

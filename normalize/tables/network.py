@@ -193,6 +193,8 @@ HTTP_ACTIVITY = events(
     column("origin", TEXT, "Origin header", zeek="origin"),
     column("user_name", WORD, "user of basic authentication, or of the log", zeek="username",
            ocsf="actor.user.name", ecs="user.name", sigma="cs-username", bloom=True),
+    column("user_domain", WORD, "domain or host of that user", ocsf="actor.user.domain",
+           ecs="user.domain"),
     column("status_code", INT, "status of the response", zeek="status_code",
            ocsf="http_response.code", ecs="http.response.status_code", sigma="sc-status"),
     column("status_text", WORD, "its text", zeek="status_msg", ocsf="http_response.message"),
@@ -312,8 +314,8 @@ SMB_ACTIVITY = events(
 )
 
 REMOTE_ACCESS_ACTIVITY = events(
-    "remote_access_activity", "remote", [4005, 4007, 4014],
-    "A session of RDP (4005), SSH (4007), VNC, WinRM or a tunnel (4014).",
+    "remote_access_activity", "remote", [4005, 4007, 4014, 4001],
+    "A session of RDP (4005), SSH (4007), VNC, a tunnel (4014) or WinRM (4001).",
     flow(transport=False),
     column("protocol", WORD, "rdp, ssh, vnc, winrm, ...", ocsf="app_protocol_name",
            ecs="network.protocol"),
@@ -326,6 +328,8 @@ REMOTE_ACCESS_ACTIVITY = events(
            ecs="user.name", bloom=True),
     column("user_domain", WORD, "domain or host of the user",
            ocsf={4005: "user.domain", 4014: "user.domain"}, ecs="user.domain"),
+    column("user_name_hash", TEXT, "Base64 of the SHA-256 of the user's name (RDP client)",
+           bloom=True),
     column("auth_success", BOOL, "authentication succeeded", zeek="auth_success"),
     column("auth_attempts", INT, "attempts", zeek="auth_attempts", stats=False),
     column("auth_method", WORD, "way of authentication", ocsf={4007: "auth_type"}),

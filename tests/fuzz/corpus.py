@@ -60,6 +60,8 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
             parser = taken_by(data, name)
             if parser is not None:
                 seeds[parser.name].append(shortened(data))
+    # What is carved is what another parser reads.
+    seeds |= {p.carve.name: seeds[p.name] for p in PARSERS if p.carve is not None}
     return {name: sorted(set(each), key=lambda d: (len(d), d)) for name, each in seeds.items()}
 
 

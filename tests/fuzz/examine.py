@@ -98,7 +98,8 @@ def read(
     account = Account(damage)
     feed = Feed(Dribble(data, piece), window)
     try:
-        for table, batch in parser.read(Artifact(path, feed, account)):
+        again = Feed(Dribble(data, piece), window)
+        for table, batch in parser.read(Artifact(path, feed, account, again=again)):
             if (table, batch) == NO_ROWS_YET:
                 continue
             if table not in parser.tables:

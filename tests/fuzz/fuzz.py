@@ -25,7 +25,7 @@ from tests.fuzz.containers import Opened, container_seeds, examine_container
 from tests.fuzz.corpus import ROOT, corpus
 from tests.fuzz.examine import Outcome, examine
 from tests.fuzz.mutate import mutated
-from tracelake.parsers import PARSERS
+from tracelake.parsers import BY_NAME
 
 BUILD = ROOT / "fuzz-build"
 CURRENT = BUILD / "current"
@@ -37,7 +37,7 @@ MEMORY_GROWTH_KIB = 512 << 10
 KEEP = 400
 
 Target = Callable[[bytes], Outcome | Opened]
-TARGETS: dict[str, Target] = {p.name: partial(examine, p) for p in PARSERS}
+TARGETS: dict[str, Target] = {name: partial(examine, p) for name, p in BY_NAME.items()}
 TARGETS["containers"] = examine_container
 
 
