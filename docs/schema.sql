@@ -918,6 +918,7 @@ CREATE TABLE config_change (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
+  "object_type" VARCHAR, -- what kind of thing it is: setting, firewall rule, ...
   "value_before" VARCHAR, -- what it was
   "value_after" VARCHAR, -- what it is from then on, or what was tried
   "profiles" VARCHAR, -- firewall profiles that it holds for, as the log gives them
@@ -1078,7 +1079,6 @@ CREATE TABLE peripheral_activity (
   "driver_name" VARCHAR, -- file or .inf of its driver
   "driver_version" VARCHAR, -- version of its driver
   "driver_provider" VARCHAR, -- who made its driver
-  "driver_time" TIMESTAMPTZ, -- date of its driver
   "lifetime_uid" VARCHAR, -- what the events of one connection share (lifetime)
   "status_code" VARCHAR, -- error or status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it

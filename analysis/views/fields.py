@@ -7,9 +7,15 @@ their transforms is its text.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from tracelake.analysis.views import quote
+<<<<<<< HEAD
 from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Mappings, Source
+=======
+from tracelake.normalize import codes
+from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
+>>>>>>> main
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
@@ -25,6 +31,16 @@ def unmapped(field: str) -> str:
 def first(*parts: str) -> str:
     """SQL: the first that is not null."""
     return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+@cache
+def _parameters() -> str:
+    """SQL: a map from the word for a message parameter to the first one with it."""
+    found: dict[str, str] = {}
+    for code, word in codes.load("parameter").items():
+        found.setdefault(word, code)
+    words, numbers = (", ".join(map(quote.text, texts)) for texts in (found, found.values()))
+    return f"map([{words}], [{numbers}])"
 
 
 def inverse(column: str, source: Source) -> str | None:
@@ -49,6 +65,10 @@ def inverse(column: str, source: Source) -> str | None:
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
         case "utc_ms":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
+        case "param":
+            return f"coalesce({_parameters()}[{name}], {name})"
+        case "split":
+            return f"array_to_string({name}, concat(chr(13), chr(10), chr(9), chr(9), chr(9)))"
         case "list" | "dns_answers":
             return f"array_to_string(list_transform({name}, lambda part: part || ';'), '')"
         case "map":
