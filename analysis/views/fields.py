@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracelake.analysis.views import quote
-<<<<<<< HEAD
-from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Mappings, Source
-=======
 from tracelake.normalize import codes
-from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
->>>>>>> main
+from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Mappings, Source
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
