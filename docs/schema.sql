@@ -534,6 +534,7 @@ CREATE TABLE job_activity (
   "job_instance_uid" VARCHAR, -- the run
   "job_pid" BIGINT, -- process that runs it (since Windows 8: the engine's)
   "result_code" VARCHAR, -- result of the run
+  "result_detail" VARCHAR, -- the same in words, where it is an error of Windows
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
