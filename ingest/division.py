@@ -276,8 +276,8 @@ class Division:
             state.written = None  # it is the unit's now, and removed by nobody
         yield from events
         if self._decision.carve:
-            done = {0: e.facts for e in events if isinstance(e, UnitReady) and e.facts is not None}
-            self._hand_on(replace(self._decision, done=done, closed=""))
+            facts = [e.facts for e in events if isinstance(e, UnitReady) and e.facts is not None]
+            self._hand_on(replace(self._decision, done=dict(enumerate(facts)), closed=""))
         else:
             yield from self._end()
 

@@ -40,16 +40,21 @@ cdef class Column:
     cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
     cdef int drop(self, Py_ssize_t rows) except -1 nogil
     cdef int _begin_bits(self) except -1 nogil                   # before the first null
-    cdef int _mark_bit(self) except -1 nogil
+    cdef int _more_bits(self) except -1 nogil                    # room for the bits of 512 rows
     cdef object _bitmap(self)
     cdef int _reset(self) except -1
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
 
     cdef inline int mark(self) except -1 nogil:
         """The row just written is valid."""
+        cdef Py_ssize_t row = self.length
+        cdef uint8_t* bits
         if self.has_bits:
-            return self._mark_bit()
-        self.length += 1
+            if row >> 3 >= self.validity.length:
+                self._more_bits()
+            bits = self.validity.data
+            bits[row >> 3] = bits[row >> 3] | <uint8_t>(1 << (row & 7))
+        self.length = row + 1
         return 0
 
 

@@ -126,16 +126,10 @@ cdef class Column:
         self.has_bits = True
         return 0
 
-    cdef int _mark_bit(self) except -1 nogil:
-        cdef Py_ssize_t row = self.length, byte = row >> 3
-        cdef uint8_t* bits
-        if byte >= self.validity.length:
-            self.validity.reserve(1)
-            self.validity.data[byte] = 0
-            self.validity.length = byte + 1
-        bits = self.validity.data
-        bits[byte] = bits[byte] | <uint8_t>(1 << (row & 7))
-        self.length = row + 1
+    cdef int _more_bits(self) except -1 nogil:
+        self.validity.reserve(64)
+        memset(self.validity.data + self.validity.length, 0, 64)
+        self.validity.length += 64
         return 0
 
     cdef object _bitmap(self):

@@ -39,9 +39,9 @@ def form(table: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    if not re.fullmatch("[+-]?[0-9]+|0x[0-9A-Fa-f]{1,16}", text):
+    if not re.fullmatch("[+-]?[0-9]+|0[xX][0-9A-Fa-f]{1,16}", text):
         return None
-    return int(text, 16 if text.startswith("0x") else 10)
+    return int(text, 16 if text[1:2] in ("x", "X") else 10)
 
 
 def name(table: str, text: str) -> str | None:

@@ -153,6 +153,9 @@ def tables_md(tables: dict[str, Table]) -> str:
         "names: the mappings read backwards. `sigma.<service>` (the list below) is its rows of one "
         "service's channels. `ecs.<table>` has the ECS names below.",
         "",
+        "`script_full` joins the parts of scripts that were logged in parts (PowerShell 4104): one "
+        "row a script and host, with the parts that are missing.",
+        "",
         "## Common columns",
         "",
         *_rows(common),

@@ -331,7 +331,7 @@ Application ApplicationPath AppName AttributeLDAPDisplayName AttributeValue Audi
 AuditSourceName AuthenticationPackageName Binary CallingProcess Caption CertThumbprint
 ClassName ClientAddress ClientProcessId Configuration Description DestAddress DestPort
 DeviceDescription DeviceName DistinguishedName EncyptionUsed ErrorCode ExceptionCode
-Feature_Name FileNameBuffer FilterName FilterOrigin Flags HasFullTrust HiveName ImageName
+FileNameBuffer FilterName FilterOrigin Flags HasFullTrust HiveName ImageName
 ImagePath ImpersonationLevel IpAddress IpPort IsatapRouter KeyLength LayerRTID LocalName
 LogonProcessName LogonType ModifyingApplication Name NewTargetUserName NewTemplateContent
 NewUacValue NewValue ObjectClass ObjectDN ObjectName ObjectServer ObjectType ObjectValueName

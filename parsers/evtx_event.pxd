@@ -54,7 +54,16 @@ cdef class Event:
     cdef int _run(self, Plan* plan, const uint8_t* body, int32_t base, int32_t count,
                   int depth) except -1 nogil
     cdef int32_t _context(self, Plan* plan, int32_t number) except -1 nogil
-    cdef int _spend(self, Py_ssize_t n) except -1 nogil
+    cdef int _overspent(self) except -1 nogil
+
+    cdef inline int _spend(self, Py_ssize_t n) except -1 nogil:
+        # 64 beside its bytes: a value that is empty costs work too.
+        self.work -= n + 64
+        self.chunk_work -= n + 64
+        if self.work < 0 or self.chunk_work < 0:
+            return self._overspent()
+        return 0
+
     cdef int _value(self, const Item* item, Value* out) except -1 nogil
     cdef int _pair(self, Plan* plan, int32_t number, const Value* value, int32_t base,
                    int32_t count) except -1 nogil

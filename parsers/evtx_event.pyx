@@ -84,6 +84,42 @@ cdef inline uint64_t _number(const uint8_t* p, int size, bint is_signed) noexcep
     return <uint64_t><int64_t><int8_t>p[0] if is_signed else p[0]
 
 
+cdef inline bint _plain(const Item* item, Value* out) noexcept nogil:
+    """The value of an item of the common types; False where it is of another or does not fit."""
+    cdef const uint8_t* p = item.p
+    cdef Py_ssize_t n = item.n
+    cdef uint64_t tail
+    out.number = 0
+    if item.kind == TYPE_STRING:
+        n >>= 1
+        # Windows counts the terminator in some providers' texts; some are padded to their room.
+        while n >= 4:
+            memcpy(&tail, p + 2 * n - 8, 8)
+            if tail:
+                break
+            n -= 4
+        while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
+            n -= 1
+        out.kind = UTF16
+        out.p = p
+        out.n = n
+        return True
+    out.p = NULL
+    out.n = 0
+    if SIZES[item.kind] == n and n:
+        out.kind = KINDS[item.kind]
+        if n == 16:             # GUID, SYSTEMTIME
+            out.p = p
+            out.n = 16
+        else:
+            out.number = _number(p, <int>n, out.kind == INT)
+        return True
+    if item.kind == TYPE_NULL:
+        out.kind = NOTHING
+        return True
+    return False
+
+
 cdef int next_item(Item* rest, Item* out) noexcept nogil:
     cdef uint8_t kind = rest.kind & 0x7F
     cdef int32_t n = 0, width = 1
@@ -165,13 +201,8 @@ cdef class Event:
             self._renumber()
         return 0
 
-    cdef int _spend(self, Py_ssize_t n) except -1 nogil:
-        # 64 beside its bytes: a value that is empty costs work too.
-        self.work -= n + 64
-        self.chunk_work -= n + 64
-        if self.work < 0 or self.chunk_work < 0:
-            return corrupt(self.record, b"record", b"its values expand without bound")
-        return 0
+    cdef int _overspent(self) except -1 nogil:
+        return corrupt(self.record, b"record", b"its values expand without bound")
 
     cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil:
         """Reads a fragment: nearly always a template instance, else elements of its own."""
@@ -277,7 +308,8 @@ cdef class Event:
                 if item.kind & TYPE_ARRAY:
                     self._array(plan, i, item[0], base, count)
                     continue
-                self._value(item, &value)
+                if not _plain(item, &value):
+                    self._value(item, &value)
                 if value.kind == NOTHING and (op.quiet or (op.attribute and op.optional)):
                     continue
             elif op.kind == OP_INSTANCE:
@@ -447,31 +479,16 @@ cdef class Event:
         cdef uint8_t* text
         cdef uint8_t[2] unit
         cdef int repaired = 0
-        out.p = NULL
-        out.n = 0
-        out.number = 0
-        if kind == TYPE_NULL:
-            out.kind = NOTHING
-            return 0
-        if kind == TYPE_STRING or kind == 0x23:
-            n //= 2
-            while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
-                n -= 1          # Windows counts the terminator in some providers' texts
-            out.kind = UTF16
-            out.p = p
-            out.n = n
+        if _plain(item, out):
             return 0
         if SIZES[kind]:
-            if SIZES[kind] == n:
-                out.kind = KINDS[kind]
-                if n == 16:     # GUID, SYSTEMTIME
-                    out.p = p
-                    out.n = 16
-                else:
-                    out.number = _number(p, <int>n, out.kind == INT)
-                return 0
             kind = 0xFF
-        if kind == 0x0E:
+        if kind == 0x23:
+            n //= 2
+            while n > 0 and p[2 * n - 2] == 0 and p[2 * n - 1] == 0:
+                n -= 1
+            out[0] = bytes_value(UTF16, p, n)
+        elif kind == 0x0E:
             out[0] = bytes_value(BINARY, p, n)
         elif (kind == 0x10 or kind == 0x20) and n == 8:
             out[0] = number_value(HEX64, le64(p))

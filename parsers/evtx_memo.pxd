@@ -17,7 +17,7 @@ columns, and where it did more (flags, times, the level), it is not remembered.
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from tracelake.parsers.event_plan cimport Target
 from tracelake.parsers.events cimport Events
@@ -59,11 +59,31 @@ cdef inline Py_ssize_t raw_bytes(const Value* v) noexcept nogil:
     return 2 * v.n if v.kind == UTF16 else v.n
 
 
+cdef inline bint _equal(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexcept nogil:
+    """memcmp without the call, for the many that are short."""
+    cdef uint64_t x, y
+    if n > 16:
+        return memcmp(a, b, n) == 0
+    if n >= 8:
+        memcpy(&x, a, 8)
+        memcpy(&y, b, 8)
+        if x != y:
+            return False
+        memcpy(&x, a + n - 8, 8)
+        memcpy(&y, b + n - 8, 8)
+        return x == y
+    while n > 0:
+        n -= 1
+        if a[n] != b[n]:
+            return False
+    return True
+
+
 cdef inline bint remembered(const Memo* memo, const Value* v, int64_t batch) noexcept nogil:
     return (
         memo.batch == batch and memo.state == MEMO_KNOWN and memo.n == v.n
         and memo.kind == v.kind and memo.number == v.number
-        and (v.n == 0 or memcmp(memo.raw, v.p, raw_bytes(v)) == 0)
+        and (v.n == 0 or _equal(memo.raw, v.p, raw_bytes(v)))
     )
 
 

@@ -96,6 +96,10 @@ cdef struct Bound:              # what a reader has looked up for a plan's ops
     Bound* next
 
 
+cdef enum:
+    BOUNDS = 16                 # a power of two
+
+
 cdef struct Plan:
     Op* ops
     Part* parts
@@ -113,7 +117,7 @@ cdef struct Plan:
     uint64_t digest             # of ops, parts and text
     int32_t apart               # number of the plan whose names were seen to be others
     int32_t number              # running, unique for the life of a Plans; -1: of one record
-    Bound* bound                # latest first
+    Bound* bound[BOUNDS]        # by owner, latest first
     Plan* same                  # next in the digest's chain
 
 

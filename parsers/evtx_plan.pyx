@@ -26,27 +26,30 @@ cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 
 
 cdef void free_plan(Plan* plan) noexcept nogil:
     cdef Bound* bound
-    cdef int32_t i
+    cdef int32_t i, k
     if plan is NULL:
         return
     free(plan.ops)
     free(plan.parts)
     free(plan.text)
     free(plan.contexts)
-    while plan.bound is not NULL:
-        bound = plan.bound
-        plan.bound = bound.next
-        free(bound.targets)
-        if bound.memos is not NULL:
-            for i in range(plan.op_count):
-                free(bound.memos[i].raw)
-        free(bound.memos)
-        free(bound)
+    for k in range(BOUNDS):
+        while plan.bound[k] is not NULL:
+            bound = plan.bound[k]
+            plan.bound[k] = bound.next
+            free(bound.targets)
+            if bound.memos is not NULL:
+                for i in range(plan.op_count):
+                    free(bound.memos[i].raw)
+            free(bound.memos)
+            free(bound)
     free(plan)
 
 
 cdef Bound* bound_to(Plan* plan, void* owner, int64_t* held) except NULL nogil:
-    cdef Bound* bound = plan.bound
+    cdef size_t place = <size_t>owner
+    cdef Bound** first = &plan.bound[((place >> 4) ^ (place >> 9)) & (BOUNDS - 1)]
+    cdef Bound* bound = first[0]
     cdef Bound* before = NULL
     while bound is not NULL and bound.owner is not owner:
         before = bound
@@ -70,8 +73,8 @@ cdef Bound* bound_to(Plan* plan, void* owner, int64_t* held) except NULL nogil:
     else:
         before.next = bound.next
     # A template that many kinds of events share (classic logs) is asked in runs.
-    bound.next = plan.bound
-    plan.bound = bound
+    bound.next = first[0]
+    first[0] = bound
     return bound
 
 

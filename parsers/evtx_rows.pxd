@@ -12,12 +12,29 @@ from tracelake.parsers.evtx_walk cimport Walk
 from tracelake.parsers.values cimport Value
 
 
+cdef enum:
+    TOPICS = 1024              # a power of two
+    MAX_PROVIDER = 256          # bytes; longer names are looked up each time
+
+
+cdef struct Topic:             # a provider's events of one id
+    Topic* next
+    Kind* kind                  # what becomes of them
+    int64_t event_id
+    Py_ssize_t n
+    int encoding                # values.Kind of the name
+    uint8_t[MAX_PROVIDER] provider
+
+
 cdef class EventRows:
     """The rows of a log; one record's event is in `event` while its row is put."""
     cdef Event event
     cdef Events events
     cdef object mappings
     cdef Py_ssize_t names           # remembered by `events`
+    cdef Topic* topics[TOPICS]
+    cdef int topic_count
+    cdef uint64_t seed
     cdef int64_t count
     cdef bint has_ids
     cdef uint64_t first_id
@@ -32,7 +49,10 @@ cdef class EventRows:
     cdef int put(self, Walk walk) except -1 nogil
     # Of the plans for a kind of event the first whose condition the record fits.
     cdef Kind* fitting(self, Kind* kind) except NULL nogil
-    cdef int system(self, Kind* kind, int64_t batch) except -1 nogil
+    cdef Kind* kind(self, const Value* provider, int64_t event_id) except NULL nogil
+    cdef Topic* topic(self, const Value* provider, int64_t event_id) except? NULL nogil
+    cdef int forget_topics(self) noexcept nogil
+    cdef int system(self, Kind* kind, void* owner, int64_t batch) except -1 nogil
     cdef int record_id(self, Target* target, const Value* v) except -1 nogil
     cdef int give(
         self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch

@@ -4,8 +4,11 @@ A record's kind (provider, event id, names) says which table and which columns i
 (events.pyx, event_plan.pyx); where a template's values go is looked up once per template.
 """
 
+import os
+
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy
 
 from tracelake.native.columns cimport IntColumn, TextColumn
 from tracelake.native.cursor cimport le64
@@ -15,17 +18,18 @@ from tracelake.parsers.event_plan cimport (
     CHANNEL, COMPUTER, EVENT_ID, K_TEXT, LEVEL, PROVIDER, RECORD_ID, SYSTEM_FIELDS, TIME_CREATED,
     W_NUMBER, W_TEXT, Output, Sheet,
 )
-from tracelake.parsers.evtx_memo cimport put, remembered, repeat
+from tracelake.parsers.evtx_memo cimport put, raw_bytes, remembered, repeat
 from tracelake.parsers.evtx_plan cimport bound_to
 from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.flags cimport NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
-    FILETIME, INT, NOTHING, UINT, is_text, number_value, parse_number, render, room_for,
+    FILETIME, INT, NOTHING, TEXT_VALID, UINT, UTF16, is_text, number_value, parse_number, render, room_for,
     value_time,
 )
 
 cdef enum:
     MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
+    MAX_TOPICS = 4096          # a host's logs have some hundred
 
 
 cdef class EventRows:
@@ -33,28 +37,26 @@ cdef class EventRows:
         self.mappings = mappings
         self.events = Events(mappings)
         self.event = Event(Plans())
+        self.seed = int.from_bytes(os.urandom(8), "little")
+
+    def __dealloc__(self):
+        self.forget_topics()
 
     cdef int put(self, Walk walk) except -1 nogil:
         cdef const uint8_t* p = walk.chunk + walk.record
         cdef Kind* kind
+        cdef Topic* topic
+        cdef void* owner
         cdef Pair* pair
         cdef Plan* plan = NULL
         cdef Bound* bound = NULL
         cdef Target* target
         cdef int32_t i
         cdef int64_t event_id = -1, us = 0, batch
-        cdef int below = 0, repaired = 0
+        cdef int below = 0
         cdef int flags = walk.record_flags
-        cdef Value* v = &self.event.system[PROVIDER]
+        cdef Value* v
         cdef Value when
-        cdef const uint8_t* text
-        cdef Py_ssize_t n
-        text = v.p
-        n = v.n
-        if v.kind != 2:         # TEXT_VALID: a literal of the template
-            text = self.event._room(room_for(v))
-            n = render(v, <uint8_t*>text, &repaired)
-            self.event.arena_used += n
         v = &self.event.system[EVENT_ID]
         if v.kind == UINT or v.kind == INT:
             event_id = <int64_t>v.number
@@ -62,12 +64,19 @@ cdef class EventRows:
             event_id = self.number_of(v)
         if self.event.guessed:
             flags |= NAME_GUESSED
-        kind = self.events.plans.plan(text, n, event_id)
+        topic = self.topic(&self.event.system[PROVIDER], event_id)
+        if topic is not NULL:
+            kind = topic.kind
+            owner = topic
+        else:
+            kind = self.kind(&self.event.system[PROVIDER], event_id)
+            owner = kind
         if kind.when is not NULL:
             kind = self.fitting(kind)
+            owner = kind
         self.events.begin(kind)
         batch = (<Sheet>kind.sheet).batch
-        self.system(kind, batch)
+        self.system(kind, owner, batch)
         if self.events.at.has_time:
             self.note_time(self.events.at.time)
         else:
@@ -84,7 +93,7 @@ cdef class EventRows:
                 continue
             if pair.plan is not plan:
                 plan = pair.plan
-                bound = bound_to(plan, kind, &self.event.plans.held)
+                bound = bound_to(plan, owner, &self.event.plans.held)
             target = <Target*>bound.targets[pair.op]
             if target is NULL:
                 target = self.target(kind, pair)
@@ -96,7 +105,64 @@ cdef class EventRows:
             0 if self.events.is_canonical() else hash64(p, walk.size, 0),
         )
 
-    cdef int system(self, Kind* kind, int64_t batch) except -1 nogil:
+    cdef Kind* kind(self, const Value* provider, int64_t event_id) except NULL nogil:
+        """The plan of a provider's events of an id; where it has a condition, the first of them."""
+        cdef int repaired = 0
+        cdef uint8_t* text = self.event._room(room_for(provider))
+        cdef Py_ssize_t n = render(provider, text, &repaired)
+        self.event.arena_used += n
+        return self.events.plans.plan(text, n, event_id)
+
+    cdef Topic* topic(self, const Value* provider, int64_t event_id) except? NULL nogil:
+        """What is remembered of a provider's events of an id; NULL: nothing is.
+
+        The provider mostly is a value of a template that all providers share: decoded and looked
+        up for each record, it was a twentieth of the time. As owner of what is bound to that
+        template, it also keeps the memos of one provider from those of another.
+        """
+        cdef Py_ssize_t n = raw_bytes(provider)
+        cdef Topic** link
+        cdef Topic* known
+        cdef uint64_t h
+        if n > MAX_PROVIDER or n == 0 or (provider.kind != UTF16 and provider.kind != TEXT_VALID):
+            return NULL
+        h = hash64(provider.p, n, self.seed + <uint64_t>event_id)
+        link = &self.topics[h & (TOPICS - 1)]
+        known = link[0]
+        while known is not NULL:
+            if (
+                known.event_id == event_id and known.n == n and known.encoding == provider.kind
+                and memcmp(known.provider, provider.p, n) == 0
+            ):
+                return known
+            known = known.next
+        if self.topic_count >= MAX_TOPICS:
+            return NULL
+        known = <Topic*>calloc(1, sizeof(Topic))
+        if known is NULL:
+            return NULL
+        known.event_id = event_id
+        known.n = n
+        known.encoding = provider.kind
+        memcpy(known.provider, provider.p, n)
+        known.next = link[0]
+        link[0] = known
+        self.topic_count += 1
+        known.kind = self.kind(provider, event_id)
+        return known
+
+    cdef int forget_topics(self) noexcept nogil:
+        cdef Topic* known
+        cdef int i
+        for i in range(TOPICS):
+            while self.topics[i] is not NULL:
+                known = self.topics[i]
+                self.topics[i] = known.next
+                free(known)
+        self.topic_count = 0
+        return 0
+
+    cdef int system(self, Kind* kind, void* owner, int64_t batch) except -1 nogil:
         """Puts the fields of System."""
         cdef Bound* bound = NULL
         cdef Plan* plan = self.event.system_plan
@@ -106,7 +172,7 @@ cdef class EventRows:
         cdef int below = 0
         cdef int i
         if plan is not NULL and plan.number >= 0:
-            bound = bound_to(plan, kind, &self.event.plans.held)
+            bound = bound_to(plan, owner, &self.event.plans.held)
         for i in range(SYSTEM_FIELDS):
             v = &self.event.system[i]
             if v.kind == NOTHING:
@@ -225,6 +291,7 @@ cdef class EventRows:
         if self.names > MAX_NAMES:
             yield from self.events.take(True)
             self.event.plans.forget()
+            self.forget_topics()
             self.events = Events(self.mappings)
             self.names = 0
 

@@ -45,7 +45,6 @@ from tracelake.normalize.tables.common import COMMON
 from tracelake.parsers import evtx
 
 FOLDER = ROOT / "tests" / "golden" / "windows"
-MISSING = FOLDER / "no-sample.txt"
 HEADER = 4096
 CHUNK = 65536
 # Of one event in one log, as many records are looked at for the one that says most.
@@ -292,9 +291,10 @@ def rows(origins: Iterable[Origin]) -> dict[tuple[str, int, int], tuple[str, dic
     """(table, row) by file, artifact and offset: what the views say after an ingest."""
     wanted = {(one.file, one.artifact, one.offset) for one in origins}
     files = {file: path_of(file) for file, _, _ in wanted}
-    ids = {hashlib.sha256(path.read_bytes()).hexdigest()[:32]: file
+    ids = {file: hashlib.sha256(path.read_bytes()).hexdigest()[:32]
            for file, path in files.items()}
     found: dict[tuple[str, int, int], tuple[str, dict[str, Any]]] = {}
+    places: dict[tuple[str, int, int], tuple[str, dict[str, Any]]] = {}
     if not wanted:
         return found
     with tempfile.TemporaryDirectory() as lake:
@@ -304,17 +304,20 @@ def rows(origins: Iterable[Origin]) -> dict[tuple[str, int, int], tuple[str, dic
             raise RuntimeError(f"not ingested: {report.as_dict()}")
         for table in {event.table for event in mapping.load().sections} | {"raw_event"}:
             for row in _asked(case, table, ids, wanted):
-                key = (ids[row["source_id"]], row["artifact_no"], row["src_offset"])
-                found[key] = (table, row)
+                key = (row["source_id"], row["artifact_no"], row["src_offset"])
+                places[key] = (table, row)
+    for file, artifact, offset in wanted:
+        # Two copies may be the same bytes, and are one source then.
+        if (ids[file], artifact, offset) in places:
+            found[file, artifact, offset] = places[ids[file], artifact, offset]
     return found
 
 
 def _asked(
     case: "tracelake.Case", table: str, ids: dict[str, str], wanted: set[tuple[str, int, int]]
 ) -> Iterator[dict[str, Any]]:
-    by_name = {file: source for source, file in ids.items()}
     places = ", ".join(
-        f"('{by_name[file]}', {number}, {offset})" for file, number, offset in sorted(wanted)
+        f"('{ids[file]}', {number}, {offset})" for file, number, offset in sorted(wanted)
     )
     relation = case.sql(
         f"SELECT * FROM {table} WHERE (source_id, artifact_no, src_offset) IN ({places})"
@@ -410,7 +413,7 @@ def _order(key: str) -> tuple[int, str]:
 
 
 def make(names: list[str]) -> None:
-    """Makes the golden files of these mapping files anew, and the list of events without one."""
+    """Makes the golden files of these mapping files anew, and the lists of events without one."""
     mapped = shipped()
     wanted = {
         key: event for key, event in mapping.load().events.items() if name_of(event) in names
@@ -426,11 +429,10 @@ def make(names: list[str]) -> None:
             key: (origin, golden(*made[origin.file, origin.artifact, origin.offset]))
             for key, origin in origins.items()
         })
-    MISSING.write_text(
-        "# Mapped events of which no sample was seen: made by `python -m tests.golden_events "
-        "--make`.\n" + "".join(f"{line}\n" for line in missing()),
-        "utf-8",
-    )
+        path = missing_path(name)
+        path.unlink(missing_ok=True)
+        if lines := missing(name):
+            path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
 def _samples() -> Iterator[Sample]:
@@ -446,21 +448,21 @@ def _versioned(found: dict[str, list[Candidate]]) -> dict[str, list[Candidate]]:
     }
 
 
-def missing() -> list[str]:
-    """`<mapping file> <event>` of each mapped event without a golden row."""
-    lines = []
-    for name, events in shipped().items():
-        there = {mapped_by(key) for key in read(name)}
-        lines += [f"{name} {one}" for one in dict.fromkeys(map(named, events)) if one not in there]
-    return lines
+def missing(name: str) -> list[str]:
+    """The events of a mapping file that have no golden row."""
+    there = {mapped_by(key) for key in read(name)}
+    return [one for one in dict.fromkeys(map(named, shipped()[name])) if one not in there]
 
 
-def told_missing() -> list[str]:
-    """What the list of events without a golden row says."""
-    if not MISSING.is_file():
-        return []
-    lines = MISSING.read_text("utf-8").splitlines()
-    return [line for line in lines if not line.startswith("#")]
+def missing_path(name: str) -> Path:
+    """Where the events of a mapping file are listed of which no sample was seen."""
+    return FOLDER / f"{name}.no-sample.txt"
+
+
+def told_missing(name: str) -> list[str]:
+    """What that list says."""
+    path = missing_path(name)
+    return path.read_text("utf-8").splitlines() if path.is_file() else []
 
 
 def show(name: str, only: str | None) -> None:
@@ -512,7 +514,7 @@ def main() -> None:
     if told.show:
         show(told.show[0], told.show[1] if len(told.show) > 1 else None)
     if told.missing:
-        print("\n".join(missing()))
+        print("\n".join(f"{name} {one}" for name in names for one in missing(name)))
     if told.inventory is not None:
         print("\n".join(inventory(told.inventory)))
     if told.sample:

@@ -134,7 +134,7 @@ def test_codes_beside_their_columns() -> None:
         "user_name": "SYSTEM", "user_domain": "NT AUTHORITY", "user_uid": "S-1-5-18",
     }
     # Status, Level and Sid are held by their columns.
-    assert {*dict(row["unmapped"])} == {"SubStatus", "Error", "Kerberos", "Type", "Sid", "Status"}
+    assert {*dict(row["unmapped"])} == {"SubStatus", "Error", "Kerberos", "Type"}
 
 
 def test_the_detail_of_a_status_is_of_the_first_that_says_something() -> None:
@@ -188,7 +188,8 @@ TASK = """<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <RegistrationInfo><Date a=">">2020</Date><Command>no</Command></RegistrationInfo>
   <Actions Context='Author>'><Empty/><Exec>
-    <Command>\n cmd &amp; &lt;x&gt; &#x41;&#66; <![CDATA[<&amp;>]]></Command><Arguments> /c a  b </Arguments>
+    <Command>\n cmd &amp; &lt;x&gt; &#x41;&#66; <![CDATA[<&amp;>]]></Command>
+    <Arguments> /c a  b </Arguments>
   </Exec><Exec><Command>second</Command></Exec></Actions>
 </Task>"""
 
@@ -215,7 +216,8 @@ def test_elements_and_lines() -> None:
 def test_paths(path: str, text: str | None) -> None:
     found = xml_of(TASK.encode(), path.encode())
     if path == "Actions":
-        assert found is not None and found.startswith(b"cmd") and found.endswith(b"second")
+        assert found is not None
+        assert (found[:3], found[-6:]) == (b"cmd", b"second")
     else:
         assert (found.decode() if found else None) == text
 
@@ -230,7 +232,7 @@ def test_paths(path: str, text: str | None) -> None:
 )
 def test_what_is_no_xml_does_no_harm(text: bytes) -> None:
     found = xml_of(text, b"b")
-    assert found in (None, b"x", "&#;&#x;\ufffd\ufffd\ufffd&lt".encode())
+    assert found in (None, b"x", "&#;&#x;\ufffd\ufffd&#99999999999;&lt".encode())
 
 
 LETTERS = st.sampled_from(["a", "b", "c"])

@@ -18,7 +18,7 @@ OWN = ("fields", "table_name", "log_name", "Message", "Data")
 
 def _key(name: str) -> str:
     """What is the same for names that rules and logs spell differently."""
-    return name.lower().replace(" ", "").replace("_", "")
+    return name.lower().replace(" ", "")
 
 
 def _spellings(made: list[Section]) -> dict[str, list[str]]:
@@ -29,13 +29,31 @@ def _spellings(made: list[Section]) -> dict[str, list[str]]:
         for section in made for sources in section.event.columns.values() for source in sources
     )
     for name in (*logged, *sigma.FIELDS):
-        names = spelt.setdefault(_key(name), {})
-        names[name] = None
-        if " " in name:
-            names[name.replace(" ", "")] = names[name.replace(" ", "_")] = None
+        spelt.setdefault(_key(name), {}).setdefault(name)
     for name in (*OWN, *sigma.SYSTEM, *KEPT):
         spelt.pop(_key(name), None)
     return {key: list(names) for key, names in spelt.items()}
+
+
+def _columns(names: list[str]) -> list[str]:
+    """What a field is called. SQL does not tell names apart by case; rules leave out blanks, or
+    write a low line for them."""
+    found: dict[str, str] = {}
+    for name in names:
+        for variant in (name, name.replace(" ", ""), name.replace(" ", "_")):
+            found.setdefault(variant.lower(), variant)
+    return list(found.values())
+
+
+def _unmapped(names: list[str]) -> list[str]:
+    """SQL of what `unmapped` may have a field under: no provider spells as the next one does
+    (`LogonId` and `LogonID`, `Param1` and `param1`, `Consumer` and `CONSUMER`)."""
+    found: dict[str, None] = {}
+    for name in names:
+        last = name[:-2] + {"Id": "ID", "ID": "Id"}.get(name[-2:], name[-2:])
+        for variant in (name, last, name[0].swapcase() + name[1:], name.lower(), name.upper()):
+            found[fields.unmapped(variant)] = None
+    return list(found)
 
 
 def _part(table: Table, made: list[Section]) -> str:
@@ -75,11 +93,8 @@ def view() -> str:
     )
     columns["Data"] = fields.data("fields")
     for key, names in _spellings(made).items():
-        sql = fields.first(
-            *map(fields.unmapped, names), *([quote.name(f"held:{key}")] if key in held else [])
-        )
-        # SQL does not tell names apart by case.
-        columns |= {name: sql for name in {name.lower(): name for name in reversed(names)}.values()}
+        column = [quote.name(f"held:{key}")] if key in held else []
+        columns |= dict.fromkeys(_columns(names), fields.first(*_unmapped(names), *column))
     listed = ", ".join(
         f"{quote.name(sql) if sql == name else sql} AS {quote.name(name)}"
         for name, sql in columns.items()

@@ -7,8 +7,10 @@ their transforms is its text.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from tracelake.analysis.views import quote
+from tracelake.normalize import codes
 from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
 
 EXACT = frozenset({"text", "sid", "logon_id"})
@@ -27,6 +29,16 @@ def first(*parts: str) -> str:
     return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
 
 
+@cache
+def _parameters() -> str:
+    """SQL: a map from the word for a message parameter to the first one with it."""
+    found: dict[str, str] = {}
+    for code, word in codes.load("parameter").items():
+        found.setdefault(word, code)
+    words, numbers = (", ".join(map(quote.text, texts)) for texts in (found, found.values()))
+    return f"map([{words}], [{numbers}])"
+
+
 def inverse(column: str, source: Source) -> str | None:
     """SQL: the text that a column's value was made from; None where it cannot be told."""
     name = quote.name(column)
@@ -43,12 +55,16 @@ def inverse(column: str, source: Source) -> str | None:
                 f"CAST({number} - CASE WHEN {number} >= 9223372036854775808 "
                 "THEN 18446744073709551616 ELSE 0 END AS VARCHAR)"
             )
-        case "guid_upper":
+        case "guid_upper" | "digest":
             return f"upper({name})"
         case "time":
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
         case "utc_ms":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
+        case "param":
+            return f"coalesce({_parameters()}[{name}], {name})"
+        case "split":
+            return f"array_to_string({name}, concat(chr(13), chr(10), chr(9), chr(9), chr(9)))"
         case "list" | "dns_answers":
             return f"array_to_string(list_transform({name}, lambda part: part || ';'), '')"
         case "map":
