@@ -534,6 +534,7 @@ CREATE TABLE job_activity (
   "job_instance_uid" VARCHAR, -- the run
   "job_pid" BIGINT, -- process that runs it (since Windows 8: the engine's)
   "result_code" VARCHAR, -- result of the run
+  "result_detail" VARCHAR, -- the same in words, where it is an error of Windows
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -2336,9 +2337,9 @@ CREATE TABLE evtx_file (
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "device_hostname" VARCHAR, -- host of its records
   "log_name" VARCHAR, -- channel of its records
-  "first_record_id" BIGINT, -- lowest EventRecordID
-  "last_record_id" BIGINT, -- highest EventRecordID
-  "next_record_id" BIGINT, -- next EventRecordID, by the header
+  "first_record_id" BIGINT, -- lowest number in the headers of its records
+  "last_record_id" BIGINT, -- highest number in the headers of its records
+  "next_record_id" BIGINT, -- number of the next record, by the header of the file
   "records_parsed" BIGINT, -- records read
   "chunks" BIGINT, -- chunks found
   "chunks_header" BIGINT, -- chunks, by the header

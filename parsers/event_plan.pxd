@@ -169,6 +169,7 @@ cdef class Sheet:
 
 cdef class EventPlans:
     cdef dict sheets                # table -> Sheet
+    cdef object _events             # (provider, code) -> normalize.mapping.Event
     cdef list _keep                 # Python objects that structs point into
     cdef Names _plans               # provider \x1f code -> Plan*
     cdef Plan* _raw                 # events without a mapping
@@ -204,6 +205,7 @@ cdef class EventPlans:
     cdef Plan* _build(self, event, str table) except NULL
     cdef Plan* _pending(self, event) except NULL
     cdef Condition* _condition(self, when) except NULL
+    cdef Plan* _meet(self, bytes key) except NULL
     cdef Plan* _ready(self, Plan* plan) except NULL nogil
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1

@@ -66,6 +66,7 @@ if len(SYSTEM) != SYSTEM_FIELDS:
 # Longest "provider \x1f code" that is looked up; a longer one is in no mapping.
 cdef enum:
     KEY_ROOM = 512
+    MAX_KINDS = 20000           # remembered without a mapping
 
 
 cdef class Sheet:
@@ -129,19 +130,11 @@ cdef class EventPlans:
         self.sheets = {}
         self._keep = []
         names_start(&self._plans, 256, int.from_bytes(os.urandom(8), "little"))
-        for (provider, code), event in mappings.events.items():
-            self._know(f"{provider}\x1f{code}".encode(), event)
+        self._events = mappings.events
         self._raw = self._build(None, "raw_event")
 
     def __dealloc__(self):
         names_end(&self._plans)
-
-    def _know(self, bytes key, event):
-        """Plans are built when their first event comes; until then a slot points to the Event."""
-        self._keep.append((key, event))
-        names_add(
-            &self._plans, <const uint8_t*><const char*>key, len(key), self._pending(event)
-        )
 
     cdef Sheet _sheet_of(self, str table):
         sheet = self.sheets.get(table)
@@ -423,7 +416,23 @@ cdef class EventPlans:
         key[n] = 0x1F
         memcpy(key + n + 1, code, code_length)
         plan = <Plan*>names_find(&self._plans, key, n + 1 + code_length)
-        return self._raw if plan is NULL else self._ready(plan)
+        if plan is NULL:
+            with gil:
+                plan = self._meet((<const char*>key)[:n + 1 + code_length])
+        return self._ready(plan)
+
+    cdef Plan* _meet(self, bytes key) except NULL:
+        """The plan of a kind of event that comes for the first time."""
+        cdef Plan* plan = self._raw
+        provider, _, code = key.decode("utf-8", "replace").rpartition("\x1f")
+        event = self._events.get((provider, code))
+        if event is not None:
+            plan = self._pending(event)
+        elif self._plans.count >= MAX_KINDS:
+            return plan         # kinds that are data, or hostile: memory is bounded
+        self._keep.append(key)
+        names_add(&self._plans, <const uint8_t*><const char*>key, len(key), plan)
+        return plan
 
     cdef Plan* _ready(self, Plan* plan) except NULL nogil:
         if plan.sheet is NULL:

@@ -50,7 +50,7 @@ def inverse(column: str, source: Source) -> str | None:
         case "hex":
             return f"'0x' || lower(to_hex({name}))"
         case "signed_hex":
-            number = f"TRY_CAST({name} AS HUGEINT)"
+            number = f"CAST(TRY_CAST({name} AS UBIGINT) AS HUGEINT)"
             return (
                 f"CAST({number} - CASE WHEN {number} >= 9223372036854775808 "
                 "THEN 18446744073709551616 ELSE 0 END AS VARCHAR)"
