@@ -72,13 +72,10 @@ def test_sigma_registry(lake: SmallLake) -> None:
     key = {**SYSMON, "reg_key_path": "HKLM\\Run", "actor_path": "reg.exe"}
     lake.write("registry_activity", [
         {**key, "event_code": "13", "class_uid": 201002, "activity_id": 2,
-         "reg_event_type": "SetValue", "reg_value_name": "evil", "reg_value_data": "x.exe"},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1, "src_offset": 1,
-         "reg_event_type": "CreateKey"},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4, "src_offset": 2,
-         "reg_event_type": "DeleteKey"},
+         "reg_value_name": "evil", "reg_value_data": "x.exe"},
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1, "src_offset": 1},
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4, "src_offset": 2},
         {**key, "event_code": "14", "class_uid": 201001, "activity_id": 5, "src_offset": 3,
-         "reg_event_type": "RenameKey",
          "reg_new_name": "HKLM\\Run2"},
         {**key, "class_uid": 205005, "activity_id": 1, "src_offset": 4},
     ])
