@@ -148,7 +148,7 @@ CHANGES: dict[str, Change] = {
     "windash": windash,
     "base64": lambda parts: [[base64.b64encode(_octets(parts, "base64")).decode()]],
     "base64offset": lambda parts: [[text] for text in
-                                   base64_offsets(_octets(parts, "base64offset"))],
+                                   base64_offsets(_octets(parts, "base64offset")) if text],
     "wide": lambda parts: [[encoded(plain(parts, "wide"), "utf-16-le")]],
     "utf16le": lambda parts: [[encoded(plain(parts, "utf16le"), "utf-16-le")]],
     "utf16be": lambda parts: [[encoded(plain(parts, "utf16be"), "utf-16-be")]],

@@ -47,11 +47,14 @@ def _columns(names: list[str]) -> list[str]:
 
 def _unmapped(names: list[str]) -> list[str]:
     """SQL of what `unmapped` may have a field under: no provider spells as the next one does
-    (`LogonId` and `LogonID`, `Param1` and `param1`, `Consumer` and `CONSUMER`)."""
+    (`LogonId`, `LogonID` and `Logonid`, `Param1` and `param1`, `Consumer` and `CONSUMER`)."""
     found: dict[str, None] = {}
     for name in names:
         last = name[:-2] + {"Id": "ID", "ID": "Id"}.get(name[-2:], name[-2:])
-        for variant in (name, last, name[0].swapcase() + name[1:], name.lower(), name.upper()):
+        for variant in (
+            name, last, name[0].swapcase() + name[1:], name.capitalize(), name.lower(),
+            name.upper(),
+        ):
             found[fields.unmapped(variant)] = None
     return list(found)
 
