@@ -170,6 +170,22 @@ TRANSFORMS = {
         "beside each other, joined by a space: `a/b+c`.",
         argument="path", derived=True,
     ),
+    "reg_key": Transform(
+        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
+        "hold no \\, those of values may: B begins behind the last \\, or where there are two, or "
+        "at a drive (\\C:\\).",
+    ),
+    "reg_value": Transform(
+        WORDS, "The name B, or all; inverse: A\\B with the column that has `reg_key`, or B."
+    ),
+    "stream": Transform(
+        WORDS, "The stream of a file (C:\\f:stream): what follows the colon behind its name.",
+        derived=True,
+    ),
+    "audit": Transform(
+        NUMBERS, "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
+        "Keywords do to status_id where the mapping says nothing of it.", derived=True,
+    ),
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
@@ -231,6 +247,10 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
+    "sockaddr_ip": Transform(
+        WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
+    ),
+    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -239,6 +259,9 @@ TRANSFORMS = {
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""
+
+PAIRS = {"account": "domain", "reg_value": "reg_key"}
+"""Transforms of what follows a backslash, and those of what stands before it."""
 
 HASHES = ("sha1", "md5", "sha256", "imphash")
 """In Sysmon's own order."""

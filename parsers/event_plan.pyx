@@ -17,7 +17,7 @@ from tracelake.native.columns cimport Column, Rows
 from tracelake.native.names cimport Names, names_add, names_end, names_find, names_start
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import HASHES, TRANSFORMS
+from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS
 from tracelake.parsers.codes cimport code_table
 
 WAYS = {
@@ -33,8 +33,10 @@ WAYS = {
     "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
     "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
+    "sockaddr_ip": W_SOCKADDR_IP, "sockaddr_port": W_SOCKADDR_PORT,
     "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
+    "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -188,11 +190,16 @@ cdef class EventPlans:
         cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
         self._keep.append(names)
         plan.names = &names.names
+        plan.audited = event is None or (
+            "status_id" not in event.constants and "status_id" not in event.columns
+        )
         for i, (column, transform, name) in enumerate(SYSTEM):
             plan.system[i] = self._free_target(plan, name.encode())
             made = [(column, transform, None, None)]
             if i == RECORD_ID:
                 made.append(("original_event_uid", "text", None, None))
+            elif i == KEYWORDS and plan.audited:
+                made.append(("status_id", "audit", None, None))
             self._outputs(plan.system[i], made, sheet)
         plan.severity = True
         if event is not None:
@@ -300,23 +307,21 @@ cdef class EventPlans:
         """Gives a target its columns: (column, transform, mapping.Source or None, _) each."""
         cdef Py_ssize_t i
         cdef int covered = 0
-        cdef bint domain = False
+        cdef set there = {transform for _, transform, _, _ in made}
         cdef bytes text
         target.count = len(made)
         target.outputs = <Output*>self._block(len(made) * sizeof(Output))
         for column, transform, source, _ in made:
             if transform == "hash":
                 covered |= 1 << HASHES.index(source.argument)
-            elif transform == "domain":
-                domain = True
         for i, (column, transform, source, _) in enumerate(made):
             self._output_of(&target.outputs[i], sheet, column, transform)
             if source is not None:
                 self._argument(&target.outputs[i], source)
             if transform == "hash":
                 target.outputs[i].covered = covered
-            elif transform == "account":
-                target.outputs[i].covered = domain
+            elif transform in PAIRS:
+                target.outputs[i].covered = PAIRS[transform] in there
         return 0
 
     cdef int _argument(self, Output* out, source) except -1:
@@ -493,6 +498,8 @@ cdef class EventPlans:
             made = [(column, source.transform, source, None)]
             if column == "src_record_id":
                 made.append(("original_event_uid", "text", None, None))
+            elif column == "event_keywords" and plan.audited:
+                made.append(("status_id", "audit", None, None))
             self._outputs(bound.target, made, <Sheet>plan.sheet)
             if choice is not NULL:
                 bound.target.outputs[0].choice = choice
