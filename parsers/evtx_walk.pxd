@@ -59,5 +59,6 @@ cdef class Walk:
     cdef bint whole(self, Py_ssize_t at) noexcept nogil
     cdef bint agrees(self, Py_ssize_t room) noexcept nogil
     cdef bint continues(self, Py_ssize_t at) noexcept nogil
+    cdef bint between(self, Py_ssize_t size) noexcept nogil
     cdef Py_ssize_t search(self, Py_ssize_t at) noexcept nogil
     cdef int lose(self, Py_ssize_t n, const char* what, const char* why) except -1 nogil

@@ -8,7 +8,7 @@ that counts is believed: not the header's number of chunks, not the dirty flag. 
 begin with a chunk's signature are a chunk, also behind the header's last, also when the file ends
 inside. A chunk's records stand from 512 to its free-space offset; where the chunk's header fails
 its checksum, and the last record is not where it says, they go on while their numbers do (in all
-sample logs each record's number is the next one after that before it). A record directly at the free-space offset that
+sample logs each is one more than that before it). A record directly at the free-space offset that
 continues number and time is one too (the header is written later than the record). What lies
 behind is slack: old records, overwritten in part, counted in bytes only.
 
@@ -187,6 +187,16 @@ cdef class Walk:
             and le64(self.chunk + last + 8) == le64(self.chunk + 32)
         )
 
+    cdef bint between(self, Py_ssize_t size) noexcept nogil:
+        """Whether a record whose number does not go on stands between two of this chunk, so that
+        its number is wrong. Else it is slack."""
+        cdef Py_ssize_t after = self.at + size
+        if self.whole(after):
+            return le64(self.chunk + after + 8) == self.last_id + 2
+        if self.at >= self.ahead:
+            self.ahead = self.search(after)
+        return self.ahead < self.end
+
     cdef Py_ssize_t search(self, Py_ssize_t at) noexcept nogil:
         """Where the next record begins, `end` if there is none."""
         cdef const void* found
@@ -241,13 +251,9 @@ cdef class Walk:
             p = self.chunk + self.at
             if self.whole(self.at):
                 size = le32(p + 4)
-                if not self.free and self.at >= self.ahead and not self.continues(self.at):
-                    self.ahead = self.search(self.at + size)
-                    if self.ahead == self.end:
-                        # The header is not to be trusted, and neither this record's number goes
-                        # on nor any that follows: slack.
-                        self.end = self.at
-                        return 0
+                if not self.free and not self.continues(self.at) and not self.between(size):
+                    self.end = self.at
+                    return 0
                 self.record = self.at
                 self.size = size
                 self.at += self.size
