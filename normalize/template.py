@@ -62,7 +62,7 @@ def _parts(template: str, at: int, inside: bool) -> tuple[tuple[Part, ...], int]
         elif letter == "}":
             raise TemplateError("} without its {")
         else:
-            end = min((template.find(mark, at) % (len(template) + 1) for mark in "[]{}"))
+            end = min(template.find(mark, at) % (len(template) + 1) for mark in "[]{}")
             parts.append(template[at:end])
             at = end
     if inside:

@@ -148,7 +148,7 @@ CHANGES: dict[str, Change] = {
     "windash": windash,
     "base64": lambda parts: [[base64.b64encode(_octets(parts, "base64")).decode()]],
     "base64offset": lambda parts: [[text] for text in
-                                   base64_offsets(_octets(parts, "base64offset"))],
+                                   base64_offsets(_octets(parts, "base64offset")) if text],
     "wide": lambda parts: [[encoded(plain(parts, "wide"), "utf-16-le")]],
     "utf16le": lambda parts: [[encoded(plain(parts, "utf16le"), "utf-16-le")]],
     "utf16be": lambda parts: [[encoded(plain(parts, "utf16be"), "utf-16-be")]],
@@ -254,8 +254,8 @@ class View:
 
     def anything(self) -> str:
         """SQL of all that an event says, as one text."""
-        if "fields" in self.columns:
-            return "array_to_string(map_values(fields), chr(10))"
+        if "own_channel" in self.columns:
+            return '"Message"'
         texts = [quote.name(name) for name, kind in self.columns.values() if kind == "VARCHAR"]
         return (f"concat_ws(chr(10), {', '.join(texts)}, "
                 "array_to_string(map_values(unmapped), chr(10)))")
