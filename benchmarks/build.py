@@ -12,6 +12,7 @@
 
 import random
 import re
+import shutil
 import struct
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from benchmarks.seeds import ROOT, SHARED_CAPTURES, SHARED_LINES, SHARED_LOGS, collect
+from benchmarks.seeds import (
+    ROOT,
+    SHARED_CAPTURES,
+    SHARED_LINES,
+    SHARED_LOGS,
+    SHARED_SMALL_LOGS,
+    collect,
+)
 
 FOLDER = ROOT / "bench-data"
 COPY_EVERY_US = 4_000_000  # a new copy of the captures begins every four seconds
@@ -226,6 +234,46 @@ def build_log(folder: Path, size: int) -> Built:
         out.write(log_header(written, number))
     one.write_bytes(log_header(1, 2) + first_record_only(pieces[0]))
     return Built(path, one, number - 1, origin)
+
+
+SMALL_LOG = 1_200_000  # the size of a log that was never full: 1 MiB and its header
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFolder:
+    """Many small logs, and one log of the same records."""
+
+    folder: Path
+    joined: Path
+    one: Path
+    files: int
+    records: int
+    origin: str
+
+
+def build_folder(files: int) -> BuiltFolder:
+    """A folder of so many small logs, as `winevt/Logs` holds them: real ones, and copies of them
+    whose records have numbers of their own; and the same records as one log."""
+    folder = FOLDER / f"{files}-logs"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "logs").mkdir(parents=True)
+    origin, seeds = collect(SHARED_SMALL_LOGS, (".evtx",))
+    small = [list(chunks(seed.data)) for seed in seeds if len(seed.data) <= SMALL_LOG]
+    small = [pieces for pieces in small if pieces]
+    number, everything = 1, []
+    for i in range(files):
+        pieces = small[i % len(small)]
+        data = []
+        for piece in pieces:
+            data.append(bytes(numbered(piece, number)))
+            number += piece.records
+        path = folder / "logs" / f"{i:04}.evtx"
+        path.write_bytes(log_header(len(data), number) + b"".join(data))
+        everything += data
+    joined, one = folder / "joined.evtx", folder / "one-record.evtx"
+    joined.write_bytes(log_header(len(everything), number) + b"".join(everything))
+    one.write_bytes(log_header(1, 2) + first_record_only(small[0][0]))
+    return BuiltFolder(folder / "logs", joined, one, files, number - 1, origin)
 
 
 # ---- JSON lines

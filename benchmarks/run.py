@@ -3,10 +3,12 @@
 What is measured is CPU seconds (user and system, all processes) of the whole command
 `tracelake ingest FILE --engagement bench --lake TMP --workers 1`: SHA-256, parsing, Parquet and
 commit included. The CPU seconds of the same command on a one-record file are taken off: they are
-the fixed cost, a row of its own. Rivals are measured in the same way, less their own fixed cost.
-Ours and theirs alternate; the ratio is the median over the rounds.
+the fixed cost, a row of its own. `workers` compares wall time instead: one large log with one
+worker and with two. `many` is a folder of small logs beside one log of the same records.
+Rivals are measured in the same way, less their own fixed cost. Ours and theirs alternate;
+the ratio is the median over the rounds.
 
-    python -m benchmarks.run [--quick] [--only pcap,evtx,jsonl] [--json FILE]
+    python -m benchmarks.run [--quick] [--only pcap,evtx,jsonl,workers,many] [--json FILE]
 """
 
 import argparse
@@ -24,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from benchmarks.build import Built, build
+from benchmarks.build import Built, build, build_folder
 from benchmarks.measure import Cost, cost
 from benchmarks.seeds import ROOT
 
@@ -55,7 +57,7 @@ class Rival:
 PYTHON = sys.executable
 # What the console script does, whether or not it is installed.
 TRACELAKE = (PYTHON, "-c", "from tracelake.cli import main; main()")
-ENGAGEMENT = ("--engagement", "bench", "--workers", "1", "--json")
+ENGAGEMENT = ("--engagement", "bench", "--json")
 RIVALS = (
     Rival("dpkt, flows only", "pcap", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 8.0),
     Rival("nfpcapd, flows only", "pcap", ("nfpcapd", "-r", "{file}", "-l", "{out}")),
@@ -65,7 +67,7 @@ RIVALS = (
         "Rust evtx, 9 flat columns",
         "evtx",
         (PYTHON, str(HERE / "rival_evtx_rust.py"), "{file}", "{out}/rows.parquet"),
-        2.0,
+        4.0,
     ),
     Rival(
         "python-evtx, XML only",
@@ -94,9 +96,10 @@ class Ours:
     damage: int = 0
 
 
-def ingest(path: Path, lake: Path) -> Cost:
+def ingest(path: Path, lake: Path, workers: int = 1) -> Cost:
+    given = (*ENGAGEMENT, "--workers", str(workers), "--lake", str(lake))
     return cost(
-        [*TRACELAKE, "ingest", str(path), *ENGAGEMENT, "--lake", str(lake)],
+        [*TRACELAKE, "ingest", str(path), *given],
         {**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
 
@@ -210,6 +213,88 @@ def compare(kind: str, megabytes: int, rounds: int) -> tuple[Ours, list[Line]]:
     return ours, lines
 
 
+def side_by_side(megabytes: int, rounds: int) -> list[Line]:
+    """One large log with one worker and with two, in wall time: the whole command, and less the
+    fixed cost. Says something only where two cores are idle."""
+    built = build("evtx", megabytes)
+    built.path.read_bytes()
+    size = built.path.stat().st_size
+    walls: dict[int, list[float]] = {1: [], 2: []}
+    fixed: list[float] = []
+    anonymous = 0
+
+    def wall(path: Path, workers: int) -> float:
+        nonlocal anonymous
+        spent = in_folder(lambda folder: ingest(path, folder / "lake", workers))
+        anonymous = max(anonymous, spent.anonymous)
+        return spent.wall
+
+    for number in range(rounds):
+        fixed.append(wall(built.one, 1))
+        for workers, times in walls.items():
+            times.append(wall(built.path, workers))
+        print(
+            f"workers round {number + 1}: one {walls[1][-1]:.2f} s, two {walls[2][-1]:.2f} s, "
+            f"fixed {fixed[-1]:.2f} s; load {os.getloadavg()[0]:.1f}",
+            file=sys.stderr,
+        )
+
+    def line(what: str, least: list[float]) -> Line:
+        ratios = [(a - f) / (b - f) for a, b, f in zip(walls[1], walls[2], least, strict=True)]
+        two = median(b - f for b, f in zip(walls[2], least, strict=True))
+        return Line(
+            what=f"evtx, {size / 1e6:.0f} MB, 2 workers, wall",
+            against=what,
+            mb_s=size / 1e6 / two,
+            records_s=built.records / two,
+            rows_s=built.records / two,
+            ratio=median(ratios),
+            wanted=1.7,
+            anonymous_mb=anonymous / 1e6,
+            mean_packet=None,
+            records_per_row=1.0,
+        )
+
+    return [line("1 worker", fixed), line("1 worker, whole command", [0.0] * rounds)]
+
+
+@dataclass(slots=True)
+class Many:
+    """What a folder of small logs costs, beside one log of the same records."""
+
+    files: int
+    files_s: float
+    share: float
+
+    def said(self) -> str:
+        return (
+            f"{self.files} small logs: {self.files_s:,.0f} files/s of CPU time, one worker; "
+            f"{self.share:.0%} of it is the cost of being many files (wanted < 50%)"
+        )
+
+
+def many_files(files: int, rounds: int) -> Many:
+    """The CPU seconds of a folder of small logs, and of the same records in one log."""
+    built = build_folder(files)
+    spent: list[float] = []
+    shares: list[float] = []
+
+    def cpu(path: Path) -> float:
+        return in_folder(lambda folder: ingest(path, folder / "lake").cpu)
+
+    for number in range(rounds):
+        fixed = cpu(built.one)
+        together = cpu(built.joined) - fixed
+        spent.append(cpu(built.folder) - fixed)
+        shares.append(1 - together / spent[-1])
+        print(
+            f"many round {number + 1}: {files} logs {spent[-1]:.2f} s, the same as one log "
+            f"{together:.2f} s",
+            file=sys.stderr,
+        )
+    return Many(files, files / median(spent), median(shares))
+
+
 HEADINGS = (
     "what", "against", "MB/s", "records/s", "rows/s", "ratio", "wanted", "anon MB",
     "B/packet", "records/row",
@@ -261,24 +346,40 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    parser.add_argument("--only", default="pcap,evtx,jsonl", help="formats, comma-separated")
+    everything = "pcap,evtx,jsonl,workers,many"
+    parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
     megabytes = given.megabytes or (64 if given.quick else 320)
     rounds = given.rounds or (1 if given.quick else 3)
     ours: dict[str, Ours] = {}
     lines: list[Line] = []
+    many: Many | None = None
     for kind in given.only.split(","):
-        ours[kind], found = compare(kind, megabytes, rounds)
-        lines += found
+        if kind == "workers":
+            lines += side_by_side(200 if given.quick else 1000, rounds)
+        elif kind == "many":
+            many = many_files(100 if given.quick else 400, rounds)
+        else:
+            ours[kind], found = compare(kind, megabytes, rounds)
+            lines += found
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"CPU seconds, fixed cost taken off; ratios: median of {rounds} rounds, ours alternating")
     print("with each rival; memory: anonymous, high water of all processes\n")
     print(table(ours, lines))
+    if many is not None:
+        print(many.said())
     if given.json:
         fixed = {kind: median(each.fixed) for kind, each in ours.items()}
         given.json.write_text(
-            json.dumps({"lines": [asdict(line) for line in lines], "fixed_s": fixed}, indent=1)
+            json.dumps(
+                {
+                    "lines": [asdict(line) for line in lines],
+                    "fixed_s": fixed,
+                    "many": asdict(many) if many is not None else None,
+                },
+                indent=1,
+            )
         )
 
 

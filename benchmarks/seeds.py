@@ -37,6 +37,15 @@ SHARED_LOGS = (
     "evtx/omerbenamram/post-Security.evtx",
     "evtx/omerbenamram/2-vss_7-System.evtx",
 )
+# Real small logs: of hosts, and of single attacks.
+SHARED_SMALL_LOGS = (
+    "evtx/attack-samples",
+    "evtx/evtx-to-mitre",
+    "evtx/museum-win10-aptsim",
+    "evtx/museum-win10-rathbun",
+    "evtx/omerbenamram",
+    "evtx/velociraptor",
+)
 SHARED_LINES = (
     "edr/otrf-host-unpacked",
     "edr/otrf-host/empire_shell_rpc_samr_smb_group_domain_admins_standard_user.zip",

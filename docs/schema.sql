@@ -534,6 +534,7 @@ CREATE TABLE job_activity (
   "job_instance_uid" VARCHAR, -- the run
   "job_pid" BIGINT, -- process that runs it (since Windows 8: the engine's)
   "result_code" VARCHAR, -- result of the run
+  "result_detail" VARCHAR, -- the same in words, where it is an error of Windows
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -740,6 +741,7 @@ CREATE TABLE authentication (
   "actor_user_uid" VARCHAR, -- its SID or number
   "actor_session_uid" VARCHAR, -- its logon session
   "logon_type_id" TINYINT, -- Windows logon type: 2 interactive, 3 network, ...
+  "logon_type" VARCHAR, -- the same in words
   "auth_protocol" VARCHAR, -- protocol or package
   "auth_package" VARCHAR, -- NTLM version (LmPackageName)
   "logon_process" VARCHAR, -- who asked for it
@@ -759,9 +761,11 @@ CREATE TABLE authentication (
   "terminal" VARCHAR, -- terminal or session name
   "status_code" VARCHAR, -- status, as the log gives it
   "status_detail" VARCHAR, -- what exactly failed (SubStatus, FailureReason)
+  "status_name" VARCHAR, -- what the status stands for (STATUS_WRONG_PASSWORD, ...)
   "service_name" VARCHAR, -- service that a ticket is for
   "service_uid" VARCHAR, -- SID of that service
   "ticket_encryption" VARCHAR, -- encryption type of the ticket
+  "ticket_cipher" VARCHAR, -- the same by name (rc4-hmac, ...)
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
@@ -856,6 +860,7 @@ CREATE TABLE account_change (
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "src_ip" VARCHAR, -- address that it came from
   "src_hostname" VARCHAR, -- host that it came from
+  "status_name" VARCHAR, -- what the status stands for (STATUS_WRONG_PASSWORD, ...)
   "status_code" VARCHAR, -- status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
@@ -914,6 +919,7 @@ CREATE TABLE config_change (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
+  "object_type" VARCHAR, -- what kind of thing it is: setting, firewall rule, ...
   "value_before" VARCHAR, -- what it was
   "value_after" VARCHAR, -- what it is from then on, or what was tried
   "profiles" VARCHAR, -- firewall profiles that it holds for, as the log gives them
@@ -1074,7 +1080,6 @@ CREATE TABLE peripheral_activity (
   "driver_name" VARCHAR, -- file or .inf of its driver
   "driver_version" VARCHAR, -- version of its driver
   "driver_provider" VARCHAR, -- who made its driver
-  "driver_time" TIMESTAMPTZ, -- date of its driver
   "lifetime_uid" VARCHAR, -- what the events of one connection share (lifetime)
   "status_code" VARCHAR, -- error or status, as the log gives it
   "actor_path" VARCHAR, -- image of the process that did it
@@ -2332,9 +2337,9 @@ CREATE TABLE evtx_file (
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "device_hostname" VARCHAR, -- host of its records
   "log_name" VARCHAR, -- channel of its records
-  "first_record_id" BIGINT, -- lowest EventRecordID
-  "last_record_id" BIGINT, -- highest EventRecordID
-  "next_record_id" BIGINT, -- next EventRecordID, by the header
+  "first_record_id" BIGINT, -- lowest number in the headers of its records
+  "last_record_id" BIGINT, -- highest number in the headers of its records
+  "next_record_id" BIGINT, -- number of the next record, by the header of the file
   "records_parsed" BIGINT, -- records read
   "chunks" BIGINT, -- chunks found
   "chunks_header" BIGINT, -- chunks, by the header

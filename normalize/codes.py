@@ -47,12 +47,12 @@ def _number(text: str) -> int | None:
 def name(table: str, text: str) -> str | None:
     """What a code stands for; None where the table does not have it.
 
-    Numbers may be written either way, and as negative numbers of 32 bits. An HRESULT that wraps
-    a Win32 error (0x80070005) is that error.
+    Numbers may be written either way, as negative numbers of 32 bits, and as the parameter of a
+    message (%%1053). An HRESULT that wraps a Win32 error (0x80070005) is that error.
     """
     codes = load(table)
     found = codes.get(text)
-    number = _number(text)
+    number = _number(text.removeprefix("%%"))
     if found is not None or number is None or not form(table):
         return found
     if -(1 << 31) <= number < 0:

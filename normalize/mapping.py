@@ -52,7 +52,7 @@ event is `name[2]`, `name[3]`, ... there.
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -170,6 +170,22 @@ TRANSFORMS = {
         "beside each other, joined by a space: `a/b+c`.",
         argument="path", derived=True,
     ),
+    "reg_key": Transform(
+        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
+        "hold no \\, those of values may: B begins behind the last \\, or where there are two, or "
+        "at a drive (\\C:\\).",
+    ),
+    "reg_value": Transform(
+        WORDS, "The name B, or all; inverse: A\\B with the column that has `reg_key`, or B."
+    ),
+    "stream": Transform(
+        WORDS, "The stream of a file (C:\\f:stream): what follows the colon behind its name.",
+        derived=True,
+    ),
+    "audit": Transform(
+        NUMBERS, "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
+        "Keywords do to status_id where the mapping says nothing of it.", derived=True,
+    ),
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
     "extension": Transform(
         WORDS, "What follows the last dot of the file name, lower case.", derived=True
@@ -231,6 +247,10 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
+    "sockaddr_ip": Transform(
+        WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
+    ),
+    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -239,6 +259,9 @@ TRANSFORMS = {
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""
+
+PAIRS = {"account": "domain", "reg_value": "reg_key"}
+"""Transforms of what follows a backslash, and those of what stands before it."""
 
 HASHES = ("sha1", "md5", "sha256", "imphash")
 """In Sysmon's own order."""
@@ -370,7 +393,65 @@ class Mappings:
     @property
     def tables(self) -> tuple[str, ...]:
         """Tables that events may go to, `raw_event` included."""
-        return tuple(sorted({event.table for event in self.sections} | {"raw_event"}))
+        if isinstance(self.events, Files):
+            found = self.events.tables
+        else:
+            found = {event.table for event in self.sections}
+        return tuple(sorted(found | {"raw_event"}))
+
+
+class Files(Mapping[tuple[str, str], Event]):
+    """The events of mapping files, each of which is read when one of its providers is asked for:
+    a log has a few providers, and reading all files takes longer than reading a small log.
+
+    Args:
+        files: (name, text) each; later ones win.
+
+    Raises:
+        MappingError: at once, if a file's providers cannot be told; what else is wrong with a
+            file when it is read.
+    """
+
+    def __init__(self, files: Iterable[tuple[str, str]]) -> None:
+        self._files = tuple(files)
+        self._providers: dict[str, list[int]] = {}
+        self._events: dict[int, dict[tuple[str, str], Event]] = {}
+        for number, (name, text) in enumerate(self._files):
+            # What stands before the first section.
+            head = File(name, re.split(r"^\s*\[", text, maxsplit=1, flags=re.MULTILINE)[0])
+            for provider in head.providers():
+                self._providers.setdefault(provider, []).append(number)
+
+    @property
+    def tables(self) -> set[str]:
+        """Tables that any of the files names."""
+        pattern = re.compile(r'^table\s*=\s*"(\w+)"', re.MULTILINE)
+        return {table for _, text in self._files for table in pattern.findall(text)}
+
+    def _read(self, number: int) -> dict[tuple[str, str], Event]:
+        events = self._events.get(number)
+        if events is None:
+            events = self._events[number] = _events(File(*self._files[number]))
+        return events
+
+    def __getitem__(self, key: tuple[str, str]) -> Event:
+        for number in reversed(self._providers.get(key[0], ())):
+            event = self._read(number).get(key)
+            if event is not None:
+                return event
+        raise KeyError(key)
+
+    def _all(self) -> dict[tuple[str, str], Event]:
+        found: dict[tuple[str, str], Event] = {}
+        for number in range(len(self._files)):
+            found |= self._read(number)
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def _line(text: str, section: str, key: str) -> int:
@@ -542,12 +623,19 @@ class File:
             raise self.refuse(section, "", f"{found[1]}: conditions cannot name nested fields")
         return codes.split(), Condition(found[1], values, found[2] == "=")
 
-    def events(self) -> Iterable[Event]:
-        providers = self.content.get("provider")
-        if isinstance(providers, str):
-            providers = [providers]
-        if not providers or not all(isinstance(name, str) and name for name in providers):
+    def providers(self) -> list[str]:
+        """Who writes the events that the file maps."""
+        found = self.content.get("provider")
+        found = [found] if isinstance(found, str) else found
+        if not isinstance(found, list) or not found or not all(
+            isinstance(name, str) and name for name in found
+        ):
             raise self.refuse("", "provider", "is missing, or not a text or list of texts")
+        return found
+
+    def events(self) -> Iterable[Event]:
+        """Every section, once for each provider and code."""
+        providers = self.providers()
         for section, body in self.content.items():
             if section in ("provider", "maps", "sets"):
                 continue
@@ -597,39 +685,59 @@ def _chain(file: File, found: list[Event]) -> Event:
     return chain
 
 
+def _events(file: File) -> dict[tuple[str, str], Event]:
+    """The events of a file."""
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in file.events():
+        found.setdefault((event.provider, event.code), []).append(event)
+    return {key: _chain(file, events) for key, events in found.items()}
+
+
+def _version(files: Iterable[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for name, text in files:
+        digest.update(f"{name}\0{text}\0".encode())
+    return f"ocsf-1.8.0/{digest.hexdigest()[:8]}"
+
+
 def read(files: Iterable[tuple[str, str]]) -> Mappings:
     """Reads and checks mapping files, given as (name, text); later ones win.
 
     Raises MappingError: a file maps the same event twice, or says anything else that the
     module's docstring does not allow.
     """
+    files = tuple(files)
     events: dict[tuple[str, str], Event] = {}
-    digest = hashlib.sha256()
     for name, text in files:
-        file = File(name, text)
-        seen: dict[tuple[str, str], list[Event]] = {}
-        for event in file.events():
-            seen.setdefault((event.provider, event.code), []).append(event)
-        events |= {key: _chain(file, found) for key, found in seen.items()}
-        digest.update(f"{name}\0{text}\0".encode())
-    return Mappings(events, f"ocsf-1.8.0/{digest.hexdigest()[:8]}")
+        events |= _events(File(name, text))
+    return Mappings(events, _version(files))
 
 
 def load(extra: Iterable[Path] = ()) -> Mappings:
     """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
     files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    return read((*_shipped(), *files)) if files else _shipped_mappings()
+    if not files:
+        return _shipped_mappings()
+    # Whoever wrote them is told at once what is wrong.
+    read(files)
+    return Mappings(Files((*_shipped(), *files)), _version((*_rules(), *files)))
 
 
 @cache
 def _shipped_mappings() -> Mappings:
-    # Read once a process: each artifact asks for them.
-    return read(_shipped())
+    # Once a process: each artifact asks for them.
+    return Mappings(Files(_shipped()), _version(_rules()))
+
+
+@cache
+def _rules() -> tuple[tuple[str, str], ...]:
+    """All files that say what becomes of what: mappings, shapes and code tables."""
+    return tuple(
+        (path.relative_to(FOLDER).as_posix(), path.read_text("utf-8"))
+        for path in sorted(FOLDER.glob("*/*.toml"))
+    )
 
 
 @cache
 def _shipped() -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (path.relative_to(FOLDER).as_posix(), path.read_text("utf-8"))
-        for path in sorted(FOLDER.glob("windows/*.toml"))
-    )
+    return tuple((name, text) for name, text in _rules() if name.startswith("windows/"))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tracelake.normalize import codes
-from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Source
+from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Source
 from tracelake.normalize.shapes import Shape
 
 Row = Mapping[str, Any]
@@ -88,9 +88,9 @@ def _field(row: Row, filled: list[tuple[str, Source]]) -> str | None:
         value = row.get(column)
         if value is None or TRANSFORMS[source.transform].derived:
             continue
-        if source.transform == "account":
+        if source.transform in PAIRS:
             domain = next((row.get(name) for name, other in filled
-                           if other.transform == "domain"), None)
+                           if other.transform == PAIRS[source.transform]), None)
             return f"{domain}\\{value}" if domain is not None else str(value)
         text = _inverse(source, value)
         if text is not None:
@@ -131,7 +131,7 @@ def _inverse(source: Source, value: Any) -> str | None:
             return codes.parameter_code(str(value))
         case "list" | "dns_answers":
             return "".join(f"{part};" for part in value)
-        case "domain":
+        case "domain" | "reg_key":
             return None
         case _:
             return str(value)

@@ -59,8 +59,13 @@ cdef class CodeTable:
     cdef const Code* find(self, const uint8_t* p, Py_ssize_t n) noexcept nogil:
         cdef const Code* found = <const Code*>names_find(&self.codes, p, n)
         cdef int64_t number = 0
-        if found is not NULL or self.form == F_TEXT or parse_number(p, n, &number) != 1:
+        if found is not NULL or self.form == F_TEXT:
             return found
+        if n > 2 and p[0] == 37 and p[1] == 37:
+            p += 2                      # the parameter of a message: %%1053
+            n -= 2
+        if parse_number(p, n, &number) != 1:
+            return NULL
         return self.find_number(number)
 
     cdef const Code* find_number(self, int64_t number) noexcept nogil:

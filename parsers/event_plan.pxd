@@ -47,7 +47,9 @@ cdef enum Way:
     W_BEFORE, W_LINE, W_LINE_ACCOUNT, W_LINE_DOMAIN, W_STARTS, W_FIND_IP, W_FIND_PORT, W_MOF
     W_BINARY_NAME, W_BINARY_GUID, W_BINARY_STATE
     W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_DIGEST
+    W_SOCKADDR_IP, W_SOCKADDR_PORT
     W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
+    W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT
 
 
 cdef enum ColumnKind:
@@ -85,7 +87,7 @@ cdef struct Output:             # a column that a name fills
     int64_t low
     int64_t high
     int hash                    # which hash
-    int covered                 # hash: those that the field has columns for; account: has domain
+    int covered                 # hash: those that the field has columns for; account: has domain, reg_value: reg_key
     ValueMap* values
     PyObject* codes             # CodeTable; borrowed
     const uint8_t* argument     # of transforms that take a text
@@ -138,6 +140,7 @@ cdef struct Plan:               # what becomes of a kind of event
     int choices
     Choice** choice
     bint severity               # taken from Level
+    bint audited                # status_id is taken from Keywords
 
 
 cdef class Bound:
@@ -167,6 +170,7 @@ cdef class Sheet:
 
 cdef class EventPlans:
     cdef dict sheets                # table -> Sheet
+    cdef object _events             # (provider, code) -> normalize.mapping.Event
     cdef list _keep                 # Python objects that structs point into
     cdef Names _plans               # provider \x1f code -> Plan*
     cdef Plan* _raw                 # events without a mapping
@@ -202,6 +206,7 @@ cdef class EventPlans:
     cdef Plan* _build(self, event, str table) except NULL
     cdef Plan* _pending(self, event) except NULL
     cdef Condition* _condition(self, when) except NULL
+    cdef Plan* _meet(self, bytes key) except NULL
     cdef Plan* _ready(self, Plan* plan) except NULL nogil
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1

@@ -17,7 +17,7 @@ from tracelake.native.columns cimport Column, Rows
 from tracelake.native.names cimport Names, names_add, names_end, names_find, names_start
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import HASHES, TRANSFORMS
+from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS
 from tracelake.parsers.codes cimport code_table
 
 WAYS = {
@@ -33,8 +33,10 @@ WAYS = {
     "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
     "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
+    "sockaddr_ip": W_SOCKADDR_IP, "sockaddr_port": W_SOCKADDR_PORT,
     "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
+    "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -65,6 +67,7 @@ if len(SYSTEM) != SYSTEM_FIELDS:
 # Longest "provider \x1f code" that is looked up; a longer one is in no mapping.
 cdef enum:
     KEY_ROOM = 512
+    MAX_KINDS = 20000           # remembered without a mapping
 
 
 cdef class Sheet:
@@ -128,19 +131,11 @@ cdef class EventPlans:
         self.sheets = {}
         self._keep = []
         names_start(&self._plans, 256, int.from_bytes(os.urandom(8), "little"))
-        for (provider, code), event in mappings.events.items():
-            self._know(f"{provider}\x1f{code}".encode(), event)
+        self._events = mappings.events
         self._raw = self._build(None, "raw_event")
 
     def __dealloc__(self):
         names_end(&self._plans)
-
-    def _know(self, bytes key, event):
-        """Plans are built when their first event comes; until then a slot points to the Event."""
-        self._keep.append((key, event))
-        names_add(
-            &self._plans, <const uint8_t*><const char*>key, len(key), self._pending(event)
-        )
 
     cdef Sheet _sheet_of(self, str table):
         sheet = self.sheets.get(table)
@@ -195,11 +190,16 @@ cdef class EventPlans:
         cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
         self._keep.append(names)
         plan.names = &names.names
+        plan.audited = event is None or (
+            "status_id" not in event.constants and "status_id" not in event.columns
+        )
         for i, (column, transform, name) in enumerate(SYSTEM):
             plan.system[i] = self._free_target(plan, name.encode())
             made = [(column, transform, None, None)]
             if i == RECORD_ID:
                 made.append(("original_event_uid", "text", None, None))
+            elif i == KEYWORDS and plan.audited:
+                made.append(("status_id", "audit", None, None))
             self._outputs(plan.system[i], made, sheet)
         plan.severity = True
         if event is not None:
@@ -307,23 +307,21 @@ cdef class EventPlans:
         """Gives a target its columns: (column, transform, mapping.Source or None, _) each."""
         cdef Py_ssize_t i
         cdef int covered = 0
-        cdef bint domain = False
+        cdef set there = {transform for _, transform, _, _ in made}
         cdef bytes text
         target.count = len(made)
         target.outputs = <Output*>self._block(len(made) * sizeof(Output))
         for column, transform, source, _ in made:
             if transform == "hash":
                 covered |= 1 << HASHES.index(source.argument)
-            elif transform == "domain":
-                domain = True
         for i, (column, transform, source, _) in enumerate(made):
             self._output_of(&target.outputs[i], sheet, column, transform)
             if source is not None:
                 self._argument(&target.outputs[i], source)
             if transform == "hash":
                 target.outputs[i].covered = covered
-            elif transform == "account":
-                target.outputs[i].covered = domain
+            elif transform in PAIRS:
+                target.outputs[i].covered = PAIRS[transform] in there
         return 0
 
     cdef int _argument(self, Output* out, source) except -1:
@@ -419,7 +417,23 @@ cdef class EventPlans:
         key[n] = 0x1F
         memcpy(key + n + 1, code, code_length)
         plan = <Plan*>names_find(&self._plans, key, n + 1 + code_length)
-        return self._raw if plan is NULL else self._ready(plan)
+        if plan is NULL:
+            with gil:
+                plan = self._meet((<const char*>key)[:n + 1 + code_length])
+        return self._ready(plan)
+
+    cdef Plan* _meet(self, bytes key) except NULL:
+        """The plan of a kind of event that comes for the first time."""
+        cdef Plan* plan = self._raw
+        provider, _, code = key.decode("utf-8", "replace").rpartition("\x1f")
+        event = self._events.get((provider, code))
+        if event is not None:
+            plan = self._pending(event)
+        elif self._plans.count >= MAX_KINDS:
+            return plan         # kinds that are data, or hostile: memory is bounded
+        self._keep.append(key)
+        names_add(&self._plans, <const uint8_t*><const char*>key, len(key), plan)
+        return plan
 
     cdef Plan* _ready(self, Plan* plan) except NULL nogil:
         if plan.sheet is NULL:
@@ -484,6 +498,8 @@ cdef class EventPlans:
             made = [(column, source.transform, source, None)]
             if column == "src_record_id":
                 made.append(("original_event_uid", "text", None, None))
+            elif column == "event_keywords" and plan.audited:
+                made.append(("status_id", "audit", None, None))
             self._outputs(bound.target, made, <Sheet>plan.sheet)
             if choice is not NULL:
                 bound.target.outputs[0].choice = choice

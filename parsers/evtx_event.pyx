@@ -141,7 +141,12 @@ cdef int next_item(Item* rest, Item* out) noexcept nogil:
         n = 8 + 4 * (rest.p[1] if rest.n > 1 else 0)
         out.n = n if n < rest.n else rest.n
     elif kind == 0x10:
-        n = 8 if rest.n % 8 == 0 else 4
+        # Of which size pointers are is said by that of all of them.
+        n = 8
+        if rest.n % 8:
+            n = 4
+            out.kind = 0x14
+            rest.kind = TYPE_ARRAY | 0x14
         out.n = n if n < rest.n else rest.n
     else:
         n = _size(kind)
@@ -417,6 +422,8 @@ cdef class Event:
     cdef int _append(self, const Value* value) except -1 nogil:
         cdef int repaired = 0
         self._spend(value.n)
+        if value.p is not NULL and value.p == self.arena + self.arena_used - value.n:
+            return 0        # it was made (from another code page) right where it belongs
         self.arena_used += render(value, self._room(room_for(value)), &repaired)
         return 0
 

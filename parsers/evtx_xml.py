@@ -19,6 +19,8 @@ What is rendered how:
 """
 
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -286,6 +288,8 @@ def _fragment(
             value = values[index]
             if token == 0x0E and value.kind == 0:
                 omitted = True
+                if attribute is None:
+                    stack[-1].children.append("")
             elif value.kind == 0x21:
                 if attribute is not None:
                     raise Unsupported("attribute", room.origin + at, "binary XML as its value")
@@ -298,8 +302,8 @@ def _fragment(
                     attribute.append(", ".join(items))
                 elif len(items) > 1:
                     stack[-1].children.append(_Items(items))  # type: ignore[arg-type]
-                elif items:
-                    stack[-1].children.append(items[0])
+                else:
+                    stack[-1].children.append(items[0] if items else "")
     close_attribute()
     if len(stack) != 1:
         raise Truncated("element", room.origin + at, f"<{stack[-1].name}> is not closed")
@@ -393,19 +397,31 @@ def _instance(
     return nodes, start
 
 
-def texts(kind: int, data: bytes) -> list[str]:
+def _scalar_shown(kind: int, data: bytes) -> str:
+    """As `_scalar`; what does not fit its type as hexadecimal digits."""
+    try:
+        return _scalar(kind, data)
+    except EvidenceError:
+        return data.hex().upper()
+
+
+def texts(
+    kind: int, data: bytes, scalar: Callable[[int, bytes], str] | None = None
+) -> list[str]:
     """A value as text: one item, several where it is an array, none where it is null.
 
     Args:
         kind: the value's type, 0x00 to 0x23, with 0x80 for arrays ([MS-EVEN6] 2.2.12).
         data: its bytes.
+        scalar: makes the text of one item.
 
     Raises:
         Unsupported: the type is unknown, or not one whose items can be told apart.
         Truncated: the bytes are too few for the type.
     """
+    scalar = scalar or _scalar
     if not kind & 0x80:
-        return [] if kind == 0 else [_scalar(kind, data)]
+        return [] if kind == 0 else [scalar(kind, data)]
     item = kind & 0x7F
     if item == 0x01:
         return [part.rstrip("\0") for part in _strings(data)]
@@ -416,7 +432,7 @@ def texts(kind: int, data: bytes) -> list[str]:
         found, at = [], 0
         while at < len(data):
             length = 8 + 4 * (data[at + 1] if at + 1 < len(data) else 0)
-            found.append(_scalar(0x13, data[at : at + length]))
+            found.append(scalar(0x13, data[at : at + length]))
             at += length
         return found
     size = _SIZES.get(item, 0)
@@ -424,13 +440,13 @@ def texts(kind: int, data: bytes) -> list[str]:
         size = 8 if len(data) % 8 == 0 else 4
     if not size:
         raise Unsupported("array", 0, f"of type 0x{kind:02x}")
-    return [_scalar(item, data[at : at + size]) for at in range(0, len(data), size)]
+    return [scalar(item, data[at : at + size]) for at in range(0, len(data), size)]
 
 
 def _shown(kind: int, data: bytes) -> list[str]:
     """As `texts`; a value that does not fit its type is shown as hexadecimal digits."""
     try:
-        return texts(kind, data)
+        return texts(kind, data, _scalar_shown)
     except EvidenceError:
         return [data.hex().upper()]
 
@@ -450,11 +466,15 @@ def _scalar(kind: int, data: bytes) -> str:
             return data[: len(data) & ~1].decode("utf-16-le", "replace").rstrip("\0")
         if kind == 0x02:
             return _ansi(data).rstrip("\0")
-        if kind in (0x0B, 0x0C):
-            return repr(struct.unpack(_FIXED[kind], data)[0]).removesuffix(".0")
+        if kind == 0x0B:
+            return _single(struct.unpack("<f", data)[0])
+        if kind == 0x0C:
+            return _double(struct.unpack("<d", data)[0])
         if kind in _FIXED:
             return str(struct.unpack(_FIXED[kind], data)[0])
         if kind == 0x0D:
+            if len(data) != 4:
+                raise struct.error
             return "true" if any(data) else "false"
         if kind == 0x0E:
             return data.hex().upper()
@@ -465,6 +485,8 @@ def _scalar(kind: int, data: bytes) -> str:
                 raise struct.error
             return f"{{{a:08x}-{b:04x}-{c:04x}-{tail[:4]}-{tail[4:]}}}"
         if kind in (0x10, 0x14, 0x15, 0x20):
+            if len(data) not in {0x10: (4, 8), 0x14: (4,), 0x15: (8,), 0x20: (4, 8)}[kind]:
+                raise struct.error
             return hex(int.from_bytes(data, "little"))
         if kind == 0x11:
             ticks = struct.unpack("<Q", data)[0]
@@ -485,6 +507,26 @@ def _scalar(kind: int, data: bytes) -> str:
     raise Unsupported("value", 0, f"of type 0x{kind:02x}")
 
 
+def _single(number: float) -> str:
+    """The fewest digits that say which single-precision number it is."""
+    bits = struct.pack("<f", number)
+    for digits in range(6, 10):
+        text = f"{number:.{digits}g}"
+        with suppress(OverflowError):  # rounded up beyond the largest
+            if struct.pack("<f", float(text)) == bits:
+                break
+    return text
+
+
+def _double(number: float) -> str:
+    """The fewest digits that say which double-precision number it is."""
+    for digits in range(15, 18):
+        text = f"{number:.{digits}g}"
+        if float(text) == number:
+            break
+    return text
+
+
 def filetime(ticks: int) -> str:
     """100-nanosecond steps since 1601-01-01 UTC, as Event Viewer writes them."""
     whole, rest = divmod(ticks, 10_000_000)
@@ -503,7 +545,8 @@ _QUOTED = _ESCAPES | {ord('"'): "&quot;", 9: "&#9;", 10: "&#10;"}
 
 def _write(node: "Element | str | Raw", lines: list[str], indent: str) -> None:
     if isinstance(node, str):
-        lines.append(indent + node.translate(_ESCAPES))
+        if node:
+            lines.append(indent + node.translate(_ESCAPES))
         return
     if isinstance(node, Raw):
         lines.append(indent + node.xml)

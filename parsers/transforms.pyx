@@ -13,15 +13,16 @@ from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListCol
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_BEFORE, W_BINARY_GUID,
-    W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
+    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
+    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
     W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN,
     W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
-    W_PROCESS_UID, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SPLIT, W_STARTS, W_TEXT, W_TIME,
-    W_TRUTH, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
+    W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
+    W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
+    W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
-from tracelake.parsers.parts cimport Part, part_of
+from tracelake.parsers.parts cimport Part, part_of, sockaddr
 from tracelake.parsers.text_parts cimport find_xml, next_word
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
@@ -215,6 +216,44 @@ cdef int _fill_account(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
         return NOT
     _word(at, out, p + j + 1, n - j - 1)
     return EXACT if out.covered and j > 0 else LOSSY
+
+
+cdef int _fill_registry(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The key of a registry value's path, or the value's name."""
+    cdef Py_ssize_t j = 0, last = 0
+    while j < n:
+        if p[j] == 92:
+            last = j + 1
+            if j + 1 < n and p[j + 1] == 92:
+                break
+            if j + 3 < n and p[j + 2] == 58 and p[j + 3] == 92 and 97 <= (p[j + 1] | 32) <= 122:
+                break
+        j += 1
+    if out.transform == W_REG_KEY:
+        if last < 2:
+            return NOT
+        _word(at, out, p, last - 1)
+        return LOSSY        # the column with the name answers for both
+    if last == n:
+        return NOT
+    _word(at, out, p + last, n - last)
+    return EXACT if last == 0 or (out.covered and last > 1) else LOSSY
+
+
+cdef int _fill_audit(
+    EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """Audit keywords (winmeta.h: WINEVENT_KEYWORD_AUDIT_FAILURE, _SUCCESS)."""
+    cdef int64_t number = 0
+    if v.kind == INT or v.kind == UINT or v.kind == HEX32 or v.kind == HEX64:
+        number = <int64_t>v.number
+    elif parse_number(p, n, &number) == 0:
+        return NOT
+    if number >> 52 & 1:
+        return LOSSY if _number(at, out, 2) else NOT
+    if number >> 53 & 1:
+        return LOSSY if _number(at, out, 1) else NOT
+    return NOT
 
 
 cdef int _fill_hash(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -422,13 +461,19 @@ cdef int _put_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
 
 
 cdef int _fill_name(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
-    """The file name of a path, or its extension."""
+    """The file name of a path, its extension, or its stream."""
     cdef Py_ssize_t j = n, dot
     cdef Py_ssize_t i
     cdef uint8_t[32] made
     while j > 0 and p[j - 1] != 92 and p[j - 1] != 47:
         j -= 1
     if j == n:
+        return NOT
+    if out.transform == W_STREAM:
+        for i in range(j, n):
+            if p[i] == 58 and j > 0 and i + 1 < n:
+                _word(at, out, p + i + 1, n - i - 1)
+                return LOSSY
         return NOT
     if out.transform == W_FILE_NAME:
         _word(at, out, p + j, n - j)
@@ -573,6 +618,10 @@ cdef int fill(
         return _fill_code(at, out, v, p, n)
     if way == W_SPLIT:
         return _fill_split(at, out, p, n)
+    if way == W_REG_KEY or way == W_REG_VALUE:
+        return _fill_registry(at, out, p, n)
+    if way == W_AUDIT:
+        return _fill_audit(at, out, v, p, n)
     if way == W_XML:
         return _fill_xml(at, out, p, n)
     if way == W_BITS:
@@ -586,6 +635,13 @@ cdef int fill(
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
+    if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
+        size = sockaddr(p, n, made, &number)
+        if size == 0 or (way == W_SOCKADDR_PORT and not _number(at, out, number)):
+            return NOT
+        if way == W_SOCKADDR_IP:
+            _word(at, out, made, size)
+        return LOSSY
     if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):
             return NOT

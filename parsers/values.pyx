@@ -89,8 +89,14 @@ cdef Py_ssize_t _put_sid(uint8_t* out, const uint8_t* p, Py_ssize_t n) noexcept 
     o += 1
     for i in range(6):
         authority = (authority << 8) | p[2 + i]
-    # [MS-DTYP] 2.4.2.1: hexadecimal where it does not fit 32 bits.
-    o += put_hex(out + o, authority) if authority >> 32 else put_uint(out + o, authority)
+    # [MS-DTYP] 2.4.2.1: twelve hexadecimal digits where it does not fit 32 bits.
+    if authority >> 32:
+        memcpy(out + o, <const char*>"0x", 2)
+        for i in range(12):
+            out[o + 2 + i] = b"0123456789abcdef"[(authority >> (44 - 4 * i)) & 15]
+        o += 14
+    else:
+        o += put_uint(out + o, authority)
     for i in range(p[1]):
         out[o] = 45
         o += 1
@@ -121,6 +127,7 @@ cdef Py_ssize_t _put_float(uint8_t* out, float value) noexcept nogil:
 cdef Py_ssize_t render(const Value* v, uint8_t* out, int* repaired) noexcept nogil:
     cdef int64_t us = 0
     cdef int below = 0
+    cdef Py_ssize_t n
     cdef float single
     cdef double real
     cdef uint64_t bits = v.number
@@ -160,7 +167,9 @@ cdef Py_ssize_t render(const Value* v, uint8_t* out, int* repaired) noexcept nog
             return put_hex(out, v.number)   # no text of a time has five digits for the year
         return put_iso_time(out, us, <int>(v.number % 10) * 100)
     if v.kind == SYSTEMTIME and value_time(v, &us, &below):
-        return put_iso_time(out, us, below)
+        n = put_iso_time(out, us, below)
+        out[n - 5] = 90                     # Z: Windows writes milliseconds, and no more
+        return n - 4
     return _put_upper_hex(out, v.p, v.n)
 
 

@@ -182,8 +182,8 @@ def same(text: str | None) -> str:
 
 
 def agree(mine: str | None, theirs: str | None) -> bool:
-    """Whether two texts say the same. The Rust package writes a boolean that is neither 0 nor 1 as a number
-    (the value is a 32-bit BOOL: all but 0 is true), and a floating-point 0 as 0.0."""
+    """Whether two texts say the same. The Rust package writes a boolean that is neither 0 nor 1
+    as a number (the value is a 32-bit BOOL: all but 0 is true), and a floating-point 0 as 0.0."""
     a, b = same(mine), same(theirs)
     if a == b:
         return True

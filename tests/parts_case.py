@@ -1,6 +1,6 @@
 """An artifact read in parts within this process: what workers and their parent do, without them."""
 
-import io
+import itertools
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tracelake.native.account import Account
 from tracelake.native.feed import Feed
-from tracelake.parsers.artifact import Artifact, Part, Parser, Reading
+from tracelake.parsers.artifact import Artifact, Parser, Part, Reading
 
 Rows = Counter[tuple[str, str]]
 COUNTS = (
@@ -109,7 +109,8 @@ def read_in_parts(
         were read again.
     """
     parts = parser.parts
-    assert parts is not None and parts.borders is not None
+    assert parts is not None
+    assert parts.borders is not None
     data = path.read_bytes()
     with path.open("rb", buffering=0) as file:
         borders = list(parts.borders(file, len(data)))  # type: ignore[arg-type]
@@ -117,7 +118,7 @@ def read_in_parts(
     chosen = sorted(chance.sample(borders, chance.randint(0, min(len(borders), 12))))
     edges = [0, *chosen, len(data)]
     given: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for edge in zip(edges, edges[1:], strict=False):
+    for edge in itertools.pairwise(edges):
         given[chance.randrange(count)].append(edge)
     passes = [_Pass(parser, data, k, count, ranges) for k, ranges in enumerate(given)]
     if any(each.reading.alone for each in passes):

@@ -288,7 +288,8 @@ def test_texts_that_are_no_xml(text: bytes, path: bytes) -> None:
     st.one_of(
         st.integers(-(1 << 40), 1 << 40).map(str),
         st.integers(0, 1 << 66).map(hex),
-        st.sampled_from(["0X5", "+5", "005", "0x05", " 5", "5 ", "0x", "", "-", "--5"]),
+        st.sampled_from(["0X5", "+5", "005", "0x05", " 5", "5 ", "0x", "", "-", "--5", "%%5", "%%",
+                         "%%0x5", "%5", "%%%5"]),
         st.sampled_from([*codes.load("ntstatus"), *codes.load("win32")]),
     ),
 )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tracelake import normalize
 from tracelake.normalize import TABLES, mapping, shapes
 from tracelake.normalize.mapping import TRANSFORMS, Condition, MappingError, Source
 from tracelake.parsers.event_plan import WAYS
@@ -242,3 +243,24 @@ def test_shape_checker_says_where_and_what(text: str, says: str) -> None:
 def test_there_must_be_a_shape_for_all_others() -> None:
     with pytest.raises(MappingError, match="no shape without"):
         shapes.read([("s.toml", 'has = ["a"]\n')])
+
+
+def test_files_are_read_when_their_providers_are_asked_for() -> None:
+    good = 'provider = "A"\n[1]\ntable = "raw_event"\n'
+    files = mapping.Files([("a.toml", good), ("b.toml", 'provider = ["B", "C"]\n[1]\ntable = 1\n')])
+    assert files["A", "1"].table == "raw_event"
+    assert files.get(("A", "2")) is None
+    assert files.get(("D", "1")) is None
+    with pytest.raises(MappingError, match=r"b\.toml, line 3"):
+        files.get(("C", "1"))
+    over = mapping.Files([("a.toml", good), ("c.toml", good.replace("raw_event", "dns_activity"))])
+    assert over["A", "1"].table == "dns_activity"
+    assert dict(over) == {("A", "1"): over["A", "1"]}
+    assert over.tables == {"raw_event", "dns_activity"}
+
+
+def test_rows_carry_the_version_of_the_rules() -> None:
+    assert mapping.load().version == normalize.MAPPING_VERSION
+    assert set(mapping.load().tables) == {event.table for event in mapping.load().sections}
+    with pytest.raises(AttributeError):
+        _ = normalize.OTHER_VERSION  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from functools import cache
 
 from tracelake.analysis.views import quote
 from tracelake.normalize import codes
-from tracelake.normalize.mapping import HASHES, TRANSFORMS, Event, Mappings, Source
+from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Mappings, Source
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
@@ -42,9 +42,9 @@ def _parameters() -> str:
 def inverse(column: str, source: Source) -> str | None:
     """SQL: the text that a column's value was made from; None where it cannot be told."""
     name = quote.name(column)
-    if source.transform == "domain" or TRANSFORMS[source.transform].derived:
+    if source.transform in PAIRS.values() or TRANSFORMS[source.transform].derived:
         return None
-    if source.transform in SAME or source.transform == "account":
+    if source.transform in SAME or source.transform in PAIRS:
         return name
     match source.transform:
         case "hex":
@@ -89,13 +89,14 @@ def _whole(filled: list[tuple[str, Source]], event: Event) -> str | None:
             if kind in hashes
         )
         return f"nullif(concat_ws(',', {listed}), '')"
-    domain = next((column for column, source in filled if source.transform == "domain"), None)
+    before = {source.transform: column for column, source in filled}
     found = []
     for column, source in filled:
         text = inverse(column, source)
         if text is None:
             continue
-        if source.transform == "account" and domain is not None:
+        domain = before.get(PAIRS.get(source.transform, ""))
+        if domain is not None:
             text = f"coalesce({quote.name(domain)} || '\\', '') || {text}"
         if column in event.constants:
             # Its default says nothing of the field, which is in `unmapped` if it is the same.

@@ -1,6 +1,6 @@
 """What was changed on a host: its settings and rules, its programs, the devices in it."""
 
-from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TIME, TINY, WORD, column
+from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TINY, WORD, column
 from tracelake.normalize.tables.common import actor, events
 
 CONFIG_CHANGE = events(
@@ -10,6 +10,8 @@ CONFIG_CHANGE = events(
     column("object_name", WORD, "setting, policy or rule", ocsf="entity.name", bloom=True,
            sigma="RuleName Configuration"),
     column("object_uid", WORD, "its id", ocsf="entity.uid", bloom=True, sigma="RuleId"),
+    column("object_type", WORD, "what kind of thing it is: setting, firewall rule, ...",
+           ocsf="entity.type"),
     column("value_before", TEXT, "what it was", sigma="OldValue"),
     column("value_after", TEXT, "what it is from then on, or what was tried",
            sigma="NewValue Value"),
@@ -86,7 +88,6 @@ PERIPHERAL_ACTIVITY = events(
     column("driver_name", WORD, "file or .inf of its driver"),
     column("driver_version", WORD, "version of its driver"),
     column("driver_provider", WORD, "who made its driver"),
-    column("driver_time", TIME, "date of its driver"),
     column("lifetime_uid", TEXT, "what the events of one connection share (lifetime)"),
     column("status_code", WORD, "error or status, as the log gives it", ocsf="status_code",
            sigma="Status"),

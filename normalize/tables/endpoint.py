@@ -345,6 +345,7 @@ JOB_ACTIVITY = events(
     column("job_pid", BIG, "process that runs it (since Windows 8: the engine's)",
            sigma="ProcessID EnginePID"),
     column("result_code", WORD, "result of the run", sigma="ResultCode"),
+    column("result_detail", WORD, "the same in words, where it is an error of Windows"),
     actor(),
 )
 

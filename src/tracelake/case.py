@@ -75,6 +75,7 @@ class Case:
         paths: Sequence[str | os.PathLike[str]],
         workers: int = 1,
         watch: Watch | None = None,
+        carve: bool = False,
     ) -> Report:
         """Takes in files and folders; what is in already is skipped.
 
@@ -82,13 +83,14 @@ class Case:
             paths: files and folders (walked).
             workers: processes that read; 1 reads in this one.
             watch: told each ingest event.
+            carve: also read deleted records, of sources that are in, too.
 
         Returns:
             what was read, and what could not be; nothing is raised for bad evidence.
         """
         from tracelake.ingest.run import ingest
 
-        report = ingest([Path(path) for path in paths], self.lake, workers, watch)
+        report = ingest([Path(path) for path in paths], self.lake, workers, watch, carve)
         self.refresh()
         return report
 
