@@ -55,9 +55,9 @@ MESSAGES: dict[str, str] = {
     ),
     "service_activity": _line(
         "'service'",
-        _activity(_1="installed", _2="changed", _3="started", _4="stopped", _5="restarted",
-                  _6="enabled", _7="disabled", _8="updated", _9="deleted"),
-        "svc_name", "svc_cmd_line", "'as ' || svc_account",
+        _activity(_1="installed", _2="changed", _3="started", _4="stopped", _5="paused",
+                  _6="continued", _7="deleted"),
+        "coalesce(svc_name, svc_display_name)", "svc_cmd_line", "'as ' || svc_account",
     ),
     "job_activity": _line(
         "'task'",
