@@ -247,6 +247,10 @@ TRANSFORMS = {
     "resource_path": Transform(
         WORDS, "Path of the first file of Defender's `file:_C:\\a; process:_pid:1`.", derived=True
     ),
+    "sockaddr_ip": Transform(
+        WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
+    ),
+    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "

@@ -33,6 +33,7 @@ WAYS = {
     "binary_state": W_BINARY_STATE,
     "url_scheme": W_URL_SCHEME, "url_host": W_URL_HOST, "url_path": W_URL_PATH,
     "url_query": W_URL_QUERY, "resource_path": W_RESOURCE_PATH, "digest": W_DIGEST,
+    "sockaddr_ip": W_SOCKADDR_IP, "sockaddr_port": W_SOCKADDR_PORT,
     "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,

@@ -1,14 +1,17 @@
-"""Parts of a text: of a URL, of the resources of a detection (see parts.pxd).
+"""Parts of a text: of a URL, of the resources of a detection, of a SOCKADDR (see parts.pxd).
 
 All of them are derived: the field itself stands in another column or in `unmapped`.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcmp
+
+from tracelake.native.text cimport put_int
 
 from tracelake.parsers.event_plan cimport (
     W_RESOURCE_PATH, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_URL_SCHEME,
 )
+from tracelake.parsers.values cimport canonical_ip
 
 
 cdef inline Py_ssize_t _find(
@@ -91,3 +94,46 @@ cdef bint part_of(int way, const uint8_t* p, Py_ssize_t n, Part* out) noexcept n
     if way == W_RESOURCE_PATH:
         return _resource(p, n, out)
     return _url(way, p, n, out)
+
+
+cdef inline int _nibble(uint8_t c) noexcept nogil:
+    if 48 <= c <= 57:
+        return c - 48
+    c |= 32
+    return c - 87 if 97 <= c <= 102 else -1
+
+
+cdef Py_ssize_t sockaddr(
+    const uint8_t* p, Py_ssize_t n, uint8_t* out, int64_t* port
+) noexcept nogil:
+    """Windows' ws2def.h and ws2ipdef.h: family (little-endian), port (big-endian), then the
+    address of AF_INET (2), or flow information and the address of AF_INET6 (23)."""
+    cdef uint8_t[24] raw
+    cdef uint8_t[40] text
+    cdef Py_ssize_t size = 0, i
+    cdef int high, low
+    if n < 16 or n % 2:
+        return 0
+    for i in range(min(24, n // 2)):
+        high = _nibble(p[2 * i])
+        low = _nibble(p[2 * i + 1])
+        if high < 0 or low < 0:
+            return 0
+        raw[i] = <uint8_t>(high << 4 | low)
+    port[0] = raw[2] << 8 | raw[3]
+    if raw[0] == 2 and raw[1] == 0:
+        for i in range(4, 8):
+            size += put_int(text + size, raw[i])
+            text[size] = 46
+            size += 1
+        return canonical_ip(text, size - 1, out)
+    if raw[0] != 23 or raw[1] != 0 or n < 48:
+        return 0
+    for i in range(8, 24):
+        text[size] = p[2 * i]
+        text[size + 1] = p[2 * i + 1]
+        size += 2
+        if i % 2 and i < 23:
+            text[size] = 58
+            size += 1
+    return canonical_ip(text, size, out)

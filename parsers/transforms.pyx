@@ -14,15 +14,15 @@ from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_tim
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS,
-    W_DOMAIN, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE,
-    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL,
-    W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID,
-    W_SIGNED_HEX, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
+    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
+    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN,
+    W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
+    W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
+    W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
     W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
-from tracelake.parsers.parts cimport Part, part_of
+from tracelake.parsers.parts cimport Part, part_of, sockaddr
 from tracelake.parsers.text_parts cimport find_xml, next_word
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
@@ -635,6 +635,13 @@ cdef int fill(
             at.uid_column = out.column
             at.uid_pid = number
         return NOT
+    if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
+        size = sockaddr(p, n, made, &number)
+        if size == 0 or (way == W_SOCKADDR_PORT and not _number(at, out, number)):
+            return NOT
+        if way == W_SOCKADDR_IP:
+            _word(at, out, made, size)
+        return LOSSY
     if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):
             return NOT

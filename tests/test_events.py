@@ -486,7 +486,7 @@ TEXTS = st.one_of(
         "SHA1=" + "A" * 40 + ",MD5=" + "B" * 32 + ",SHA256=" + "C" * 64 + ",IMPHASH=" + "0" * 32,
         "%%1842", "%%1843", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z",
         "18446744073709551615", "C" * 64, "cC" * 16, "https://u@h.example:8/a/b?c=d#e",
-        "file:_C:\\a->b; process:_pid:1", "HKLM\\A = 0x1",
+        "file:_C:\\a->b; process:_pid:1", "HKLM\\A = 0x1", "02000035C0A801010000000000000000",
     ]),
     st.text(max_size=12).filter(lambda value: not any(0xD800 <= ord(c) < 0xE000 for c in value)),
     st.integers(-(1 << 64), 1 << 64).map(str),

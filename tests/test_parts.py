@@ -1,158 +1,117 @@
-"""A log read in parts is the log read at once: rows, damage, duplicates, accounts."""
+"""Parts of texts: of URLs, of Defender's resources, of socket addresses; digests."""
 
-import gzip
-import io
-import random
-import struct
-import tarfile
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
-from line import EVIDENCE
-from parts_case import read_in_parts, read_whole
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tracelake.parsers import evtx
+from tracelake.normalize import mapping
+from tracelake.normalize.rebuild import pairs
+from tracelake.parsers.events import Events
 
-HEADER, CHUNK = 4096, 65536
-LOGS = EVIDENCE / "logs"
-
-
-def sample_chunks() -> list[bytes]:
-    """The chunks of the sample logs."""
-    data = [path.read_bytes() for path in sorted(LOGS.glob("*.evtx"))]
-    data += [gzip.decompress(path.read_bytes()) for path in sorted(LOGS.glob("*.evtx.gz"))]
-    packed = gzip.decompress((LOGS / "aptsimulator-winevt.tar.gz").read_bytes())
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            if file is not None and member.name.endswith(".evtx"):
-                data.append(file.read())
-    return [
-        log[at : at + CHUNK]
-        for log in data
-        for at in range(HEADER, len(log) - CHUNK + 1, CHUNK)
-        if log[at : at + 8] == b"ElfChnk\0"
-    ]
+MAPPING = mapping.read([("parts.toml", """
+provider = "P"
+[1]
+table = "http_activity"
+[1.columns]
+url_scheme = "Url | url_scheme"
+url_hostname = "Url | url_host"
+url_path = "Url | url_path"
+url_query = "Url | url_query"
+file_path = "Resources | resource_path"
+src_ip = "Address | sockaddr_ip"
+src_port = "Address | sockaddr_port"
+job_uid = "Digest | digest"
+""")])
+EVENT = MAPPING.events["P", "1"]
 
 
-CHUNKS = sample_chunks()
-FILE_HEADER = (LOGS / "new-user-security.evtx").read_bytes()[:HEADER]
+def row_of(**fields: str) -> dict[str, Any]:
+    events = Events(MAPPING)
+    events.add("P", "1", [(name, "text", text.encode()) for name, text in fields.items()])
+    ((_, batch),) = events.take(True)
+    (row,) = batch.to_pylist()
+    assert pairs(row, EVENT) == fields
+    return {name: value for name, value in row.items() if value is not None}
 
 
-def some(chance: random.Random, least: int = 6, most: int = 14) -> list[bytes]:
-    return [chance.choice(CHUNKS) for _ in range(chance.randint(least, most))]
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("https://a.example/b/c?d=e&f#g", ("https", "a.example", "/b/c", "d=e&f")),
+        ("http://u:p@a.example:8080/", ("http", "a.example", "/", None)),
+        ("http://[2001:db8::1]:80?x", ("http", "2001:db8::1", None, "x")),
+        ("ftp://a.example", ("ftp", "a.example", None, None)),
+        ("http://a.example?b=/c@d", ("http", "a.example", None, "b=/c@d")),
+        ("http://a.example#b?c/d", ("http", "a.example", None, None)),
+        ("http://a.example/?", ("http", "a.example", "/", None)),
+        ("http:///c", ("http", None, "/c", None)),
+        ("http://", ("http", None, None, None)),
+        ("://a", (None, None, None, None)),
+        ("C:\\a\\b", (None, None, None, None)),
+        ("http:/a", (None, None, None, None)),
+    ],
+)
+def test_parts_of_a_url(url: str, parts: tuple[str | None, ...]) -> None:
+    row = row_of(Url=url)
+    names = ("url_scheme", "url_hostname", "url_path", "url_query")
+    assert tuple(row.get(name) for name in names) == parts
 
 
-def plain(chance: random.Random) -> bytes:
-    return FILE_HEADER + b"".join(chance.sample(CHUNKS, min(12, len(CHUNKS))))
+@pytest.mark.parametrize(
+    ("resources", "path"),
+    [
+        ("file:_C:\\a b\\c.exe", "C:\\a b\\c.exe"),
+        ("process:_pid:1,ProcessStart:2; file:_C:\\c.exe; file:_C:\\d.exe", "C:\\c.exe"),
+        ("containerfile:_C:\\a.zip; file:_C:\\a.zip->b.exe", "C:\\a.zip"),
+        ("file:_C:\\a.zip->b->c", "C:\\a.zip"),
+        ("webfile:_C:\\a.exe|https://a.example/a.exe|pid:1", "C:\\a.exe"),
+        ("amsi:_C:\\a.ps1;", "C:\\a.ps1"),
+        ("regkey:_HKLM\\a; behavior:_pid:1:2", None),
+        ("file:_", None),
+        ("file:C:\\a", None),
+        (";;", None),
+    ],
+)
+def test_the_first_file_of_a_detection(resources: str, path: str | None) -> None:
+    assert row_of(Resources=resources).get("file_path") == path
 
 
-def repeated(chance: random.Random) -> bytes:
-    """Chunks that stand twice or more, anywhere."""
-    return FILE_HEADER + b"".join(some(chance))
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("02000035C0A801010000000000000000", ("192.168.1.1", 53)),
+        ("020001BD0A000001", ("10.0.0.1", 445)),
+        (
+            "170001BD00000000FE80000000000000021122FFFE33445500000000",
+            ("fe80::211:22ff:fe33:4455", 445),
+        ),
+        ("1700003500000000" + "0" * 20 + "FFFF0A000001", ("10.0.0.1", 53)),
+        ("17000035000000000000", (None, None)),
+        ("0300003500000000", (None, None)),
+        ("02000035C0A80", (None, None)),
+        ("02000035C0A8010G", (None, None)),
+    ],
+)
+def test_a_socket_address(address: str, found: tuple[str | None, int | None]) -> None:
+    row = row_of(Address=address)
+    assert (row.get("src_ip"), row.get("src_port")) == found
 
 
-def shifted(chance: random.Random) -> bytes:
-    """Bytes lost, put in, or blank between chunks, as after a carve."""
-    between = [b"", bytes(512), bytes(CHUNK), b"\xff" * 1000, b"E" * 70_000, b"ElfChn" * 5]
-    pieces = [chance.choice(between) + chunk for chunk in some(chance)]
-    return FILE_HEADER + b"".join(pieces) + chance.choice(between)
+@pytest.mark.parametrize("digits", [32, 40, 64, 128])
+def test_a_digest_is_held_in_lower_case(digits: int) -> None:
+    row = row_of(Digest="0A" * (digits // 2))
+    assert row["job_uid"] == "0a" * (digits // 2)
+    assert "unmapped" not in row or not row["unmapped"]
+    assert row_of(Digest="0a" * (digits // 2))["job_uid"] == "0a" * (digits // 2)
 
 
-def cut(chance: random.Random) -> bytes:
-    """Cut anywhere; some chunks cut short too."""
-    pieces = [c if chance.random() < 0.7 else c[: chance.randrange(CHUNK)] for c in some(chance)]
-    data = FILE_HEADER + b"".join(pieces)
-    return data[: chance.randrange(len(data) // 2, len(data))]
+@pytest.mark.parametrize("text", ["0A" * 15, "0A" * 65, "0G" * 16])
+def test_no_digest(text: str) -> None:
+    assert "job_uid" not in row_of(Digest=text)
 
 
-def headless(chance: random.Random) -> bytes:
-    """Chunks without a file around them."""
-    return b"".join(some(chance))
-
-
-def overwritten(chance: random.Random) -> bytes:
-    """Zeros and noise over record frames, chunk headers and signatures."""
-    data = bytearray(FILE_HEADER + b"".join(some(chance)))
-    for _ in range(chance.randint(1, 10)):
-        at = chance.randrange(HEADER, len(data) - 600)
-        if chance.random() < 0.4:  # the beginning of a chunk
-            at = HEADER + (at - HEADER) // CHUNK * CHUNK
-        n = chance.randint(1, 600)
-        data[at : at + n] = bytes(n) if chance.random() < 0.5 else chance.randbytes(n)
-    return bytes(data)
-
-
-def flipped(chance: random.Random) -> bytes:
-    data = bytearray(FILE_HEADER + b"".join(some(chance)))
-    for _ in range(64):
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    return bytes(data)
-
-
-def renumbered(chance: random.Random) -> bytes:
-    """Copies of records with other numbers are no copies; equal numbers alone neither."""
-    pieces = []
-    for chunk in some(chance):
-        data = bytearray(chunk)
-        if chance.random() < 0.5:
-            at, end = 512, struct.unpack_from("<I", data, 48)[0]
-            step = chance.randint(1, 3)
-            while at + 28 <= min(end, CHUNK) and data[at : at + 4] == b"**\0\0":
-                size, number = struct.unpack_from("<IQ", data, at + 4)
-                struct.pack_into("<Q", data, at + 8, number + step)
-                if size < 28:
-                    break
-                at += size
-        pieces.append(bytes(data))
-    return FILE_HEADER + b"".join(pieces)
-
-
-MAKERS = (plain, repeated, shifted, cut, headless, overwritten, flipped, renumbered)
-
-
-@pytest.mark.parametrize("make", MAKERS)
-def test_parts_are_the_whole(make: Callable[[random.Random], bytes], tmp_path: Path) -> None:
-    path = tmp_path / "log.evtx"
-    again = divided = 0
-    for round_ in range(6):
-        chance = random.Random(f"{make.__name__} {round_}")
-        path.write_bytes(make(chance))
-        whole = read_whole(evtx.PARSER, path)
-        for count in (1, 2, 3, 5):
-            found, twice = read_in_parts(evtx.PARSER, path, count, chance)
-            if found is None:
-                continue
-            assert found.counts == whole.counts, (round_, count)
-            assert found.rows == whole.rows, (round_, count)
-            divided += 1
-            again += twice
-    if make is not flipped:  # flipped bits are in definitions soon
-        assert divided, "no log was read in parts at all"
-    if make is repeated:
-        assert again, "no part was read again"
-
-
-def test_a_definition_that_has_to_be_guessed_is_one_readers_matter(tmp_path: Path) -> None:
-    """The plan of a broken definition is taken from an earlier chunk: parts would not know it."""
-    good = next(chunk for chunk in CHUNKS if definition(chunk))
-    bad = bytearray(good)
-    at = definition(good)
-    bad[at + 24 : at + 40] = b"\xee" * 16
-    # Other numbers: else it is a copy as far as it is whole.
-    struct.pack_into("<Q", bad, 512 + 8, 1 << 40)
-    path = tmp_path / "log.evtx"
-    path.write_bytes(FILE_HEADER + good * 3 + bytes(bad) + good)
-    for seed in range(4):
-        found, _ = read_in_parts(evtx.PARSER, path, 3, random.Random(seed))
-        assert found is None
-
-
-def definition(chunk: bytes) -> int:
-    """Offset of the first record's template definition, 0 where it has none of its own."""
-    at = 512 + 24
-    if chunk[at : at + 6] != b"\x0f\x01\x01\x00\x0c\x01":
-        return 0
-    where: int = struct.unpack_from("<I", chunk, at + 10)[0]
-    return where if where == at + 14 else 0
+@given(st.text(alphabet="hftp:/@?#[]._;|->C\\ 0aAF", max_size=80))
+def test_any_text_is_given_back(text: str) -> None:
+    row_of(Url=text, Resources=text, Address=text, Digest=text)

@@ -318,7 +318,8 @@ def differences(row: dict[str, Any], data: naive.Values) -> list[tuple[str, str,
 def check_evtx(logs: Logs, at_least: int) -> None:
     compared = 0
     with logs.session() as session:
-        relation = session.sql("SELECT * FROM sigma.evtx")
+        relation = session.sql("SELECT e.*, f.fields FROM sigma.evtx AS e "
+                               "JOIN sigma.evtx_fields AS f USING (row_id)")
         while rows := relation.fetchmany(1000):
             for values in rows:
                 row = dict(zip(relation.columns, values, strict=True))
@@ -540,7 +541,8 @@ proc_path = "Beta"
     ])
     with Session(lake) as session:
         found = session.sql(
-            "SELECT \"Alpha\", \"Beta\", fields FROM sigma.evtx ORDER BY unmapped['Kind']"
+            "SELECT \"Alpha\", \"Beta\", fields FROM sigma.evtx JOIN sigma.evtx_fields "
+            "USING (row_id) ORDER BY fields['Kind']"
         ).fetchall()
     assert found == [
         ("x", None, {"Alpha": "x", "Kind": "b"}), (None, "y", {"Beta": "y", "Kind": "c"}),

@@ -71,11 +71,14 @@ def test_sigma_source_and_target_of_process_access(lake: SmallLake) -> None:
 def test_sigma_registry(lake: SmallLake) -> None:
     key = {**SYSMON, "reg_key_path": "HKLM\\Run", "actor_path": "reg.exe"}
     lake.write("registry_activity", [
-        {**key, "event_code": "13", "class_uid": 201002, "activity_id": 2,
+        {**key, "log_provider": "a sensor", "class_uid": 201002, "activity_id": 2,
          "reg_value_name": "evil", "reg_value_data": "x.exe"},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1, "src_offset": 1},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4, "src_offset": 2},
-        {**key, "event_code": "14", "class_uid": 201001, "activity_id": 5, "src_offset": 3,
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1,
+         "reg_event_type": "CreateKey", "src_offset": 1},
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4,
+         "reg_event_type": "DeleteKey", "src_offset": 2},
+        {**key, "event_code": "14", "class_uid": 201001, "activity_id": 5,
+         "reg_event_type": "RenameKey", "src_offset": 3,
          "reg_new_name": "HKLM\\Run2"},
         {**key, "class_uid": 205005, "activity_id": 1, "src_offset": 4},
     ])

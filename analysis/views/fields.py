@@ -234,14 +234,14 @@ def everything(made: list[Section]) -> str:
     return choose(cases, "unmapped")
 
 
-def data(whole: str) -> str:
-    """SQL: the values of `<Data>` without a name, a line each: what Sigma calls `Data`.
-
-    Args:
-        whole: SQL of the map of all fields.
-    """
+def data(made: list[Section]) -> str:
+    """SQL: the values of `<Data>` without a name, a line each: what Sigma calls `Data`."""
+    holding = [
+        section for section in made
+        if any(name == "Data" or name.startswith("Data[") for name in held(section.event))
+    ]
     return (
-        f"nullif(array_to_string(list_transform(list_filter(map_entries({whole}), "
+        f"nullif(array_to_string(list_transform(list_filter(map_entries({everything(holding)}), "
         "lambda e: e.key = 'Data' OR starts_with(e.key, 'Data[')), lambda e: e.value), "
         "chr(10)), '')"
     )
