@@ -171,9 +171,9 @@ TRANSFORMS = {
         argument="path", derived=True,
     ),
     "reg_key": Transform(
-        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
-        "hold no \\, those of values may: B begins behind the last \\, or where there are two, "
-        "or at a drive (\\C:\\).",
+        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of "
+        "keys hold no \\, those of values may: B begins behind the last \\, or where there are "
+        "two, or at a drive (\\C:\\).",
     ),
     "reg_value": Transform(
         WORDS, "The name B, or all; inverse: A\\B with the column that has `reg_key`, or B."
