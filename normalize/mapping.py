@@ -252,7 +252,7 @@ TRANSFORMS = {
     "sockaddr_ip": Transform(
         WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
     ),
-    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
+    "sockaddr_port": Transform(NUMBERS, "Its port, unless it is 0.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
