@@ -172,6 +172,7 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "sid": ("proc_path", ["S-1-5-18"]),
     "logon_id": ("proc_path", ["0x3e7"]),
     "account": ("proc_path", ["bob"]),
+    "reg_value": ("proc_path", ["name"]),
     "map": ("event_level", ["one", "two"]),
     "list": ("answers", ["a;b;", "a;", ""]),
     "dns_answers": ("answers", ["1.2.3.4;b.example;"]),
@@ -180,7 +181,7 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "digest": ("proc_path", ["AB01"]),
 }
 """Transform -> a column that it can fill, and texts that such a column holds exactly."""
-OWN_TESTS = {"domain", "hash"}
+OWN_TESTS = {"domain", "hash", "reg_key"}
 """Transforms whose columns hold parts of a field: in the events below."""
 
 
