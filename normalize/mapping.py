@@ -59,7 +59,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tracelake.normalize import TABLES, codes
+from tracelake.normalize import TABLES, codes, template
 from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
 from tracelake.normalize.tables.common import HEAD, LOG
 
@@ -171,7 +171,8 @@ TRANSFORMS = {
         argument="path", derived=True,
     ),
     "reg_key": Transform(
-        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
+        WORDS,
+        "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
         "hold no \\, those of values may: B begins behind the last \\, or where there are two, or "
         "at a drive (\\C:\\).",
     ),
@@ -183,7 +184,8 @@ TRANSFORMS = {
         derived=True,
     ),
     "audit": Transform(
-        NUMBERS, "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
+        NUMBERS,
+        "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
         "Keywords do to status_id where the mapping says nothing of it.", derived=True,
     ),
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
@@ -250,7 +252,7 @@ TRANSFORMS = {
     "sockaddr_ip": Transform(
         WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
     ),
-    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
+    "sockaddr_port": Transform(NUMBERS, "Its port, unless it is 0.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
@@ -653,6 +655,10 @@ class File:
             message = body.get("message", "")
             if not isinstance(message, str):
                 raise self.refuse(section, "message", "is not a text")
+            try:
+                template.parse(message)
+            except template.TemplateError as error:
+                raise self.refuse(section, "message", str(error)) from error
             columns = self.columns(section, table, body)
             for key in columns.keys() & constants.keys():
                 if isinstance(constants[key], str):

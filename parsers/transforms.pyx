@@ -23,7 +23,7 @@ from tracelake.parsers.event_plan cimport (
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of, sockaddr
-from tracelake.parsers.text_parts cimport find_xml, next_word
+from tracelake.parsers.text_parts cimport find_xml, next_word, unescape
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
 )
@@ -441,11 +441,16 @@ cdef int _fill_xml(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
     """The text of an element."""
     cdef Py_ssize_t end
     cdef uint8_t* room
-    room = <uint8_t*>malloc(n + 1)
+    room = <uint8_t*>malloc(2 * n + 1)
     if room is NULL:
         with gil:
             raise MemoryError()
     try:
+        if n > 4 and memcmp(p, <const char*>b"&lt;", 4) == 0:
+            # As NXLog ships it.
+            end = unescape(p, n, room + n)
+            p = room + n
+            n = end
         end = find_xml(p, n, out.argument, out.argument_length, room)
         return _put_part(at, out, room, end) if end else NOT
     finally:
@@ -637,10 +642,12 @@ cdef int fill(
         return NOT
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
         size = sockaddr(p, n, made, &number)
-        if size == 0 or (way == W_SOCKADDR_PORT and not _number(at, out, number)):
+        if size == 0:
             return NOT
-        if way == W_SOCKADDR_IP:
-            _word(at, out, made, size)
+        if way == W_SOCKADDR_PORT:
+            # 0: a server's address alone, as resolvers keep it.
+            return LOSSY if number and _number(at, out, number) else NOT
+        _word(at, out, made, size)
         return LOSSY
     if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):

@@ -28,6 +28,10 @@ status_id = 2
 table = "registry_activity"
 [4.columns]
 reg_value_name = "Path | reg_value"
+[5]
+table = "job_activity"
+[5.columns]
+job_cmd_line = "Task | xml Actions/Exec/Command"
 """)])
 
 
@@ -111,3 +115,12 @@ def test_the_audit_keywords_are_the_status(
     code: str, keywords: tuple[str, Any] | None, status: int | None
 ) -> None:
     assert row_of(code, {}, keywords).get("status_id") == status
+
+
+@pytest.mark.parametrize("text", [
+    "<Task><Actions><Exec><Command>a&amp;b</Command></Exec></Actions></Task>",
+    "&lt;Task&gt;&lt;Actions&gt;&lt;Exec&gt;&lt;Command&gt;a&amp;amp;b&lt;/Command&gt;&lt;/Exec&gt;"
+    "&lt;/Actions&gt;&lt;/Task&gt;",
+])
+def test_xml_may_come_escaped_once_more(text: str) -> None:
+    assert row_of("5", {"Task": text})["job_cmd_line"] == "a&b"

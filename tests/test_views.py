@@ -8,7 +8,7 @@ import pytest
 from small_lake import NOON, PROVENANCE, SOURCE, SmallLake
 
 from tracelake.analysis.session import Session
-from tracelake.analysis.views import timeline
+from tracelake.analysis.views import lines
 from tracelake.normalize import TABLES, sigma
 
 SYSMON = {"log_name": "Microsoft-Windows-Sysmon/Operational",
@@ -265,7 +265,7 @@ def test_sigma_evtx_has_every_event_under_its_own_names(lake: SmallLake) -> None
 
 @pytest.mark.parametrize("table", [t.name for t in TABLES.values() if t.is_events])
 def test_every_table_has_a_line_in_the_timeline(table: str, lake: SmallLake) -> None:
-    assert table in timeline.MESSAGES
+    assert table in lines.LINES
     values: dict[str, Any] = {"time": NOON, "src_offset": 3, "device_hostname": "WS1"}
     # A value in every text column: none of them may break the line.
     for field in TABLES[table].schema:
@@ -304,7 +304,7 @@ def test_a_row_with_several_times_has_several_lines(lake: SmallLake) -> None:
 
 
 def test_messages_say_what_happened(lake: SmallLake) -> None:
-    lake.write("process_activity", [PROCESS])
+    lake.write("process_activity", [{**PROCESS, "log_provider": "another sensor"}])
     lake.write("network_activity", [CONN])
     lake.write("authentication", [
         {"time": NOON, "activity_id": 1, "status_id": 2, "user_name": "bob", "logon_type_id": 3,
