@@ -28,6 +28,8 @@ CATALOG = re.compile(
     r"\b(show\s+(all\s+)?tables|duckdb_\w+|information_schema|sqlite_master|pg_\w+)\b"
     r"|\b(show|describe)\s*;?\s*$"
 )
+# Views over many tables.
+MANY = {"timeline", "ocsf", "ecs", "zeek", "sigma"}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
@@ -72,6 +74,8 @@ class Session:
         self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
+        self._silent: dict[str, list[str]] = {}
+        """Tables whose view does not have their rows' messages yet, and their files."""
         self._making = threading.Lock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
         try:
@@ -108,6 +112,8 @@ class Session:
             pruned = (window.since, window.until) if base.prunes(table) else (None, None)
             files = self._inside(snapshot.files(table.name, *pruned))
             self._connection.execute(base.view(table, files, window))
+            if table.is_events:
+                self._silent[table.name] = files
         self._connection.execute(base.ARTIFACT_PATH)
 
     def _provide(self, query: str) -> None:
@@ -120,6 +126,33 @@ class Session:
                     self._connection.execute(statement)
                 # Only now: an interrupted query leaves some of them to be made again.
                 self._waiting.remove(words)
+
+    def _tell(
+        self, query: str, parameters: Sequence[object] | dict[str, object] | None
+    ) -> None:
+        """Makes the views with messages that a query asks for.
+
+        Where the query does not name them, its plan says whether it reads the column.
+        """
+        words = set(re.findall(r"\w+", query.lower()))
+        with self._making:
+            meant = self._silent.keys() if words & MANY else self._silent.keys() & words
+            if not meant:
+                return
+            if "message" not in words:
+                try:
+                    plan = self._connection.cursor().execute(
+                        f"EXPLAIN (FORMAT JSON) {query}", parameters
+                    ).fetchall()
+                except duckdb.Error:
+                    return      # the query itself says what is wrong
+                if '"message"' not in plan[0][1]:
+                    return
+            for name in list(meant):
+                self._connection.execute(
+                    base.view(TABLES[name], self._silent[name], self.window, with_messages=True)
+                )
+                del self._silent[name]
 
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""
@@ -152,6 +185,7 @@ class Session:
         if kind != duckdb.StatementType.SELECT:
             raise RefusedQuery(f"only reading statements are run, this is {kind.name}")
         self._provide(query)
+        self._tell(EXPLAIN.sub("", query, count=1), parameters)
         return self._connection.sql(query, params=parameters)
 
     def interrupt(self) -> None:

@@ -1,14 +1,15 @@
 """The unit that closes a source: what no parser took, and its row of `source`."""
 
 import os
+from collections.abc import Iterator
 
 import pyarrow as pa
 
-from tracelake.ingest.books import artifact_row, batch_of, source_row
-from tracelake.ingest.events import Facts, Stamp, Task
+from tracelake.ingest.books import artifact_row, source_row
+from tracelake.ingest.events import Event, Facts, Stamp, Task
+from tracelake.ingest.pack import Outlet, Pack
 from tracelake.lake.lake import Lake
-from tracelake.lake.writer import WrittenUnit
-from tracelake.normalize import MAPPING_VERSION, TABLES, Provenance, complete
+from tracelake.normalize import MAPPING_VERSION, Provenance
 from tracelake.parsers.artifact import Parser
 from tracelake.version import VERSION
 
@@ -35,33 +36,37 @@ def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -
 
 
 def close_source(
-    lake: Lake, task: Task, sha256: str, stamp: Stamp, facts: dict[int, Facts], left: LeftOver
-) -> WrittenUnit:
-    """Writes the source's last unit: what was left, and the row that closes it.
+    lake: Lake,
+    pack: Pack,
+    task: Task,
+    sha256: str,
+    stamp: Stamp,
+    facts: dict[int, Facts],
+    left: LeftOver,
+) -> Iterator[Event]:
+    """Makes the source's last unit: what was left, and the row that closes it.
 
     Args:
+        pack: what the unit joins.
         facts: of the artifacts that have units of their own.
     """
     source_id = sha256[:32]
     unit = f"{source_id[:16]}-source"
-    with lake.writer(unit) as writer:
-        rows = []
-        for number, (found, damage) in left.items():
-            if damage is not None:
-                constants = provenance(lake, source_id, number, None)
-                writer.write("damage", complete(TABLES["damage"], damage, constants))
-            rows.append(artifact_row(lake.engagement, source_id, number, unit, VERSION, found))
-        if rows:
-            writer.write("artifact", batch_of("artifact", rows))
-        row = source_row(
-            lake.engagement,
-            source_id,
-            sha256,
-            os.path.realpath(task.path),
-            stamp[0],
-            unit,
-            VERSION,
-            [*facts.values(), *(found for found, _ in left.values())],
-        )
-        writer.write("source", batch_of("source", [row]))
-        return writer.close()
+    outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
+    for number, (found, damage) in left.items():
+        if damage is not None:
+            outlet.put("damage", damage, provenance(lake, source_id, number, None))
+        row = artifact_row(lake.engagement, source_id, number, unit, VERSION, found)
+        outlet.book("artifact", row)
+    row = source_row(
+        lake.engagement,
+        source_id,
+        sha256,
+        os.path.realpath(task.path),
+        stamp[0],
+        unit,
+        VERSION,
+        [*facts.values(), *(found for found, _ in left.values())],
+    )
+    outlet.book("source", row)
+    yield from outlet.close(task, None, 0.0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracelake.ingest.events import Hashed, Task
+from tracelake.ingest.events import Hashed, Lot
 from tracelake.ingest.parts import HashJob, Question, do_hash, read_part
 from tracelake.ingest.source import take_in
 from tracelake.lake.lake import Lake
@@ -107,8 +107,8 @@ def _work(pipe: Any, close: list[Any], uri: str, engagement: str) -> None:
     try:
         while (job := pipe.recv()) is not None:
             messages: Iterator[Any]
-            if isinstance(job, Task):
-                messages = take_in(job, lake, talk)
+            if isinstance(job, Lot):
+                messages = take_in(job.tasks, lake, talk)
             elif isinstance(job, HashJob):
                 messages = do_hash(job)
             else:

@@ -24,8 +24,10 @@ from tracelake.ingest.events import (
     Task,
     UnitReady,
 )
+from tracelake.ingest.failures import told
 from tracelake.ingest.file import check_unchanged, opened, stamp_of
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.pack import Pack
 from tracelake.ingest.parts import (
     Abandon,
     HashJob,
@@ -39,8 +41,7 @@ from tracelake.ingest.parts import (
     Settled,
     WantRange,
 )
-from tracelake.ingest.reading import Sink, summed
-from tracelake.ingest.source import told
+from tracelake.ingest.reading import Sink, completing, summed
 from tracelake.lake.lake import Lake
 from tracelake.lake.standin import new_stand_in
 from tracelake.lake.writer import WrittenUnit
@@ -287,7 +288,7 @@ class Division:
         check_unchanged(task.path, self._stamp)
         unit = unit_id(source_id, 0, self._parser)
         with lake.writer(unit) as writer:
-            sink = Sink(provenance(lake, source_id, 0, self._parser), writer)
+            sink = Sink(completing(provenance(lake, source_id, 0, self._parser), writer))
             for table, batch in self._parts.join([part.facts for part in parts]):
                 sink.take(table, batch)
             rest = sink.facts(task.name, self._parser, None, None)
@@ -298,9 +299,14 @@ class Division:
             )
             writer.write("artifact", batch_of("artifact", [row]))
             whole = _united([*(part.written for part in parts), writer.close()])
-            closing = close_source(lake, task, self._hashed.sha256, self._stamp, {0: facts}, {})
+            pack = Pack(lake)
+            sha256 = self._hashed.sha256
+            closing = [
+                *close_source(lake, pack, task, sha256, self._stamp, {0: facts}, {}),
+                *pack.flush(),
+            ]
         yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))
-        yield UnitReady(task, closing, None)
+        yield from closing
 
     # --- other ends
 

@@ -15,12 +15,21 @@ class Task:
     Attributes:
         path: where it is. name: its path relative to the given root.
         known: its stamp and hash, and that it is to be read, where that is known already.
+        again: it was begun in this run, by a worker that died of another file.
     """
 
     path: str
     name: str
     size: int
     known: "tuple[Stamp, str, Decision] | None" = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Files that one worker takes in one after the other: one, or several small ones."""
+
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +99,21 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class UnitReady:
-    """A unit's files are written and wait for their commit."""
+    """A unit's files are written and wait for their commit. Without `unit` they are those of the
+    pack that was ready before."""
 
     task: Task
-    unit: WrittenUnit
+    unit: WrittenUnit | None
     facts: Facts | None
     cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PackReady:
+    """The files of several small units are written and wait for their commit; the units' own
+    events come next."""
+
+    unit: WrittenUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +151,4 @@ class SourceDone:
     task: Task
 
 
-Event = Read | UnitReady | Left | Skipped | Failed | SourceDone
+Event = Read | UnitReady | PackReady | Left | Skipped | Failed | SourceDone

@@ -11,9 +11,9 @@ from typing import Any
 
 from tracelake.ingest.closing import provenance, unit_id
 from tracelake.ingest.events import Event, Facts, Hashed, Read, Stamp, Task
+from tracelake.ingest.failures import told
 from tracelake.ingest.file import CannotRead, SourceChanged, opened, sha256_of, stamp_of
-from tracelake.ingest.reading import TELL_EVERY, Sink
-from tracelake.ingest.source import told
+from tracelake.ingest.reading import TELL_EVERY, Sink, completing
 from tracelake.lake import standin
 from tracelake.lake.lake import Lake
 from tracelake.lake.writer import WrittenUnit
@@ -192,7 +192,7 @@ class _Pass:
         self._feed = Feed(self._window)
         self._told = 0
         self.writer = lake.writer(unit_id(source_id, 0, parser))
-        self._sink = Sink(provenance(lake, source_id, 0, parser), self.writer)
+        self._sink = Sink(completing(provenance(lake, source_id, 0, parser), self.writer))
         self.reading = parser.parts.open(
             Artifact(job.task.name, self._feed, self._sink.account),
             Part(job.number, job.of, self._more, job.seed, leave_out),

@@ -18,30 +18,42 @@ TELL_EVERY = 16 << 20
 
 
 class Writer(Protocol):
-    """Where a unit's batches go."""
+    """Where a unit's completed batches go."""
 
     def write(self, table: str, batch: pa.RecordBatch) -> None: ...
 
 
+Put = Callable[[str, pa.RecordBatch], None]
+"""Takes a parser's batch for a table."""
+
+
+def completing(constants: Provenance, writer: Writer) -> Put:
+    """Completes batches and writes them."""
+
+    def put(table: str, batch: pa.RecordBatch) -> None:
+        writer.write(table, complete(TABLES[table], batch, constants))
+
+    return put
+
+
 class Sink:
-    """Completes and writes what a parser yields, and counts it.
+    """Passes on what a parser yields, and counts it.
 
     Attributes:
         account: of the artifact, or of the part of it, that is read.
     """
 
-    def __init__(self, provenance: Provenance, writer: Writer) -> None:
-        self._provenance = provenance
-        self._writer = writer
+    def __init__(self, put: Put) -> None:
+        self._put = put
         self._rows: Counter[str] = Counter()
         # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
-        self.account = Account(lambda batch: self._write("damage", batch))
+        self.account = Account(lambda batch: self._put("damage", batch))
 
     def take(self, table: str, batch: pa.RecordBatch) -> bool:
         """Writes a batch; whether it had any rows."""
         if not batch.num_rows:
             return False
-        self._write(table, batch)
+        self._put(table, batch)
         self._rows[table] += batch.num_rows
         return True
 
@@ -66,17 +78,13 @@ class Sink:
             counters=dict(sorted(account.counters.items())),
         )
 
-    def _write(self, table: str, batch: pa.RecordBatch) -> None:
-        self._writer.write(table, complete(TABLES[table], batch, self._provenance))
-
 
 def read_artifact(
     path: str,
     feed: Feed,
     sha256: Callable[[], str],
     parser: Parser,
-    provenance: Provenance,
-    writer: Writer,
+    put: Put,
     again: Feed | None = None,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
@@ -84,7 +92,7 @@ def read_artifact(
     Args:
         path: the artifact's path inside the source.
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
-        writer: of the artifact's unit.
+        put: takes the rows.
         again: its bytes once more, for a parser that reads them twice.
 
     Yields:
@@ -93,7 +101,7 @@ def read_artifact(
     Returns:
         what became of its records and bytes.
     """
-    sink = Sink(provenance, writer)
+    sink = Sink(put)
     told = 0
     try:
         for table, batch in parser.read(Artifact(path, feed, sink.account, again)):

@@ -20,6 +20,7 @@ from tracelake.ingest.events import (
     Failed,
     Hashed,
     Left,
+    PackReady,
     Skipped,
     Task,
     UnitReady,
@@ -177,7 +178,7 @@ class Ingest:
             self._begun[source_id] = hashed.task.path
             why += "; its deleted records were not"
             return Decision(done=done, carve=True, carved=carved, closed=why)
-        if source_id in self._begun:
+        if source_id in self._begun and not hashed.task.again:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             return Decision(f"the same bytes as {self._begun[source_id]}")
         self._begun[source_id] = hashed.task.path
@@ -199,8 +200,11 @@ class Ingest:
 
     def _count(self, event: Event) -> None:
         report = self.report
-        if isinstance(event, UnitReady):
+        if isinstance(event, PackReady):
             self._pending.append(event.unit)
+        elif isinstance(event, UnitReady):
+            if event.unit is not None:
+                self._pending.append(event.unit)
             if event.facts is not None and event.facts.parser is not None:
                 sums = report.parsers.setdefault(event.facts.parser, ParserReport())
                 sums.add(event.facts, event.cpu_seconds)

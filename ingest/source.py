@@ -5,38 +5,28 @@
 
 import io
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
 
-from tracelake.ingest.books import artifact_row, batch_of
+from tracelake.ingest.books import artifact_row
 from tracelake.ingest.closing import LeftOver, close_source, provenance, unit_id
 from tracelake.ingest.containers import Member, members
 from tracelake.ingest.events import (
     Decision,
     Event,
     Facts,
-    Failed,
     Hashed,
     Left,
     Read,
     Skipped,
     SourceDone,
     Task,
-    UnitReady,
 )
-from tracelake.ingest.file import (
-    CannotRead,
-    SourceChanged,
-    check_unchanged,
-    opened,
-    sha256_of,
-    stamp_of,
-)
+from tracelake.ingest.failures import told
+from tracelake.ingest.file import check_unchanged, opened, sha256_of, stamp_of
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.streams import Hashed as HashedStream
 from tracelake.ingest.streams import UpTo
@@ -48,39 +38,26 @@ from tracelake.parsers import BY_NAME
 from tracelake.parsers.artifact import Parser
 
 Ask = Callable[[Hashed], Decision]
-T = TypeVar("T")
 
 
-def take_in(task: Task, lake: Lake, ask: Ask) -> Iterator[Event]:
-    """Reads one file and yields what happens. Raises nothing: a file that cannot be taken in
-    is a `Failed`, and the others go on.
+def take_in(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
+    """Reads files one after the other and yields what happens. Raises nothing: a file that cannot
+    be taken in is a `Failed`, and the others go on.
 
     Args:
-        task: the file.
+        tasks: the files. Rows of small ones are written together, at the end at the latest.
         lake: the engagement's tables; units are written here and committed by the parent.
         ask: answers whether a source of this hash is to be read.
     """
-    yield from told(task.path, _Source(task, lake).take_in(ask))
-    yield SourceDone(task)
-
-
-def told(path: str, events: Iterator[T]) -> Iterator[T | Failed]:
-    """The events, and what ends them early as a `Failed`."""
-    try:
-        yield from events
-    except (SourceChanged, CannotRead) as error:
-        yield Failed(path, str(error))
-    except OSError as error:
-        # What reading evidence raises is an EvidenceError or a CannotRead by now: this is the
-        # lake's disk, and no other source will fare better.
-        yield Failed(path, f"the lake cannot be written: {_one_line(error)}", fatal=True)
-    except Exception as error:  # noqa: BLE001 - a bug, by design not one of the above
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        yield Failed(
-            path,
-            f"a bug in tracelake, please report it: {type(error).__name__}: {_one_line(error)} "
-            f"({Path(where.filename).name}:{where.lineno})",
-        )
+    pack = Pack(lake)
+    done = []
+    for task in tasks:
+        yield from told(task.path, _Source(task, lake, pack).take_in(ask))
+        done.append(task)
+    if done:
+        yield from told(done[-1].path, pack.flush())
+    for task in done:
+        yield SourceDone(task)
 
 
 def carver_of(facts: Facts | None) -> Parser | None:
@@ -92,9 +69,10 @@ def carver_of(facts: Facts | None) -> Parser | None:
 class _Source:
     """A source while it is read, and its books."""
 
-    def __init__(self, task: Task, lake: Lake) -> None:
+    def __init__(self, task: Task, lake: Lake, pack: Pack) -> None:
         self._task = task
         self._lake = lake
+        self._pack = pack
         self._stamp = (0, 0)
         self._sha256 = self._id = ""
         self._facts: dict[int, Facts] = {}
@@ -122,10 +100,10 @@ class _Source:
                     if number not in decision.done:
                         yield from self._member(number, member)
                 check_unchanged(self._task.path, self._stamp)
-                closing = close_source(
-                    self._lake, self._task, self._sha256, self._stamp, self._facts, self._left
+                yield from close_source(
+                    self._lake, self._pack, self._task, self._sha256, self._stamp, self._facts,
+                    self._left,
                 )
-                yield UnitReady(self._task, closing, None)
             if decision.carve:
                 yield from self._carve(file, decision.carved)
 
@@ -182,14 +160,14 @@ class _Source:
     ) -> Iterator[Event]:
         started = time.process_time()
         unit = unit_id(self._id, number, parser)
-        writer = self._lake.writer(unit)
+        constants = provenance(self._lake, self._id, number, parser)
+        outlet = Outlet(self._lake, self._pack, unit, constants)
         try:
-            constants = provenance(self._lake, self._id, number, parser)
-            reading = read_artifact(path, feed, sha256, parser, constants, writer, again)
+            reading = read_artifact(path, feed, sha256, parser, outlet.put, again)
             facts = yield from self._told(reading)
             twin = self._twin(facts) if again is None else None
             if twin is not None:
-                writer.discard()
+                outlet.discard()
                 why = {"*": f"the same bytes as {twin}, which is read"}
                 yield self._leave(number, Facts(path, None, why, facts.size, facts.sha256))
                 return
@@ -197,14 +175,14 @@ class _Source:
             row = artifact_row(
                 self._lake.engagement, self._id, number, unit, parser.version, facts
             )
-            writer.write("artifact", batch_of("artifact", [row]))
-            written = writer.close()
+            outlet.book("artifact", row)
+            events = list(outlet.close(self._task, facts, time.process_time() - started))
         except BaseException:
-            writer.discard()
+            outlet.discard()
             raise
         if again is None:
             self._facts[number] = facts
-        yield UnitReady(self._task, written, facts, time.process_time() - started)
+        yield from events
 
     def _told(self, reading: Generator[int, None, Facts]) -> Generator[Event, None, Facts]:
         """Passes on how far the reading is."""
@@ -235,7 +213,3 @@ class _Source:
             facts = replace(facts, records=1, damage=1)
         self._left[number] = (facts, damage)
         return Left(self._task, facts, str(error) if error is not None else None)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

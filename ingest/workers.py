@@ -7,23 +7,58 @@ killed (by the kernel for memory, by a bug in a library).
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 
 from tracelake.ingest.crew import Worker, start, use_plain_malloc
 from tracelake.ingest.division import Division, divisible
-from tracelake.ingest.events import Event, Failed, Hashed, SourceDone, Task
+from tracelake.ingest.events import (
+    Event,
+    Failed,
+    Hashed,
+    Left,
+    Lot,
+    Skipped,
+    SourceDone,
+    Task,
+    UnitReady,
+)
 from tracelake.ingest.file import CannotRead
 from tracelake.ingest.parts import HashJob, JobDone, PartJob
 from tracelake.ingest.source import Ask, take_in
 from tracelake.lake.lake import Lake
 
-Job = Task | HashJob | PartJob
+Job = Lot | HashJob | PartJob
+
+# Files up to this size go to a worker several at a time: what is written of them goes together.
+SMALL = 4 << 20
+LOT_BYTES = 64 << 20
+LOT_FILES = 128
 
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
     use_plain_malloc()
-    for task in tasks:
-        yield from take_in(task, lake, ask)
+    waiting = deque(tasks)
+    while waiting:
+        yield from take_in(next_lot(waiting, LOT_FILES).tasks, lake, ask)
+
+
+def path_of(event: UnitReady | Left | Failed | Skipped) -> str:
+    """The path of the file that an event is about."""
+    return event.path if isinstance(event, Failed) else event.task.path
+
+
+def next_lot(waiting: deque[Task], most: int) -> Lot:
+    """Takes the next file off the queue, and with a small one the small ones that follow."""
+    tasks = [waiting.popleft()]
+    size = tasks[0].size
+    if size <= SMALL and not tasks[0].again:
+        while waiting and len(tasks) < most and waiting[0].size <= SMALL:
+            if waiting[0].again or size + waiting[0].size > LOT_BYTES:
+                break
+            tasks.append(waiting.popleft())
+            size += tasks[-1].size
+    return Lot(tuple(tasks))
 
 
 def side_by_side(
@@ -68,6 +103,9 @@ class _Work:
         self._wanted = len(crew)
         self._idle = list(crew)
         self._at: dict[Worker, Job] = {}
+        # Of each lot at work: how many files are done, and of which something was handed over.
+        self._done: dict[Worker, int] = {}
+        self._heard_of: dict[Worker, set[str]] = {}
         self._divided: list[Division] = []
         self._division_of: dict[Worker, Division] = {}
 
@@ -118,21 +156,24 @@ class _Work:
             if job is not None:
                 self._division_of[worker] = division
                 return job
-        while self._waiting:
-            task = self._waiting.popleft()
-            parser = divisible(task) if self._wanted > 1 else None
-            if parser is None:
-                return task
+        if not self._waiting:
+            return None
+        task = self._waiting[0]
+        parser = divisible(task) if self._wanted > 1 else None
+        if parser is not None:
             try:
                 division = Division(
                     task, parser, self._lake, self._ask, self._wanted, self._looks_new(task)
                 )
             except (CannotRead, OSError):
-                return task  # who reads it will say why it cannot be
+                return next_lot(self._waiting, 1)  # who reads it will say why it cannot be
+            self._waiting.popleft()
             self._divided.append(division)
             self._division_of[worker] = division
             return division.job(worker)
-        return None
+        # Smaller towards the end, so that all workers end together.
+        fair = len(self._waiting) // (2 * self._wanted) + 1
+        return next_lot(self._waiting, min(LOT_FILES, fair))
 
     def _heard(self, worker: Worker, message: object) -> Generator[Event, None, None]:
         division = self._division_of.get(worker)
@@ -146,9 +187,15 @@ class _Work:
             worker.send(self._ask(message))
         else:
             assert isinstance(message, Event)
+            job = self._at[worker]
+            assert isinstance(job, Lot)
+            if isinstance(message, UnitReady | Left | Failed | Skipped):
+                self._heard_of.setdefault(worker, set()).add(path_of(message))
             yield message
             if isinstance(message, SourceDone):
-                self._free(worker)
+                self._done[worker] = self._done.get(worker, 0) + 1
+                if self._done[worker] == len(job.tasks):
+                    self._free(worker)
 
     def _lost(self, worker: Worker) -> Generator[Event, None, None]:
         why = worker.how_it_ended()
@@ -159,9 +206,16 @@ class _Work:
             yield from division.lost(worker, why)
             self._look_at(division)
         else:
-            assert isinstance(job, Task)
-            yield Failed(job.path, why)
-            yield SourceDone(job)
+            assert isinstance(job, Lot)
+            left = job.tasks[self._done.pop(worker, 0) :]
+            heard = self._heard_of.pop(worker, set())
+            for task in left:
+                # Which of several killed it cannot be known: each is tried once more, alone.
+                if len(left) > 1 and task.path not in heard:
+                    self._waiting.appendleft(replace(task, again=True))
+                else:
+                    yield Failed(task.path, why)
+                    yield SourceDone(task)
         if self._waiting or self._divided:
             start(self._crew, self._lake)
             self._idle.append(self._crew[-1])
@@ -176,4 +230,6 @@ class _Work:
 
     def _free(self, worker: Worker) -> None:
         del self._at[worker]
+        self._done.pop(worker, None)
+        self._heard_of.pop(worker, None)
         self._idle.append(worker)

@@ -16,12 +16,13 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -36,8 +37,9 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from tracelake.lake import log
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import delta_schema
-from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit
+from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
 if TYPE_CHECKING:
@@ -108,56 +110,120 @@ class Committer:
 
         tables = {table for unit in first.values() for table in (*unit.files, *unit.books)}
         data = sorted(tables.difference(_AFTER_DATA))
+        named = {name for unit in first.values() for t in unit.files for name in unit.units(t)}
         new: set[str] = set()
         for table in (*data, *(name for name in _AFTER_DATA if name in tables)):
+            theirs = [unit for unit in first.values() if table in unit.files or table in unit.books]
             try:
                 if table in BOOKS:
-                    landed = self._commit_books(
-                        table, {n: u for n, u in first.items() if table in u.books}
-                    )
+                    landed, all_named = self._commit_books(table, theirs)
+                    named |= all_named
                 else:
-                    landed = self._commit_files(
-                        table, {n: u.files[table] for n, u in first.items() if table in u.files}
-                    )
+                    landed = self._commit_files(table, theirs)
             except OSError as error:
                 self._handles.pop(table, None)
                 raise _said(error, self._lake.root / table) from error
             new |= landed
-        return Outcome(tuple(n for n in first if n in new), tuple(n for n in first if n not in new))
+        named -= {name for name in named if is_pack(name)}
+        ordered = sorted(named, key=list(first).index) if named <= first.keys() else sorted(named)
+        return Outcome(
+            tuple(name for name in ordered if name in new),
+            tuple(name for name in ordered if name not in new),
+        )
 
-    def _commit_files(self, table: str, files: Mapping[str, Sequence[DataFile]]) -> set[str]:
-        """Commits each unit's files unless the unit is in already; names of those that went in."""
+    def _commit_files(self, table: str, units: Sequence[WrittenUnit]) -> set[str]:
+        """Commits the units' files, without what is in already; names of those that went in."""
+        have = {unit.unit: (unit.files[table], unit.units(table)) for unit in units}
         landed: set[str] = set()
         for _ in range(TRIES):
             handle = self._handle(table)
-            wanted = [unit for unit in files if not handle or unit not in handle.units]
-            if not wanted or self._try(
-                table, handle, wanted, [file for unit in wanted for file in files[unit]]
+            there = handle.units if handle else set()
+            wanted = [name for _, names in have.values() for name in names]
+            if handle and not self._divide(table, handle, there.intersection(wanted)):
+                continue
+            for unit, (files, names) in have.items():
+                gone = there.intersection(names)
+                if is_pack(unit) and 0 < len(gone) < len(names):
+                    left, shares = without(self._lake, table, unit, files[0], gone)
+                    self._remove(table, files)
+                    have[unit] = ((left,), [name for name, _ in shares])
+            fresh = {u: each for u, each in have.items() if not there.issuperset(each[1])}
+            if not fresh or self._try(
+                table,
+                handle,
+                [name for _, names in fresh.values() for name in names],
+                [file for files, _ in fresh.values() for file in files],
             ):
-                landed = set(wanted)
+                landed = {name for _, names in fresh.values() for name in names}
+                lost = [files for unit, (files, _) in have.items() if unit not in fresh]
                 break
         else:
             raise LakeError(f"{self._lake.root / table}: lost {TRIES} races for a commit")
-        beaten = [file for unit, theirs in files.items() if unit not in landed for file in theirs]
-        self._remove_unless_used(table, beaten)
+        self._remove_unless_used(table, [file for files in lost for file in files])
         return landed
 
-    def _commit_books(self, table: str, units: Mapping[str, WrittenUnit]) -> set[str]:
-        """Writes one file with the rows of all units that are not in yet, and commits it."""
+    def _divide(self, table: str, handle: "_Handle", there: set[str]) -> bool:
+        """Divides the files of packs that hold rows of units that are in the table and not
+        complete: whoever completes such a unit must not leave its rows in a pack that may never
+        be. True when there is none, or none left."""
+        if not there:
+            return True
+        books = self._handle("artifact")
+        done = books.units if books else set()
+        stuck = there - done
+        if not stuck:
+            return True
+        names = pa.table(handle.delta.get_add_actions()).column("path").to_pylist()
+        packs = [name for name in names if is_pack(unit := unit_of(name)) and unit not in done]
+        for name in packs:
+            mark = f"divided-{name}"
+            shares = shares_of(self._lake.root / table / name)
+            if mark in handle.units or stuck.isdisjoint(unit for unit, _ in shares):
+                continue
+            files = [file for each in divided(self._lake, table, name).values() for file in each]
+            old = RemoveAction(name, False, time.time_ns() // 1_000_000)
+            if not self._try(table, handle, [mark], files, [old]):
+                self._remove_unless_used(table, files)
+            return False
+        return True
+
+    def _commit_books(
+        self, table: str, units: Sequence[WrittenUnit]
+    ) -> tuple[set[str], set[str]]:
+        """Writes one file with the rows of all units that are not in yet, and commits it.
+
+        Returns:
+            the units that went in, and all.
+        """
+        rows = {unit.unit: unit.book(table) for unit in units}
+        names = {
+            unit: set(book["unit"].to_pylist()) if is_pack(unit) else {unit}
+            for unit, book in rows.items()
+        }
+        everyone = {name for theirs in names.values() for name in theirs}
         for _ in range(TRIES):
             handle = self._handle(table)
-            wanted = [unit for unit in units if not handle or unit not in handle.units]
+            there = handle.units if handle else set()
+            wanted = [name for name in sorted(everyone) if name not in there]
             if not wanted:
-                return set()
-            file = self._write_books(table, [units[unit] for unit in wanted])
-            if self._try(table, handle, wanted, [file]):
-                return set(wanted)
+                return set(), everyone
+            fresh = []
+            for unit, book in rows.items():
+                if is_pack(unit):
+                    kept = pc.is_in(book["unit"].cast(pa.string()), pa.array(wanted))
+                    fresh.append(book.filter(kept))
+                elif unit in wanted:
+                    fresh.append(book)
+            file = self._write_books(table, fresh)
+            packs = [u for u in rows if table == "artifact" and is_pack(u) and u not in there]
+            if self._try(table, handle, [*wanted, *packs], [file]):
+                return set(wanted), everyone
             self._remove_unless_used(table, [file])
         raise LakeError(f"{self._lake.root / table}: lost {TRIES} races for a commit")
 
-    def _write_books(self, table: str, units: Sequence[WrittenUnit]) -> DataFile:
+    def _write_books(self, table: str, books: Sequence[pa.Table]) -> DataFile:
         schema = self._lake.schema(table)
-        rows = pa.concat_tables([unit.book(table).cast(schema) for unit in units])
+        rows = pa.concat_tables([book.cast(schema) for book in books])
         # More random digits than an attempt has: all files of books share one name.
         writer = UnitWriter(self._lake, f"books-{secrets.token_hex(8)}", books=())
         for batch in rows.combine_chunks().to_batches():
@@ -165,13 +231,19 @@ class Committer:
         return writer.close().files[table][0]
 
     def _try(
-        self, table: str, handle: _Handle | None, units: Sequence[str], files: Sequence[DataFile]
+        self,
+        table: str,
+        handle: _Handle | None,
+        units: Sequence[str],
+        files: Sequence[DataFile],
+        instead_of: Sequence[RemoveAction] = (),
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
         # Files are on disk; their names must be too, before the log says that they are there.
         sync_folder(path)
-        adds = [AddAction(f.name, f.size, {}, f.modified, True, f.stats) for f in files]
+        new = not instead_of
+        adds = [AddAction(f.name, f.size, {}, f.modified, new, f.stats) for f in files]
         ids = [Transaction(unit, 1) for unit in units]
         try:
             if handle is None:
@@ -189,7 +261,7 @@ class Committer:
                 log.sync(path, 0)
                 return True
             handle.delta.create_write_transaction(
-                list[AddAction | RemoveAction](adds),
+                [*adds, *instead_of],
                 "append",
                 self._schema(table),
                 commit_properties=CommitProperties(app_transactions=ids),

@@ -25,7 +25,8 @@ STANDS_IN = "source_id"
 """The column whose one value may be replaced in a finished file."""
 
 _PAGE_ROWS = 131_072
-_WRITE_BATCH = 16_384
+_WRITE_BATCH = 131_072
+_PAGE_BYTES = 4 << 20
 
 
 def _leaves(field: pa.Field) -> list[tuple[str, pa.DataType]]:
@@ -106,6 +107,7 @@ class Layout:
             "store_schema": False,
             "max_rows_per_page": _PAGE_ROWS,
             "write_batch_size": _WRITE_BATCH,
+            "data_page_size": _PAGE_BYTES,
         }
         packed = tuple(path for path, _ in leaves if path != STANDS_IN)
         return cls(schema, keeps, tuple(blooms), packed, common)

@@ -8,7 +8,7 @@ artifact at once, or a run from the one that was killed before it.
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -68,19 +68,31 @@ class DataFile:
     stats: str
 
 
+Share = tuple[str, int]
+"""A unit and how many rows of a file are its."""
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenUnit:
     """What a unit wrote; goes from the worker to the parent, which commits it.
 
     Attributes:
-        unit: its name.
+        unit: its name, or that of a pack of units (`pack.py`).
         files: table -> its files, closed and on disk.
         books: table -> rows of `BOOKS`, as an Arrow IPC stream (they become files in commit).
+        shares: of a pack, table -> whose rows its file holds; empty for a single unit.
     """
 
     unit: str
     files: dict[str, tuple[DataFile, ...]]
     books: dict[str, bytes]
+    shares: dict[str, tuple[Share, ...]] = field(default_factory=dict)
+
+    def units(self, table: str) -> list[str]:
+        """The units that have rows in the files of a table."""
+        if table not in self.shares:
+            return [self.unit]
+        return [unit for unit, _ in self.shares[table]]
 
     @property
     def rows(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -87,8 +88,13 @@ class UnitWriter:
         self._paths: list[Path] = []
         self._closed = False
 
-    def write(self, table: str, batch: pa.RecordBatch) -> None:
+    def write(
+        self, table: str, batch: pa.RecordBatch, said: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Writes a batch, of the table's full schema, as one row group.
+
+        Args:
+            said: goes into the footer of the file that the batch is in.
 
         Raises:
             ValueError: the batch does not have the table's schema.
@@ -115,6 +121,8 @@ class UnitWriter:
             file.writer.write_table(
                 pa.Table.from_batches([batch]), row_group_size=batch.num_rows
             )
+            if said:
+                file.writer.add_key_value_metadata(dict(said))
             file.rows += batch.num_rows
         except OSError as error:
             raise self._failed(error, table) from error

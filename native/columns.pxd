@@ -8,6 +8,7 @@ a row never leaves columns of different lengths.
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 
 cdef class Weight:
@@ -75,7 +76,7 @@ cdef class IntColumn(FixedColumn):
             return self._too_wide(value)
         # All eight bytes are written, of which the next value takes back what is too much.
         self.values.reserve(8)
-        (<int64_t*>(self.values.data + self.values.length))[0] = value
+        memcpy(self.values.data + self.values.length, &value, 8)
         self.values.length += self.width
         return self.mark()
 

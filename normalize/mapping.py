@@ -59,7 +59,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tracelake.normalize import TABLES, codes
+from tracelake.normalize import TABLES, codes, template
 from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
 from tracelake.normalize.tables.common import HEAD, LOG
 
@@ -653,6 +653,10 @@ class File:
             message = body.get("message", "")
             if not isinstance(message, str):
                 raise self.refuse(section, "message", "is not a text")
+            try:
+                template.parse(message)
+            except template.TemplateError as error:
+                raise self.refuse(section, "message", str(error)) from error
             columns = self.columns(section, table, body)
             for key in columns.keys() & constants.keys():
                 if isinstance(constants[key], str):

@@ -160,7 +160,7 @@ CATEGORIES: dict[str, Alias] = {
     ),
     "registry_add": _sysmon(
         "12", "registry_activity", "class_uid = 201001 AND activity_id = 1", KEY_OF, REGISTRY,
-        ("EventType", ("CreateKey",)),
+        ("EventType", ("CreateKey", "CreateValue")),
     ),
     "registry_delete": _sysmon(
         "12", "registry_activity", "class_uid IN (201001, 201002) AND activity_id = 4", KEY_OF,

@@ -6,7 +6,7 @@ dictionaries, numbers), so that the same bytes again cost a comparison: no decod
 no transform, no look into a dictionary.
 
     if remembered(memo, value, batch):
-        repeat(events, target, memo)
+        repeat(events, memo)
     else:
         put(events, target, value, memo, batch, &held)      # and remember
 
@@ -17,6 +17,7 @@ columns, and where it did more (flags, times, the level), it is not remembered.
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy
 
 from tracelake.parsers.event_plan cimport Target
@@ -27,6 +28,7 @@ from tracelake.parsers.values cimport UTF16, Value
 cdef enum:
     MEMO_EFFECTS = 4            # columns that one value fills
     MEMO_OPS = 512              # of a template; larger ones go without
+    MEMO_NEAR = 40
 
 cdef enum MemoState:
     MEMO_NEW                    # as calloc leaves it
@@ -38,21 +40,24 @@ cdef enum MemoState:
 cdef struct Effect:
     PyObject* column            # DictColumn, IntColumn or BoolColumn; borrowed
     int64_t value
-    uint8_t kind                # event_plan.ColumnKind
+    int64_t kind                # event_plan.ColumnKind
 
 
-cdef struct Memo:
-    uint8_t* raw                # the value's bytes, a copy
-    int64_t batch               # that the codes are of
-    uint64_t number
-    Py_ssize_t n                # as in Value
-    int32_t room                # of `raw`
-    int32_t pair                # code of the value in `unmapped`; -1: null there, -2: not there
+cdef struct Memo:               # two cache lines, of which the second is only read for texts
+    uint64_t number             # as in Value
+    Effect first
+    Effect* others              # NULL while there is one at most
+    int32_t n                   # as in Value
+    int32_t batch               # that the codes are of
+    int32_t key                 # code of the name in `unmapped`
+    int32_t pair                # code of the value there; -1: null, -2: it is not there
     uint8_t kind                # as in Value
     uint8_t state
-    uint8_t count
+    uint8_t count               # of effects
     int16_t credit              # hits bring, misses cost; below zero: not worth it
-    Effect[MEMO_EFFECTS] effects
+    uint8_t[MEMO_NEAR] near     # the value's bytes, where they are few
+    uint8_t* far                # else
+    int32_t far_room
 
 
 cdef inline Py_ssize_t raw_bytes(const Value* v) noexcept nogil:
@@ -80,15 +85,23 @@ cdef inline bint _equal(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexce
 
 
 cdef inline bint remembered(const Memo* memo, const Value* v, int64_t batch) noexcept nogil:
-    return (
-        memo.batch == batch and memo.state == MEMO_KNOWN and memo.n == v.n
-        and memo.kind == v.kind and memo.number == v.number
-        and (v.n == 0 or _equal(memo.raw, v.p, raw_bytes(v)))
-    )
+    cdef Py_ssize_t n
+    if (
+        memo.batch != <int32_t>batch or memo.n != v.n or memo.number != v.number
+        or memo.kind != v.kind or memo.state != MEMO_KNOWN
+    ):
+        return False
+    n = raw_bytes(v)
+    return _equal(memo.near if n <= MEMO_NEAR else memo.far, v.p, n)
+
+
+cdef inline void free_memo(Memo* memo) noexcept nogil:
+    free(memo.others)
+    free(memo.far)
 
 
 # Does to the event at hand what the value did the last time.
-cdef int repeat(Events events, Target* target, Memo* memo) except -1 nogil
+cdef int repeat(Events events, Memo* memo) except -1 nogil
 # Events.put, and remembers; `held` counts the bytes that memos hold.
 cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
              int64_t* held) except -1 nogil

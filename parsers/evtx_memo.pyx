@@ -4,7 +4,7 @@ Measured: it answers for three of four values of ordinary logs.
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport realloc
+from libc.stdlib cimport malloc, realloc
 from libc.string cimport memcpy
 
 from tracelake.native.columns cimport BoolColumn, Column, DictColumn, IntColumn
@@ -18,29 +18,33 @@ cdef enum:
     MOST_CREDIT = 1024
 
 
-cdef int repeat(Events events, Target* target, Memo* memo) except -1 nogil:
-    cdef Py_ssize_t row = events.at.row, at
-    cdef Effect* effect
+cdef inline int _apply(const Effect* effect, Py_ssize_t row) except -1 nogil:
+    if effect.kind == K_WORD:
+        return (<DictColumn>effect.column).put_code(row, <int32_t>effect.value)
+    if effect.kind == K_INT:
+        return (<IntColumn>effect.column).put(row, effect.value)
+    return (<BoolColumn>effect.column).put(row, effect.value != 0)
+
+
+cdef int repeat(Events events, Memo* memo) except -1 nogil:
+    cdef Py_ssize_t at
+    cdef PyObject* sheet
     cdef int i
-    target.seen = events._serial
     if memo.credit < MOST_CREDIT:
         memo.credit += HIT
-    for i in range(memo.count):
-        effect = &memo.effects[i]
-        if effect.kind == K_WORD:
-            (<DictColumn>effect.column).put_code(row, <int32_t>effect.value)
-        elif effect.kind == K_INT:
-            (<IntColumn>effect.column).put(row, effect.value)
-        else:
-            (<BoolColumn>effect.column).put(row, effect.value != 0)
+    if memo.count:
+        _apply(&memo.first, events.at.row)
+        for i in range(memo.count - 1):
+            _apply(&memo.others[i], events.at.row)
     if memo.pair == -2:
         return 0
     at = events._pairs
+    sheet = events._sheet
     if at < 0:
-        at = (<Sheet>events._sheet).unmapped.open(row)
-    (<Sheet>events._sheet).unmapped.keys.put_code(at, target.key)
+        at = (<Sheet>sheet).unmapped.open(events.at.row)
+    (<Sheet>sheet).unmapped.keys.put_code(at, memo.key)
     if memo.pair >= 0:
-        (<Sheet>events._sheet).unmapped.values.put_code(at, memo.pair)
+        (<Sheet>sheet).unmapped.values.put_code(at, memo.pair)
     events._pairs = at + 1
     return 0
 
@@ -81,67 +85,89 @@ cdef int64_t _number_in(IntColumn column, Py_ssize_t row) noexcept nogil:
     return (<int8_t*>p)[0]
 
 
-cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
-             int64_t* held) except -1 nogil:
-    cdef Py_ssize_t row = events.at.row, n = raw_bytes(v), room
-    cdef Py_ssize_t pairs = events._pairs, at
-    cdef EventRow before
-    cdef Effect* effect
-    cdef Output* out
+cdef int _keep_bytes(Memo* memo, const Value* v, Py_ssize_t n, int64_t* held) except -1 nogil:
+    cdef Py_ssize_t room = 64
     cdef void* grown
-    cdef int i
-    if memo.state == MEMO_NEVER:
-        return events.put(target, v)
-    if memo.state == MEMO_NEW:
-        memo.credit = FIRST_CREDIT
-    memo.state = MEMO_EMPTY
-    memo.credit -= 1
-    if memo.credit < 0 or not _can_be_repeated(target, row):
-        memo.state = MEMO_NEVER
-        return events.put(target, v)
-    if n > MAX_RAW:
-        return events.put(target, v)
-    before = events.at
-    events.put(target, v)
-    if not _same_row(&before, &events.at):
+    memo.n = <int32_t>v.n
+    memo.kind = <uint8_t>v.kind
+    memo.number = v.number
+    if n <= MEMO_NEAR:
+        if n:
+            memcpy(memo.near, v.p, n)
         return 0
-    if n > memo.room:
-        room = 32
+    if n > memo.far_room:
         while room < n:
             room *= 2
-        grown = realloc(memo.raw, room)
+        grown = realloc(memo.far, room)
         if grown is NULL:
             with gil:
                 raise MemoryError()
-        held[0] += room - memo.room
-        memo.raw = <uint8_t*>grown
-        memo.room = <int32_t>room
-    if n:
-        memcpy(memo.raw, v.p, n)
-    memo.n = v.n
-    memo.kind = <uint8_t>v.kind
-    memo.number = v.number
+        held[0] += room - memo.far_room
+        memo.far = <uint8_t*>grown
+        memo.far_room = <int32_t>room
+    memcpy(memo.far, v.p, n)
+    return 0
+
+
+cdef int _read_back(Memo* memo, Target* target, Py_ssize_t row, int64_t* held) except -1 nogil:
+    """Keeps what the target's columns have in the row."""
+    cdef Effect* effect
+    cdef Output* out
+    cdef int i
     memo.count = 0
     for i in range(target.count):
         out = &target.outputs[i]
         if (<Column>out.column).length != row + 1:
             continue
-        effect = &memo.effects[memo.count]
+        effect = &memo.first
+        if memo.count:
+            if memo.others is NULL:
+                memo.others = <Effect*>malloc((MEMO_EFFECTS - 1) * sizeof(Effect))
+                if memo.others is NULL:
+                    with gil:
+                        raise MemoryError()
+                held[0] += (MEMO_EFFECTS - 1) * sizeof(Effect)
+            effect = &memo.others[memo.count - 1]
         memo.count += 1
         effect.column = out.column
-        effect.kind = <uint8_t>out.kind
+        effect.kind = out.kind
         if out.kind == K_WORD:
             effect.value = (<int32_t*>(<DictColumn>out.column).codes.data)[row]
         elif out.kind == K_INT:
             effect.value = _number_in(<IntColumn>out.column, row)
         else:
             effect.value = ((<BoolColumn>out.column).values.data[row >> 3] >> (row & 7)) & 1
+    return 0
+
+
+cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
+             int64_t* held) except -1 nogil:
+    cdef Py_ssize_t n = raw_bytes(v), pairs = events._pairs
+    cdef EventRow before
+    if memo.state == MEMO_NEVER:
+        return events.put(target, v)
+    if memo.state == MEMO_NEW:
+        memo.credit = FIRST_CREDIT
+    memo.state = MEMO_EMPTY
+    memo.credit -= 1
+    if memo.credit < 0 or not _can_be_repeated(target, events.at.row):
+        memo.state = MEMO_NEVER
+        return events.put(target, v)
+    if n > MAX_RAW or target.seen == events._serial:
+        return events.put(target, v)
+    before = events.at
+    events.put(target, v)
+    if not _same_row(&before, &events.at):
+        return 0
+    _keep_bytes(memo, v, n, held)
+    _read_back(memo, target, events.at.row, held)
     memo.pair = -2
-    at = events._pairs - 1
     if events._pairs != pairs:
+        pairs = events._pairs - 1
+        memo.key = target.key
         memo.pair = -1
-        if (<Sheet>events._sheet).unmapped.values.length > at:
-            memo.pair = (<int32_t*>(<Sheet>events._sheet).unmapped.values.codes.data)[at]
-    memo.batch = batch
+        if (<Sheet>events._sheet).unmapped.values.length > pairs:
+            memo.pair = (<int32_t*>(<Sheet>events._sheet).unmapped.values.codes.data)[pairs]
+    memo.batch = <int32_t>batch
     memo.state = MEMO_KNOWN
     return 0

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 from tracelake.native.cursor cimport corrupt
 from tracelake.native.text cimport utf16le_utf8
-from tracelake.parsers.evtx_memo cimport MEMO_OPS
+from tracelake.parsers.evtx_memo cimport MEMO_OPS, free_memo
 
 
 cdef int grow(void** block, int32_t* room, int32_t need, size_t size) except -1 nogil:
@@ -40,7 +40,7 @@ cdef void free_plan(Plan* plan) noexcept nogil:
             free(bound.targets)
             if bound.memos is not NULL:
                 for i in range(plan.op_count):
-                    free(bound.memos[i].raw)
+                    free_memo(&bound.memos[i])
             free(bound.memos)
             free(bound)
     free(plan)

@@ -217,10 +217,10 @@ cdef class EventRows:
         self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch
     ) except -1 nogil:
         """Events.put, or what it did with the same value in the record before."""
-        if memos is NULL or target.seen == self.events._serial:
+        if memos is NULL:
             return self.events.put(target, v)
         if remembered(&memos[op], v, batch):
-            return repeat(self.events, target, &memos[op])
+            return repeat(self.events, &memos[op])
         return put(self.events, target, v, &memos[op], batch, &self.event.plans.held)
 
     cdef Kind* fitting(self, Kind* kind) except NULL nogil:

@@ -24,6 +24,7 @@ cdef class Walk:
     cdef Py_ssize_t free            # the header's free-space offset; 0 where it is not trusted
     cdef Py_ssize_t end             # of the records, as far as known
     cdef Py_ssize_t at              # next byte to be looked at
+    cdef Py_ssize_t ahead           # a record whose number goes on, behind some whose does not
     cdef int flags                  # parse flags of all its records
     cdef bint signed_               # it begins with a chunk's signature
     cdef bint cut                   # its last record is cut off
@@ -31,6 +32,7 @@ cdef class Walk:
     cdef bint has_last
     cdef uint64_t last_id
     cdef uint64_t last_time
+    cdef Py_ssize_t last_end        # of that record
     cdef int64_t seen               # records
     # The record at hand.
     cdef Py_ssize_t record
@@ -55,6 +57,8 @@ cdef class Walk:
     cdef int find_record(self) except -1 nogil
     cdef int open_chunk(self) except -1
     cdef bint whole(self, Py_ssize_t at) noexcept nogil
+    cdef bint agrees(self, Py_ssize_t room) noexcept nogil
     cdef bint continues(self, Py_ssize_t at) noexcept nogil
+    cdef bint between(self, Py_ssize_t size) noexcept nogil
     cdef Py_ssize_t search(self, Py_ssize_t at) noexcept nogil
     cdef int lose(self, Py_ssize_t n, const char* what, const char* why) except -1 nogil

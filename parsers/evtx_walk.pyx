@@ -7,7 +7,8 @@
 that counts is believed: not the header's number of chunks, not the dirty flag. Every 64 KiB that
 begin with a chunk's signature are a chunk, also behind the header's last, also when the file ends
 inside. A chunk's records stand from 512 to its free-space offset; where the chunk's header fails
-its checksum, they go on while their numbers do. A record directly at the free-space offset that
+its checksum, and the last record is not where it says, they go on while their numbers do (in all
+sample logs each is one more than that before it). A record directly at the free-space offset that
 continues number and time is one too (the header is written later than the record). What lies
 behind is slack: old records, overwritten in part, counted in bytes only.
 
@@ -22,10 +23,6 @@ from libc.string cimport memchr, memcmp
 from tracelake.native.crc32 cimport crc32
 from tracelake.native.cursor cimport le32, le64
 from tracelake.parsers.flags cimport CHECKSUM_BAD
-
-cdef enum:
-    NUMBERS_AHEAD = 4096        # how far a record's number may be ahead of the last one before it
-
 
 
 cdef inline bint _zero(const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -102,6 +99,7 @@ cdef class Walk:
         self.has_last = False
         self.seen = 0
         self.free = 0
+        self.ahead = 0
         self.end = self.length
         self.at = CHUNK_HEADER
         if not self.signed_:
@@ -134,13 +132,17 @@ cdef class Walk:
         if not sound:
             self.chunks_bad += 1
             self.flags = CHECKSUM_BAD
-            return 0
+            if not self.agrees(room):
+                return 0
         self.free = room
         self.end = room if room < self.length else self.length
-        if room <= self.length and crc32(p + CHUNK_HEADER, room - CHUNK_HEADER, 0) != le32(p + 52):
+        if sound and room <= self.length and (
+            crc32(p + CHUNK_HEADER, room - CHUNK_HEADER, 0) != le32(p + 52)
+        ):
             self.chunks_bad += 1
             self.flags = CHECKSUM_BAD
         return 0
+
     cdef int close_chunk(self) except -1:
         if self.signed_ and self.length >= CHUNK_HEADER:
             self.account.bytes_slack += self.length - self.end
@@ -169,9 +171,31 @@ cdef class Walk:
         )
 
     cdef bint continues(self, Py_ssize_t at) noexcept nogil:
-        """Whether the number of the record here goes on from the last one read."""
+        """Whether the number of the record here goes on from the last one read: the next one, or
+        as many more as could have stood between."""
         cdef uint64_t ahead = le64(self.chunk + at + 8) - self.last_id
-        return not self.has_last or 0 < ahead <= NUMBERS_AHEAD
+        cdef uint64_t lost = (at - self.last_end) // RECORD_LEAST if at > self.last_end else 0
+        return not self.has_last or 0 < ahead <= 1 + lost
+
+    cdef bint agrees(self, Py_ssize_t room) noexcept nogil:
+        """Whether a header that fails its checksum is still right about its records' end: the
+        last record that it names stands there, and has the number that it says."""
+        cdef Py_ssize_t last = le32(self.chunk + 44)
+        return (
+            CHUNK_HEADER <= last < room <= self.length and self.whole(last)
+            and last + <Py_ssize_t>le32(self.chunk + last + 4) == room
+            and le64(self.chunk + last + 8) == le64(self.chunk + 32)
+        )
+
+    cdef bint between(self, Py_ssize_t size) noexcept nogil:
+        """Whether a record whose number does not go on stands between two of this chunk, so that
+        its number is wrong. Else it is slack."""
+        cdef Py_ssize_t after = self.at + size
+        if self.whole(after):
+            return le64(self.chunk + after + 8) == self.last_id + 2
+        if self.at >= self.ahead:
+            self.ahead = self.search(after)
+        return self.ahead < self.end
 
     cdef Py_ssize_t search(self, Py_ssize_t at) noexcept nogil:
         """Where the next record begins, `end` if there is none."""
@@ -201,9 +225,10 @@ cdef class Walk:
         self.seen += 1
         self.account.records += 1
         self.account.bytes_records += self.size
-        if not self.record_flags or self.continues(self.record):
+        if not self.record_flags or self.free or self.continues(self.record):
             self.last_id = le64(p + 8)
             self.last_time = le64(p + 16)
+            self.last_end = self.record + self.size
             self.has_last = True
         return 1
 
@@ -226,11 +251,7 @@ cdef class Walk:
             p = self.chunk + self.at
             if self.whole(self.at):
                 size = le32(p + 4)
-                if not self.free and not self.continues(self.at) and (
-                    self.search(self.at + size) == self.end
-                ):
-                    # The header is not to be trusted, and neither this record's number goes on
-                    # nor any that follows: slack.
+                if not self.free and not self.continues(self.at) and not self.between(size):
                     self.end = self.at
                     return 0
                 self.record = self.at

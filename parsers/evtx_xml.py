@@ -368,7 +368,7 @@ def _instance(
     if room.load("<I", definition + 4, len(room.data), "template definition") != wanted:
         raise Corrupt(
             "template definition", room.origin + definition,
-            "was overwritten; a row of this record was read with another chunk's",
+            "was overwritten; the row of this record was read without it",
         )  # fmt: skip
     at += 10
     size = room.load("<I", definition + 20, len(room.data), "template definition")

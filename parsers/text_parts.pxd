@@ -9,6 +9,10 @@ cdef bint next_word(
     const uint8_t* p, Py_ssize_t n, Py_ssize_t* at, Py_ssize_t* start, Py_ssize_t* end
 ) noexcept nogil
 
+# XML that was escaped once more, as it was: each reference by what it stands for. Bytes written to
+# `out` (room: n).
+cdef Py_ssize_t unescape(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil
+
 # The text of the first element at a path below the root of an XML text: bytes written to `out`
 # (room: n), 0 where there is none. `path` is local names joined by slashes; the last may be
 # several, joined by plus signs, whose texts under one parent are joined by a space. A scanner,

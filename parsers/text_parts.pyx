@@ -153,6 +153,19 @@ cdef Py_ssize_t _reference(
     return 1
 
 
+cdef Py_ssize_t unescape(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil:
+    cdef Py_ssize_t i = 0, o = 0, used = 0
+    while i < n:
+        if p[i] == 38:
+            o += _reference(p + i, n - i, out + o, &used)
+            i += used
+        else:
+            out[o] = p[i]
+            o += 1
+            i += 1
+    return o
+
+
 cdef Py_ssize_t find_xml(
     const uint8_t* p, Py_ssize_t n, const uint8_t* path, Py_ssize_t path_length, uint8_t* out
 ) noexcept nogil:

@@ -23,7 +23,7 @@ from tracelake.parsers.event_plan cimport (
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.parts cimport Part, part_of, sockaddr
-from tracelake.parsers.text_parts cimport find_xml, next_word
+from tracelake.parsers.text_parts cimport find_xml, next_word, unescape
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
 )
@@ -441,11 +441,16 @@ cdef int _fill_xml(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
     """The text of an element."""
     cdef Py_ssize_t end
     cdef uint8_t* room
-    room = <uint8_t*>malloc(n + 1)
+    room = <uint8_t*>malloc(2 * n + 1)
     if room is NULL:
         with gil:
             raise MemoryError()
     try:
+        if n > 4 and memcmp(p, <const char*>b"&lt;", 4) == 0:
+            # As NXLog ships it.
+            end = unescape(p, n, room + n)
+            p = room + n
+            n = end
         end = find_xml(p, n, out.argument, out.argument_length, room)
         return _put_part(at, out, room, end) if end else NOT
     finally:

@@ -136,7 +136,7 @@ def applies(logsource: Mapping[str, str]) -> Callable[[Event], Values | None]:
                 if event.code not in SYSMON.get(category, ()):
                     return None
                 kind = event.data.get("eventtype", [""])[0]
-                if category == "registry_add" and kind != "CreateKey":
+                if category == "registry_add" and not kind.startswith("Create"):
                     return None
                 if category == "registry_delete" and not kind.startswith("Delete"):
                     return None

@@ -254,8 +254,8 @@ class View:
 
     def anything(self) -> str:
         """SQL of all that an event says, as one text."""
-        if "fields" in self.columns:
-            return "array_to_string(map_values(fields), chr(10))"
+        if "own_channel" in self.columns:
+            return '"Message"'
         texts = [quote.name(name) for name, kind in self.columns.values() if kind == "VARCHAR"]
         return (f"concat_ws(chr(10), {', '.join(texts)}, "
                 "array_to_string(map_values(unmapped), chr(10)))")

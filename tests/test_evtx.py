@@ -386,6 +386,28 @@ def test_a_chunk_with_a_broken_header_is_still_read() -> None:
         assert not read.damage
 
 
+def test_slack_is_no_record_where_the_header_is_broken() -> None:
+    """Old records stand directly behind the new ones, with numbers that could go on."""
+    old, new = simple(range(3, 9)), simple(range(1, 3))
+    slack = new.finished()[: len(new.data)] + old.finished()[len(new.data) :]
+    assert numbers(Read(log([slack]))) == [1, 2]
+    for at, kept in ((100, [1, 2]), (8, [1, 2]), (0, [1, 2])):
+        image = bytearray(slack)
+        image[at] ^= 0x40
+        read = Read(log([bytes(image)]))
+        assert numbers(read) == kept
+        assert not read.damage
+    # Neither the record that the header calls the last one nor the numbers tell them apart.
+    image = bytearray(slack)
+    image[44] ^= 0x40
+    assert numbers(Read(log([bytes(image)]))) == [1, 2]
+    jump = simple([1, 2, 9, 3])
+    image = bytearray(jump.finished())
+    image[44:48] = bytes(4)
+    # A number that is wrong, between two that go on, is a record of this chunk.
+    assert numbers(Read(log([bytes(image)]))) == [1, 2, 9, 3]
+
+
 def test_a_wrong_checksum_flags_the_rows() -> None:
     image = bytearray(simple(range(1, 4)).finished())
     at = image.find(utf16("value 2"))

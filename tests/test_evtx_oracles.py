@@ -216,18 +216,23 @@ def test_xml(samples: list[tuple[str, Log]]) -> None:
 
 
 def test_flipped_bits(samples: list[tuple[str, Log]]) -> None:
-    """64 flipped bits in each of the logs of a few chunks: at least 85 % of records stay."""
+    """64 flipped bits in each of the logs of a few chunks: nearly all records stay, and next to
+    none that was not there comes in from slack."""
     import random
 
     rng = random.Random(17)
-    kept = total = 0
+    kept = total = invented = 0
     for _, log in samples:
         if not log.rows or len(log.data) > 1_200_000:
             continue
         broken = bytearray(log.data)
         for _ in range(64):
             broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
-        kept += Log(bytes(broken)).account.in_rows
-        total += len(log.rows)
-    assert total > 8_000
-    assert kept >= 0.85 * total
+        before = {row["src_offset"] for row in log.rows}
+        after = {row["src_offset"] for row in Log(bytes(broken)).rows}
+        kept += len(before & after)
+        invented += len(after - before)
+        total += len(before)
+    assert total > 15_000
+    assert kept >= 0.95 * total
+    assert invented <= 0.01 * total

@@ -203,6 +203,7 @@ WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
         (HEADER + 'with = "s"\n', "line 4: [1] with: the file has no [sets.s]"),
         (HEADER + 'with = ["s"]\n[sets.s]\nproc_pth = "X"\n', "has no such column"),
         ('provider = "P"\nextra = 1\n', "is neither"),
+        (HEADER + 'message = "a [b"\n', "line 4: [1] message: [ without its ]"),
     ],
 )
 def test_checker_says_where_and_what(text: str, says: str) -> None:

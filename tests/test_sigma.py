@@ -172,6 +172,7 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "sid": ("proc_path", ["S-1-5-18"]),
     "logon_id": ("proc_path", ["0x3e7"]),
     "account": ("proc_path", ["bob"]),
+    "reg_value": ("proc_path", ["name"]),
     "map": ("event_level", ["one", "two"]),
     "list": ("answers", ["a;b;", "a;", ""]),
     "dns_answers": ("answers", ["1.2.3.4;b.example;"]),
@@ -180,7 +181,7 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "digest": ("proc_path", ["AB01"]),
 }
 """Transform -> a column that it can fill, and texts that such a column holds exactly."""
-OWN_TESTS = {"domain", "hash"}
+OWN_TESTS = {"domain", "hash", "reg_key"}
 """Transforms whose columns hold parts of a field: in the events below."""
 
 
@@ -318,7 +319,8 @@ def differences(row: dict[str, Any], data: naive.Values) -> list[tuple[str, str,
 def check_evtx(logs: Logs, at_least: int) -> None:
     compared = 0
     with logs.session() as session:
-        relation = session.sql("SELECT * FROM sigma.evtx")
+        relation = session.sql("SELECT e.*, f.fields FROM sigma.evtx AS e "
+                               "JOIN sigma.evtx_fields AS f USING (row_id)")
         while rows := relation.fetchmany(1000):
             for values in rows:
                 row = dict(zip(relation.columns, values, strict=True))
@@ -540,7 +542,8 @@ proc_path = "Beta"
     ])
     with Session(lake) as session:
         found = session.sql(
-            "SELECT \"Alpha\", \"Beta\", fields FROM sigma.evtx ORDER BY unmapped['Kind']"
+            "SELECT \"Alpha\", \"Beta\", fields FROM sigma.evtx JOIN sigma.evtx_fields "
+            "USING (row_id) ORDER BY fields['Kind']"
         ).fetchall()
     assert found == [
         ("x", None, {"Alpha": "x", "Kind": "b"}), (None, "y", {"Beta": "y", "Kind": "c"}),

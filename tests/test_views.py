@@ -8,7 +8,7 @@ import pytest
 from small_lake import NOON, PROVENANCE, SOURCE, SmallLake
 
 from tracelake.analysis.session import Session
-from tracelake.analysis.views import timeline
+from tracelake.analysis.views import lines
 from tracelake.normalize import TABLES, sigma
 
 SYSMON = {"log_name": "Microsoft-Windows-Sysmon/Operational",
@@ -71,11 +71,14 @@ def test_sigma_source_and_target_of_process_access(lake: SmallLake) -> None:
 def test_sigma_registry(lake: SmallLake) -> None:
     key = {**SYSMON, "reg_key_path": "HKLM\\Run", "actor_path": "reg.exe"}
     lake.write("registry_activity", [
-        {**key, "event_code": "13", "class_uid": 201002, "activity_id": 2,
+        {**key, "log_provider": "a sensor", "class_uid": 201002, "activity_id": 2,
          "reg_value_name": "evil", "reg_value_data": "x.exe"},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1, "src_offset": 1},
-        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4, "src_offset": 2},
-        {**key, "event_code": "14", "class_uid": 201001, "activity_id": 5, "src_offset": 3,
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 1,
+         "reg_event_type": "CreateKey", "src_offset": 1},
+        {**key, "event_code": "12", "class_uid": 201001, "activity_id": 4,
+         "reg_event_type": "DeleteKey", "src_offset": 2},
+        {**key, "event_code": "14", "class_uid": 201001, "activity_id": 5,
+         "reg_event_type": "RenameKey", "src_offset": 3,
          "reg_new_name": "HKLM\\Run2"},
         {**key, "class_uid": 205005, "activity_id": 1, "src_offset": 4},
     ])
@@ -262,7 +265,7 @@ def test_sigma_evtx_has_every_event_under_its_own_names(lake: SmallLake) -> None
 
 @pytest.mark.parametrize("table", [t.name for t in TABLES.values() if t.is_events])
 def test_every_table_has_a_line_in_the_timeline(table: str, lake: SmallLake) -> None:
-    assert table in timeline.MESSAGES
+    assert table in lines.LINES
     values: dict[str, Any] = {"time": NOON, "src_offset": 3, "device_hostname": "WS1"}
     # A value in every text column: none of them may break the line.
     for field in TABLES[table].schema:
@@ -301,7 +304,7 @@ def test_a_row_with_several_times_has_several_lines(lake: SmallLake) -> None:
 
 
 def test_messages_say_what_happened(lake: SmallLake) -> None:
-    lake.write("process_activity", [PROCESS])
+    lake.write("process_activity", [{**PROCESS, "log_provider": "another sensor"}])
     lake.write("network_activity", [CONN])
     lake.write("authentication", [
         {"time": NOON, "activity_id": 1, "status_id": 2, "user_name": "bob", "logon_type_id": 3,

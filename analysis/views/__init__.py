@@ -39,6 +39,10 @@ def _sigma(_: Window) -> Iterator[str]:
     yield evtx.view()
 
 
+def _fields(_: Window) -> Iterator[str]:
+    yield evtx.fields_view()
+
+
 def _service(name: str, _: Window) -> Iterator[str]:
     yield evtx.service_view(name)
 
@@ -50,6 +54,7 @@ GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
     ("ecs",): _ecs,
     ("zeek",): _zeek,
     ("sigma",): _sigma,
+    ("sigma", "evtx_fields"): _fields,
     # One by one: each costs as much as `sigma.evtx`, on which they stand.
     **{("sigma", name): partial(_service, name) for name in sigma.SERVICES},
 }

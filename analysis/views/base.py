@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from tracelake.analysis.views import quote
+from tracelake.analysis.views import message, quote
 from tracelake.normalize import Table
 from tracelake.normalize.ddl import duckdb_type
 
@@ -82,8 +82,13 @@ def prunes(table: Table) -> bool:
     return "time" in table.schema.names and table.name not in OTHER_TIMES
 
 
-def view(table: Table, files: Sequence[str], window: Window) -> str:
-    """SQL that makes the table's view; without files it is empty, with the right types."""
+def view(
+    table: Table, files: Sequence[str], window: Window, with_messages: bool = False
+) -> str:
+    """SQL that makes the table's view; without files it is empty, with the right types.
+
+    `message` is what the record itself says; with_messages: what every row says (message.py).
+    """
     if files:
         columns = [quote.name(field.name) for field in table.schema]
         source = f"read_parquet([{', '.join(quote.text(file) for file in files)}])"
@@ -97,6 +102,8 @@ def view(table: Table, files: Sequence[str], window: Window) -> str:
     inner = f"SELECT {', '.join(columns)} FROM {source}"
     if where:
         inner += f" WHERE {where}"
+    if with_messages:
+        inner = message.rows(table, inner)
     cited = f"{row_id(table)} AS row_id, " if "src_offset" in table.schema.names else ""
     return f"CREATE OR REPLACE VIEW {quote.name(table.name)} AS SELECT {cited}* FROM ({inner}) AS t"
 

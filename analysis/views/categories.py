@@ -131,7 +131,7 @@ class CategoryView:
                 parts.insert(0, column)
             return fields.first(*parts)
         if name == "Data":
-            return fields.data(fields.everything(self._of(table)))
+            return fields.data(self._of(table))
         if table != self.alias.table:
             return self._text(table, name, logged)
         plain = self.alias.computed.get(name) or (as_sigma(field) if field is not None else None)

@@ -234,14 +234,22 @@ def everything(made: list[Section]) -> str:
     return choose(cases, "unmapped")
 
 
-def data(whole: str) -> str:
-    """SQL: the values of `<Data>` without a name, a line each: what Sigma calls `Data`.
-
-    Args:
-        whole: SQL of the map of all fields.
-    """
+def data(made: list[Section]) -> str:
+    """SQL: the values of `<Data>` without a name, a line each: what Sigma calls `Data`."""
+    holding = [
+        section for section in made
+        if any(name == "Data" or name.startswith("Data[") for name in held(section.event))
+    ]
+    entries = (
+        f"list_filter(map_entries({everything(holding)}), "
+        "lambda e: e.key = 'Data' OR starts_with(e.key, 'Data['))"
+    )
+    if holding:
+        number = "coalesce(TRY_CAST(regexp_extract(e.key, '[0-9]+') AS INTEGER), 1)"
+        entries = (
+            f"list_sort(list_transform({entries}, "
+            f"lambda e: struct_pack(number := {number}, value := e.value)))"
+        )
     return (
-        f"nullif(array_to_string(list_transform(list_filter(map_entries({whole}), "
-        "lambda e: e.key = 'Data' OR starts_with(e.key, 'Data[')), lambda e: e.value), "
-        "chr(10)), '')"
+        f"nullif(array_to_string(list_transform({entries}, lambda e: e.value), chr(10)), '')"
     )
