@@ -105,6 +105,8 @@ cdef struct Target:             # where a name goes
     int32_t key                 # code of `name` among the keys of `unmapped`
     int64_t key_batch           # batch that the code is of
     int64_t seen                # event that it was last put for
+    int64_t repeats             # number that a repeat of the name was given last
+    int64_t repeats_of          # in this event
     int64_t held                # event for which a column holds it exactly
     bint kept                   # stands in `unmapped` whatever columns hold: a condition's field
     int count

@@ -71,6 +71,7 @@ cdef class Event:
                     int32_t count) except -1 nogil
     cdef int _joined(self, Plan* plan, Op* op, int32_t base, int32_t count,
                      Value* out) except -1 nogil
+    cdef int _system_from(self, Plan* plan) noexcept nogil
     cdef int _field(self, Plan* plan, int32_t number, const Value* value) noexcept nogil
     cdef int _append(self, const Value* value) except -1 nogil
     cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil

@@ -287,7 +287,9 @@ cdef class Event:
         cdef int32_t i
         cdef Op* op
         cdef Item* item
+        cdef Pair* pair
         cdef Value value
+        cdef Value* to
         cdef Cursor c
         if plan.guessed:
             self.guessed = True
@@ -302,6 +304,29 @@ cdef class Event:
                 if op.index >= count:
                     return corrupt(self.record, b"substitution", b"names a value that is not there")
                 item = &self.items[base + op.index]
+                # Nearly all: one value of a common type, put where it goes at once.
+                if op.kind == OP_SYSTEM:
+                    to = &self.system[op.slot]
+                    if to.kind == NOTHING and _plain(item, to):
+                        if plan is not self.system_plan:
+                            self._system_from(plan)
+                        self.system_op[op.slot] = i
+                        continue
+                elif op.name_index < 0 and self.count < self.room:
+                    pair = &self.pairs[self.count]
+                    if _plain(item, &pair.value):
+                        if pair.value.kind == NOTHING and (
+                            op.quiet or (op.attribute and op.optional)
+                        ):
+                            continue
+                        self._spend(pair.value.n)
+                        pair.plan = plan
+                        pair.op = i
+                        pair.name = plan.text + op.name_at
+                        pair.name_length = op.name_length
+                        pair.base_length = op.base_length
+                        self.count += 1
+                        continue
                 if item.kind == TYPE_XML:
                     if op.attribute:
                         return corrupt(self.record, b"attribute", b"holds binary XML")
@@ -313,8 +338,7 @@ cdef class Event:
                 if item.kind & TYPE_ARRAY:
                     self._array(plan, i, item[0], base, count)
                     continue
-                if not _plain(item, &value):
-                    self._value(item, &value)
+                self._value(item, &value)
                 if value.kind == NOTHING and (op.quiet or (op.attribute and op.optional)):
                     continue
             elif op.kind == OP_INSTANCE:
@@ -331,13 +355,18 @@ cdef class Event:
                 self._pair(plan, i, &value, base, count)
         return 0
 
+    cdef int _system_from(self, Plan* plan) noexcept nogil:
+        """From here on it is `plan` that gives the fields of System."""
+        cdef int i
+        for i in range(<int>SLOTS):
+            self.system_op[i] = -1
+        self.system_plan = plan
+        return 0
+
     cdef inline int _field(self, Plan* plan, int32_t number, const Value* value) noexcept nogil:
         cdef uint8_t slot = plan.ops[number].slot
-        cdef int i
         if plan is not self.system_plan:
-            for i in range(<int>SLOTS):
-                self.system_op[i] = -1
-            self.system_plan = plan
+            self._system_from(plan)
         self.system[slot] = value[0]
         self.system_op[slot] = number
         return 0

@@ -92,7 +92,9 @@ cdef inline bint remembered(const Memo* memo, const Value* v, int64_t batch) noe
     ):
         return False
     n = raw_bytes(v)
-    return _equal(memo.near if n <= MEMO_NEAR else memo.far, v.p, n)
+    if n <= MEMO_NEAR:
+        return _equal(&memo.near[0], v.p, n)
+    return _equal(memo.far, v.p, n)
 
 
 cdef inline void free_memo(Memo* memo) noexcept nogil:
