@@ -186,7 +186,12 @@ def tables_md(tables: dict[str, Table]) -> str:
 
 def documents() -> dict[str, str]:
     """Name of each generated file in docs/ -> its text."""
-    return {"schema.sql": schema_sql(TABLES), "tables.md": tables_md(TABLES)}
+    # Queries need this module, and not the mapping files.
+    from tracelake.normalize.events_md import events_md
+
+    return {
+        "schema.sql": schema_sql(TABLES), "tables.md": tables_md(TABLES), "events.md": events_md(),
+    }
 
 
 def main(folder: Path) -> None:

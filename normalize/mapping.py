@@ -171,7 +171,8 @@ TRANSFORMS = {
         argument="path", derived=True,
     ),
     "reg_key": Transform(
-        WORDS, "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
+        WORDS,
+        "The key A of a registry value's path A\\B; inverse: with `reg_value`. Names of keys "
         "hold no \\, those of values may: B begins behind the last \\, or where there are two, or "
         "at a drive (\\C:\\).",
     ),
@@ -183,7 +184,8 @@ TRANSFORMS = {
         derived=True,
     ),
     "audit": Transform(
-        NUMBERS, "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
+        NUMBERS,
+        "1 where keywords say that an audit is of a success, 2 of a failure. What System's "
         "Keywords do to status_id where the mapping says nothing of it.", derived=True,
     ),
     "file_name": Transform(WORDS, "What follows the last \\ or /.", derived=True),
@@ -250,7 +252,7 @@ TRANSFORMS = {
     "sockaddr_ip": Transform(
         WORDS, "Address of a SOCKADDR in hexadecimal digits, canonical.", derived=True
     ),
-    "sockaddr_port": Transform(NUMBERS, "Its port.", derived=True),
+    "sockaddr_port": Transform(NUMBERS, "Its port, unless it is 0.", derived=True),
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "

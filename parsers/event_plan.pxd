@@ -92,6 +92,7 @@ cdef struct Output:             # a column that a name fills
     PyObject* codes             # CodeTable; borrowed
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
+    bint answers                # the field's text can be told from the column: it has an inverse
     bint defaulted              # `usual` stands in the column where no field gives a value
     int64_t usual
     Choice* choice              # the column has several fields to choose from
@@ -105,6 +106,8 @@ cdef struct Target:             # where a name goes
     int32_t key                 # code of `name` among the keys of `unmapped`
     int64_t key_batch           # batch that the code is of
     int64_t seen                # event that it was last put for
+    int64_t repeats             # number that a repeat of the name was given last
+    int64_t repeats_of          # in this event
     int64_t held                # event for which a column holds it exactly
     bint kept                   # stands in `unmapped` whatever columns hold: a condition's field
     int count

@@ -9,7 +9,7 @@ import os
 from cpython.ref cimport PyObject
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 import pyarrow as pa
 
@@ -316,6 +316,9 @@ cdef class EventPlans:
                 covered |= 1 << HASHES.index(source.argument)
         for i, (column, transform, source, _) in enumerate(made):
             self._output_of(&target.outputs[i], sheet, column, transform)
+            target.outputs[i].answers = (
+                not TRANSFORMS[transform].derived and transform not in PAIRS.values()
+            )
             if source is not None:
                 self._argument(&target.outputs[i], source)
             if transform == "hash":
@@ -472,8 +475,10 @@ cdef class EventPlans:
 
     cdef Target* again(self, Target* target, int64_t serial) except NULL nogil:
         cdef Target* next_one = target
-        cdef int number = 2
+        # Numbers before the last that was given in this event are taken.
+        cdef int64_t number = target.repeats if target.repeats_of == serial else 1
         while next_one.seen == serial:
+            number += 1
             with gil:
                 name = (<const char*>target.name)[:target.name_length] + f"[{number}]".encode()
                 next_one = <Target*>names_find(
@@ -481,7 +486,8 @@ cdef class EventPlans:
                 )
                 if next_one is NULL:
                     next_one = self._new_target(target.plan, name)
-            number += 1
+        target.repeats = number
+        target.repeats_of = serial
         return next_one
 
     cdef list bind(self, Plan* plan, str column, sources):
@@ -516,5 +522,8 @@ cdef class EventPlans:
         cdef Target* known = <Target*>names_find(plan.names, p, len(name))
         if known is not NULL:
             return known
-        room[0] = Target(plan, p, len(name), 0, 0, 0, 0, False, 0, NULL)
+        memset(room, 0, sizeof(Target))
+        room.plan = plan
+        room.name = p
+        room.name_length = len(name)
         return room

@@ -73,6 +73,7 @@ cdef class _Log:
         except EvidenceError as error:
             stopped = error
         yield from self.take(True)
+        self.rows.keep()
         if stopped is not None:
             raise stopped
 

@@ -29,13 +29,21 @@ from tracelake.parsers.values cimport (
 
 cdef enum:
     MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
+    MAX_KEPT = 2
     MAX_TOPICS = 4096          # a host's logs have some hundred
+
+
+# For the next log: to make them takes as long as to read a small log.
+cdef list _KEPT = []
 
 
 cdef class EventRows:
     def __cinit__(self, mappings):
         self.mappings = mappings
-        self.events = Events(mappings)
+        if _KEPT and _KEPT[-1][0] is mappings:
+            _, self.events, self.names = _KEPT.pop()
+        else:
+            self.events = Events(mappings)
         self.event = Event(Plans())
         self.seed = int.from_bytes(os.urandom(8), "little")
 
@@ -280,6 +288,12 @@ cdef class EventRows:
         room = bytearray(room_for(v) + 1)
         cdef uint8_t[::1] view = room
         return bytes(room[:render(v, &view[0], &repaired)]).decode() or None
+
+    def keep(self):
+        """Leaves the columns and what is known of names to the next log; when all is taken.
+        Templates are not left: what a broken one is read as must not depend on other logs."""
+        if len(_KEPT) < MAX_KEPT:
+            _KEPT.append((self.mappings, self.events, self.names))
 
     def take(self, everything=False):
         """Batches that are full, or all."""

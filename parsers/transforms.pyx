@@ -642,10 +642,12 @@ cdef int fill(
         return NOT
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
         size = sockaddr(p, n, made, &number)
-        if size == 0 or (way == W_SOCKADDR_PORT and not _number(at, out, number)):
+        if size == 0:
             return NOT
-        if way == W_SOCKADDR_IP:
-            _word(at, out, made, size)
+        if way == W_SOCKADDR_PORT:
+            # 0: a server's address alone, as resolvers keep it.
+            return LOSSY if number and _number(at, out, number) else NOT
+        _word(at, out, made, size)
         return LOSSY
     if W_URL_SCHEME <= way <= W_RESOURCE_PATH:
         if not part_of(way, p, n, &part):

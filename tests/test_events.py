@@ -553,3 +553,14 @@ def test_every_pair_is_rebuilt_from_its_row(
     assert table == table_of(event, wanted)
     (row,) = batch.to_pylist()
     assert pairs(row, event) == wanted
+
+
+def test_a_name_that_comes_very_often_costs_no_more_each_time() -> None:
+    named: list[Named] = [("Data", "uint", i) for i in range(20_000)]
+    events = Events(mapping.load())
+    for _ in range(2):
+        events.add("X", "1", named)
+    ((_, batch),) = events.take(True)
+    for pairs_ in batch.column("unmapped").to_pylist():
+        assert [name for name, _ in pairs_[:3]] == ["Data", "Data[2]", "Data[3]"]
+        assert pairs_[-1] == ("Data[20000]", "19999")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from line import OF_THE_RUN, command, tracelake
-from test_parts import CHUNKS, FILE_HEADER
+from test_evtx_parts import CHUNKS, FILE_HEADER
 
 from benchmarks.build import Chunk, chunks, numbered
 from tracelake.ingest import run as ingest_run

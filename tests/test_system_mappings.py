@@ -18,6 +18,8 @@ CORE = "Microsoft-Windows-RemoteDesktopServices-RdpCoreTS"
 TASKS = "Microsoft-Windows-TaskScheduler"
 WINRM = "Microsoft-Windows-WinRM"
 GATEWAY = "Microsoft-Windows-TerminalServices-Gateway"
+UMDF = "Microsoft-Windows-DriverFrameworks-UserMode"
+GUID = "2d4a8ea0-e867-5f64-1300-000000000800"
 LOADED = mapping.load()
 
 
@@ -125,6 +127,14 @@ def binary(text: str) -> str:
                            "file_prev_path": "C:\\Windows\\NTDS\\ntds.dit"}),
         ("NetLogon", "5829", {"Data": "WS1$", "Data[2]": "CORP"}, "authentication",
          {"status_id": 1, "user_name": "WS1$", "user_domain": "CORP"}),
+        (UMDF, "2003", {"UMDFHostDeviceArrivalBegin.instance": "WPDBUSENUMROOT\\x",
+                        "UMDFHostDeviceArrivalBegin.lifetime": f"{{{GUID}}}"},
+         "peripheral_activity", {"activity_id": 1, "periph_uid": "WPDBUSENUMROOT\\x",
+                                 "lifetime_uid": f"{{{GUID}}}"}),
+        (UMDF, "2102", {"InstanceId": "USB\\y", "LifetimeId": f"{{{GUID}}}", "Status": "0",
+                        "RequestMajorCode": "27", "RequestMinorCode": "23"},
+         "peripheral_activity", {"activity_id": 2, "periph_uid": "USB\\y",
+                                 "status_code": "0"}),
         ("PowerShellCore", "4104", {"MessageNumber": "1", "MessageTotal": "2", "ScriptBlockText":
                                     "x", "ScriptBlockId": "u", "Path": ""}, "script_activity",
          {"activity_id": 1, "part_no": 1, "part_total": 2, "script_content": "x"}),

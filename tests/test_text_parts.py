@@ -88,6 +88,7 @@ def test_the_first_file_of_a_detection(resources: str, path: str | None) -> None
             ("fe80::211:22ff:fe33:4455", 445),
         ),
         ("1700003500000000" + "0" * 20 + "FFFF0A000001", ("10.0.0.1", 53)),
+        ("0200000008080808" + "0" * 16, ("8.8.8.8", None)),
         ("17000035000000000000", (None, None)),
         ("0300003500000000", (None, None)),
         ("02000035C0A80", (None, None)),
