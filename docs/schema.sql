@@ -30,6 +30,7 @@ CREATE TABLE process_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "proc_path" VARCHAR, -- image of the process
@@ -134,6 +135,7 @@ CREATE TABLE file_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path
@@ -216,6 +218,7 @@ CREATE TABLE file_query (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
@@ -299,6 +302,7 @@ CREATE TABLE module_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "module_path" VARCHAR, -- image that was loaded
@@ -379,6 +383,7 @@ CREATE TABLE registry_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
@@ -450,6 +455,7 @@ CREATE TABLE service_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "svc_name" VARCHAR, -- name of the service
@@ -520,6 +526,7 @@ CREATE TABLE job_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
@@ -592,6 +599,7 @@ CREATE TABLE script_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "script_content" VARCHAR, -- text of the script (or of this part of it)
@@ -666,6 +674,7 @@ CREATE TABLE event_log_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
@@ -731,6 +740,7 @@ CREATE TABLE authentication (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- user that logs on
@@ -829,6 +839,7 @@ CREATE TABLE account_change (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- account that it was done to
@@ -915,6 +926,7 @@ CREATE TABLE config_change (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
@@ -991,6 +1003,7 @@ CREATE TABLE application_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "app_name" VARCHAR, -- program or package
@@ -1064,6 +1077,7 @@ CREATE TABLE peripheral_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "periph_uid" VARCHAR, -- its instance id
@@ -1139,6 +1153,7 @@ CREATE TABLE network_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1238,6 +1253,7 @@ CREATE TABLE dns_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1327,6 +1343,7 @@ CREATE TABLE http_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1420,6 +1437,7 @@ CREATE TABLE tls_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1501,6 +1519,7 @@ CREATE TABLE smb_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1589,6 +1608,7 @@ CREATE TABLE remote_access_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1674,6 +1694,7 @@ CREATE TABLE net_service_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1761,6 +1782,7 @@ CREATE TABLE network_weird (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1820,6 +1842,7 @@ CREATE TABLE certificate (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
@@ -1885,6 +1908,7 @@ CREATE TABLE network_file_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -1955,6 +1979,7 @@ CREATE TABLE ics_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
@@ -2023,6 +2048,7 @@ CREATE TABLE artifact_query (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "artifact" VARCHAR, -- kind: prefetch, amcache, shimcache, bam, userassist, lnk, ...
@@ -2105,6 +2131,7 @@ CREATE TABLE browser_activity (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "browser" VARCHAR, -- browser
@@ -2168,6 +2195,7 @@ CREATE TABLE detection_finding (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "finding_uid" VARCHAR, -- the finding
@@ -2253,6 +2281,7 @@ CREATE TABLE raw_event (
   "event_activity_uid" VARCHAR, -- Correlation ActivityID
   "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete

@@ -62,7 +62,8 @@ def sha256_of(file: io.FileIO, path: str) -> Generator[Read, None, str]:
         CannotRead: at an offset.
     """
     digest = hashlib.sha256()
-    block = memoryview(bytearray(HASH_BLOCK))
+    # One byte more than the file has: to fill it would say that there may be more.
+    block = memoryview(bytearray(min(HASH_BLOCK, os.fstat(file.fileno()).st_size + 1)))
     told = done = 0
     try:
         while n := file.readinto(block):

@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracelake.normalize.codes import principal
 from tracelake.normalize.column import WORD
 from tracelake.normalize.table import Table
 
@@ -109,13 +110,31 @@ def _classes(table: Table, found: dict[str, pa.Array], rows: int) -> dict[str, p
     return out
 
 
+def _users(found: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """event_user_name: by the SIDs of the dictionary, not of the rows."""
+    uids = found.get("event_user_uid")
+    if uids is None or "event_user_name" in found:
+        return {}
+    names: dict[str, int] = {}
+    codes = [
+        None if name is None else names.setdefault(name, len(names))
+        for name in map(principal, uids.dictionary.to_pylist())
+    ]
+    if not names:
+        return {}
+    rows = pa.array(codes, pa.int32()).take(uids.indices)
+    return {
+        "event_user_name": pa.DictionaryArray.from_arrays(rows, pa.array(list(names), pa.string()))
+    }
+
+
 def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.RecordBatch:
     """The batch with every column of the table, in the schema's order.
 
     A column that the batch has is kept (and converted where its type differs); one that it
     lacks is the constant of that name, or null. `class_uid` is the table's unless the batch
-    has its own, `category_uid` and `type_uid` follow from it and `activity_id`, and `sub` is
-    0 where it is not given.
+    has its own, `category_uid` and `type_uid` follow from it and `activity_id`, `sub` is 0 where
+    it is not given, and `event_user_name` follows from `event_user_uid`.
 
     Raises:
         ValueError: a column that the table does not have, or a required one with nulls.
@@ -132,6 +151,7 @@ def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.R
     found = {name: _fit(array, schema.field(name), table.name) for name, array in found.items()}
     if table.is_events:
         found |= _classes(table, found, rows)
+        found |= _users(found)
         if "sub" not in found:
             found["sub"] = constant(0, pa.int32(), rows)
     columns = []

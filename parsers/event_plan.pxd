@@ -92,6 +92,7 @@ cdef struct Output:             # a column that a name fills
     PyObject* codes             # CodeTable; borrowed
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
+    bint answers                # the field's text can be told from the column: it has an inverse
     bint defaulted              # `usual` stands in the column where no field gives a value
     int64_t usual
     Choice* choice              # the column has several fields to choose from

@@ -316,6 +316,9 @@ cdef class EventPlans:
                 covered |= 1 << HASHES.index(source.argument)
         for i, (column, transform, source, _) in enumerate(made):
             self._output_of(&target.outputs[i], sheet, column, transform)
+            target.outputs[i].answers = (
+                not TRANSFORMS[transform].derived and transform not in PAIRS.values()
+            )
             if source is not None:
                 self._argument(&target.outputs[i], source)
             if transform == "hash":

@@ -89,7 +89,7 @@ cdef class Events:
         cdef const uint8_t* p = NULL
         cdef Py_ssize_t n = 0
         cdef int i, filled
-        cdef bint waits = False, exact = False
+        cdef bint waits = False, exact = False, answered = False
         cdef Output* out
         if target.seen == self._serial:
             target = self.plans.again(target, self._serial)
@@ -111,8 +111,12 @@ cdef class Events:
             if out.choice is not NULL:
                 self._candidate(target, out, value)
                 waits = True
-            elif fill(&self.at, out, value, p, n) == EXACT:
-                exact = True
+                continue
+            filled = fill(&self.at, out, value, p, n)
+            # Of several columns the first that has a value is asked for the field's text.
+            if filled != NOT and out.answers and not answered:
+                answered = True
+                exact = filled == EXACT
         if exact and not target.kept:
             target.held = self._serial
         elif not waits:

@@ -1,5 +1,5 @@
-"""Transforms of the Security log and of Sysmon: paths of registry values, streams of files, and
-status by the audit keywords."""
+"""Transforms of the Security log and of Sysmon: paths of registry values, streams of files, status
+by the audit keywords; and fields that fill several columns."""
 
 from typing import Any
 
@@ -32,6 +32,15 @@ reg_value_name = "Path | reg_value"
 table = "job_activity"
 [5.columns]
 job_cmd_line = "Task | xml Actions/Exec/Command"
+[6]
+table = "event_log_activity"
+[6.columns]
+activity_id = "Change | map change"
+status_detail = "Change"
+[maps.change]
+off = 10
+"off, off" = 10
+on = 9
 """)])
 
 
@@ -124,3 +133,16 @@ def test_the_audit_keywords_are_the_status(
 ])
 def test_xml_may_come_escaped_once_more(text: str) -> None:
     assert row_of("5", {"Task": text})["job_cmd_line"] == "a&b"
+
+
+@pytest.mark.parametrize(
+    ("text", "activity", "left"),
+    [("off", 10, {}), ("off, off", 10, {"Change": "off, off"}), ("other", None, {})],
+)
+def test_the_first_of_several_columns_answers_for_the_field(
+    text: str, activity: int | None, left: dict[str, str]
+) -> None:
+    row = row_of("6", {"Change": text})
+    assert (row.get("activity_id"), row["status_detail"]) == (activity, text)
+    assert dict(row.get("unmapped") or []) == left
+    assert pairs(row, MAPPING.events["P", "6"]) == {"Change": text}

@@ -285,3 +285,18 @@ def test_maps_keep_pairs_that_repeat(tmp_path: Path) -> None:
         f"FROM '{path}' ORDER BY src_offset LIMIT 1"
     ).fetchone()
     assert found == (pairs,)
+
+
+def test_principals_that_are_the_same_everywhere_are_named() -> None:
+    uids = pa.array(["S-1-5-18", None, "S-1-5-21-1-2-3-1001", "S-1-5-18", "S-1-5-21-1-2-3-500"])
+    rows = pa.RecordBatch.from_pydict({
+        "src_offset": pa.array(range(5), pa.int64()), "event_user_uid": uids.dictionary_encode(),
+    })
+    done = complete(TABLES["raw_event"], rows, PROVENANCE)
+    done.validate(full=True)
+    system = "NT AUTHORITY\\SYSTEM"
+    assert done.column("event_user_name").to_pylist() == [
+        system, None, None, system, "Administrator"
+    ]
+    unknown = complete(TABLES["raw_event"], rows.slice(1, 2), PROVENANCE)
+    assert unknown.column("event_user_name").to_pylist() == [None, None]

@@ -71,6 +71,8 @@ LOG = (
            ecs="winlog.related_activity_id"),
     column("event_user_uid", WORD, "SID under which the record was written (Security UserID)",
            ecs="winlog.user.identifier", sigma="UserID", bloom=True),
+    column("event_user_name", WORD,
+           "who that is, where the SID is the same on every host (NT AUTHORITY\\SYSTEM)"),
     column("log_provider_uid", WORD, "GUID of the provider", ecs="winlog.provider_guid"),
     column("message", TEXT, "text of the record, where it has one of its own",
            ocsf="message", ecs="message", sigma="Message"),
