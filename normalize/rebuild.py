@@ -1,7 +1,7 @@
 """An event's name-value pairs, rebuilt from its row: the way back of a mapping.
 
 `unmapped` holds what no column holds exactly; the rest comes from the columns, through the
-inverse of each transform (mapping.TRANSFORMS says what that is). Nothing else is needed, so this
+inverse of each transform (transforms.TRANSFORMS says what that is). Nothing else is needed, so this
 is also the proof that nothing was lost.
 """
 
@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tracelake.normalize import codes
-from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Source
+from tracelake.normalize.section import Event, Source
 from tracelake.normalize.shapes import Shape
+from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 
 Row = Mapping[str, Any]
 

@@ -31,7 +31,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import FOLDER, SYSTEM, File, MappingError, Source
+from tracelake.normalize.mapping import FOLDER
+from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
+from tracelake.normalize.section import Source
 
 CLOCKS = {"zone": 0, "utc": 0, "local": 2}
 """Clock -> how many fields it takes."""

@@ -17,7 +17,7 @@ from tracelake.native.columns cimport Column, Rows
 from tracelake.native.names cimport Names, names_add, names_end, names_find, names_start
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS
+from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 from tracelake.parsers.codes cimport code_table
 
 WAYS = {
@@ -184,7 +184,7 @@ cdef class EventPlans:
         return plan
 
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1:
-        """Makes `plan` the plan of a normalize.mapping.Event (None: no mapping)."""
+        """Makes `plan` the plan of a normalize.section.Event (None: no mapping)."""
         cdef Sheet sheet = self._sheet_of(table)
         cdef Py_ssize_t i
         cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
@@ -304,7 +304,7 @@ cdef class EventPlans:
         return target
 
     cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1:
-        """Gives a target its columns: (column, transform, mapping.Source or None, _) each."""
+        """Gives a target its columns: (column, transform, section.Source or None, _) each."""
         cdef Py_ssize_t i
         cdef int covered = 0
         cdef set there = {transform for _, transform, _, _ in made}

@@ -1,6 +1,6 @@
 """Transforms: a value into one column (see transforms.pxd).
 
-The native half of normalize.mapping.TRANSFORMS, which says what each does and when the column
+The native half of normalize.transforms.TRANSFORMS, which says what each does and when the column
 holds the text exactly; normalize/rebuild.py is the way back.
 """
 

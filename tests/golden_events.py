@@ -41,6 +41,7 @@ from tests.conftest import ROOT, SHARED
 from tests.golden_samples import Sample, committed, elsewhere, in_file, path_of, rows_of
 from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, mapping
+from tracelake.normalize.section import Event
 from tracelake.normalize.tables.common import COMMON
 from tracelake.parsers import evtx
 
@@ -101,17 +102,17 @@ class Candidate:
 # --- what there is to be had ----------------------------------------------------------------
 
 
-def name_of(event: mapping.Event) -> str:
+def name_of(event: Event) -> str:
     """The mapping file of an event, without folder and ending."""
     return Path(event.where.split(" [")[0]).stem
 
 
-def section_of(event: mapping.Event) -> str:
+def section_of(event: Event) -> str:
     """What tells the sections of one kind of event apart, "" where there is only one."""
     return f" where {event.when}" if event.when else ""
 
 
-def named(event: mapping.Event) -> str:
+def named(event: Event) -> str:
     """An event and its condition, as the mapping file names them."""
     return f"{event.code}{section_of(event)}"
 
@@ -121,15 +122,15 @@ def mapped_by(key: str) -> str:
     return VERSION.sub(r"\1\2", key.partition(" (")[0])
 
 
-def shipped() -> dict[str, list[mapping.Event]]:
+def shipped() -> dict[str, list[Event]]:
     """The mapped events by mapping file."""
-    found: dict[str, list[mapping.Event]] = defaultdict(list)
+    found: dict[str, list[Event]] = defaultdict(list)
     for event in mapping.load().sections:
         found[name_of(event)].append(event)
     return dict(sorted(found.items()))
 
 
-def key_of(event: mapping.Event, version: int | None, first: str) -> str:
+def key_of(event: Event, version: int | None, first: str) -> str:
     """How a golden row is called: `4656 v1 where ObjectType = Key`; with the provider, where it
     is not the file's first."""
     key = event.code + (f" v{version}" if version is not None else "") + section_of(event)
@@ -141,8 +142,8 @@ def _own(table: str) -> set[str]:
 
 
 def candidates(
-    samples: Iterable[Sample], wanted: dict[tuple[str, str], mapping.Event]
-) -> Iterator[tuple[mapping.Event, int | None, Candidate]]:
+    samples: Iterable[Sample], wanted: dict[tuple[str, str], Event]
+) -> Iterator[tuple[Event, int | None, Candidate]]:
     """(event, version, record) of what the samples have of the wanted events."""
     for sample in samples:
         seen: dict[tuple[str, str, int | None], int] = defaultdict(int)
@@ -168,7 +169,7 @@ def candidates(
 
 
 def _of_interest(
-    batch: pa.RecordBatch, wanted: dict[tuple[str, str], mapping.Event]
+    batch: pa.RecordBatch, wanted: dict[tuple[str, str], Event]
 ) -> list[dict[str, Any]]:
     names = set(batch.schema.names)
     if not {"log_provider", "event_code"} <= names:

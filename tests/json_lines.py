@@ -8,7 +8,8 @@ from typing import Any
 from tracelake.native.account import Account
 from tracelake.native.feed import Feed
 from tracelake.normalize import mapping, shapes
-from tracelake.normalize.mapping import Event, Mappings
+from tracelake.normalize.mapping import Mappings
+from tracelake.normalize.section import Event
 from tracelake.normalize.shapes import Shape
 from tracelake.parsers import jsonl
 from tracelake.parsers.artifact import Artifact

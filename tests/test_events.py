@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracelake.normalize import mapping
-from tracelake.normalize.mapping import Event
 from tracelake.normalize.rebuild import pairs
+from tracelake.normalize.section import Event
 from tracelake.parsers.events import Events
 from tracelake.parsers.values import ip_of, number_of, rendered
 

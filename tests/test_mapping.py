@@ -4,7 +4,9 @@ import pytest
 
 from tracelake import normalize
 from tracelake.normalize import TABLES, mapping, shapes
-from tracelake.normalize.mapping import TRANSFORMS, Condition, MappingError, Source
+from tracelake.normalize.mapping_file import MappingError
+from tracelake.normalize.section import Condition, Source
+from tracelake.normalize.transforms import TRANSFORMS
 from tracelake.parsers.event_plan import WAYS
 
 

@@ -9,7 +9,7 @@ from ocsf_schema import Ocsf
 
 from tracelake.normalize import TABLES, mapping
 from tracelake.normalize.column import note
-from tracelake.normalize.mapping import Event
+from tracelake.normalize.section import Event
 
 OTHER = 99
 # The number that OCSF's attribute `*_id` has in any class for "none of these".

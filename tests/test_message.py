@@ -15,7 +15,8 @@ from tracelake.analysis.views import base, message
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, Provenance, complete, mapping, template
 from tracelake.normalize.column import note
-from tracelake.normalize.mapping import Event, Mappings
+from tracelake.normalize.mapping import Mappings
+from tracelake.normalize.section import Event
 from tracelake.normalize.template import TemplateError
 from tracelake.parsers.events import Events
 

@@ -31,7 +31,8 @@ from tracelake.analysis.session import Session
 from tracelake.analysis.views import fields
 from tracelake.lake.lake import Lake
 from tracelake.normalize import codes, mapping, rebuild, sigma
-from tracelake.normalize.mapping import TRANSFORMS, Event, Source
+from tracelake.normalize.section import Event, Source
+from tracelake.normalize.transforms import TRANSFORMS
 
 # ---- the evaluators against each other
 

@@ -14,7 +14,8 @@ from tracelake.analysis.views import fields, quote
 from tracelake.analysis.views.categories import KEPT
 from tracelake.analysis.views.fields import Section
 from tracelake.normalize import TABLES, Table, sigma
-from tracelake.normalize.mapping import TRANSFORMS, load
+from tracelake.normalize.mapping import load
+from tracelake.normalize.transforms import TRANSFORMS
 
 HEAD = {name: name for name in KEPT} | sigma.SYSTEM | {"log_name": "log_name"}
 """What every event has, and its name here."""

@@ -11,7 +11,9 @@ from functools import cache
 
 from tracelake.analysis.views import quote
 from tracelake.normalize import codes
-from tracelake.normalize.mapping import HASHES, PAIRS, TRANSFORMS, Event, Mappings, Source
+from tracelake.normalize.mapping import Mappings
+from tracelake.normalize.section import Event, Source
+from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""

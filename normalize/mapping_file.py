@@ -1,0 +1,272 @@
+"""A mapping file, read and checked (the form: `mapping.py`)."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from tracelake.normalize import TABLES, codes, template
+from tracelake.normalize.column import BOOL, WORD
+from tracelake.normalize.section import Condition, Event, Source
+from tracelake.normalize.tables.common import HEAD, LOG
+from tracelake.normalize.transforms import HASHES, NUMBERS, TRANSFORMS, default_transform
+
+FIXED = frozenset(
+    {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
+     "parse_flags", "artifact_no", "type_uid", "category_uid"}
+)
+"""Columns that no file may fill: the engine or `ingest` does."""
+
+SYSTEM = frozenset(field.name for field in (*HEAD, *LOG)) - FIXED - {
+    "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
+} | {"src_record_id"}
+"""Columns that say where a record comes from: the log's own fields fill them, not named values."""
+
+
+class MappingError(ValueError):
+    """A mapping file says something that cannot be: where, and what."""
+
+
+def _line(text: str, section: str, key: str) -> int:
+    """The line on which `key` of `section` stands (1 if it cannot be told)."""
+    section = " ".join(section.split())
+    inside, at = section == "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*(.+?)\s*\]+\s*(#.*)?$", line)
+        if header:
+            name = re.sub(r"[\"'\s]+", " ", header[1]).replace(" .", ".").strip()
+            inside = name == section
+            at = number if inside else at
+        elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            return number
+    return at
+
+
+class File:
+    """One mapping file being read."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        try:
+            self.content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise MappingError(f"{name}: {error}") from error
+
+    def refuse(self, section: str, key: str, why: str) -> MappingError:
+        at = _line(self.text, section, key)
+        return MappingError(f"{self.name}, line {at}: [{section}] {key}: {why}")
+
+    def value_map(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
+        found = self.content.get("maps", {}).get(name)
+        if not isinstance(found, dict):
+            raise self.refuse(section, key, f"the file has no [maps.{name}]")
+        if len({type(value) for value in found.values()}) != 1 or not all(
+            isinstance(value, int | str) for value in found.values()
+        ):
+            raise self.refuse(f"maps.{name}", "", "values must be all texts or all whole numbers")
+        return tuple(found.items())
+
+    def masks(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
+        """A value map whose keys are masks of 64 bits."""
+        values = self.value_map(section, key, name)
+        for text, _ in values:
+            if not re.fullmatch("0x[0-9A-Fa-f]{1,16}|[0-9]{1,19}", text) or not int(text, 0):
+                raise self.refuse(f"maps.{name}", text, "is no mask of 64 bits")
+        return values
+
+    def source(self, section: str, column: str, kind: pa.DataType, spec: object) -> Source:
+        """The field of `spec`, "Field" or "Field | transform [argument]"."""
+        if not isinstance(spec, str):
+            raise self.refuse(section, column, f"a field is a text, not {spec!r}")
+        field, bar, rest = (part.strip() for part in spec.partition(" | "))
+        if not field:
+            raise self.refuse(section, column, f"no field in {spec!r}")
+        name, _, argument = rest.partition(" ") if bar else ("", "", "")
+        if not bar:
+            name = default_transform(kind)
+            if not name:
+                raise self.refuse(section, column, f"a {kind} column needs a transform")
+        transform = TRANSFORMS.get(name)
+        if transform is None:
+            known = ", ".join(TRANSFORMS)
+            raise self.refuse(section, column, f"no transform {name!r}; there are {known}")
+        if kind not in transform.kinds:
+            raise self.refuse(section, column, f"{name} cannot fill a {kind} column")
+        if transform.argument in ("map", "bits"):
+            find = self.masks if transform.argument == "bits" else self.value_map
+            values = find(section, column, argument)
+            wanted = bool if kind == BOOL else int if kind in NUMBERS else str
+            if type(values[0][1]) is not wanted:
+                raise self.refuse(section, column, f"[maps.{argument}] does not fit {kind}")
+            return Source(field, name, argument, values)
+        if transform.argument in ("code", "code?") and argument not in codes.TABLES and (
+            argument or transform.argument == "code"
+        ):
+            known = ", ".join(codes.TABLES)
+            raise self.refuse(section, column, f"no code table {argument!r}; there are {known}")
+        if transform.argument == "path" and not re.fullmatch(
+            r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
+        ):
+            raise self.refuse(section, column, f"{argument!r} is no path of elements")
+        if transform.argument == "hash" and argument not in HASHES:
+            raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
+        if argument and not transform.argument:
+            raise self.refuse(section, column, f"{name} takes no argument")
+        if transform.argument == "text":
+            if len(argument) > 2 and argument[0] == argument[-1] == '"':
+                argument = argument[1:-1]
+            if not argument:
+                raise self.refuse(section, column, f"{name} needs a text")
+        return Source(field, name, argument)
+
+    def sets(self, section: str, names: object) -> dict[str, object]:
+        """The columns of the sets that a section names; its own come on top."""
+        found: dict[str, object] = {}
+        for name in names if isinstance(names, list) else [names]:
+            one = self.content.get("sets", {}).get(name) if isinstance(name, str) else None
+            if not isinstance(one, dict):
+                raise self.refuse(section, "with", f"the file has no [sets.{name}]")
+            found |= one
+        return found
+
+    def columns(
+        self, section: str, table: str, body: Mapping[str, object]
+    ) -> dict[str, tuple[Source, ...]]:
+        schema = TABLES[table].schema
+        given = body.get("columns", {})
+        if not isinstance(given, dict):
+            raise self.refuse(section, "columns", "is not a table of columns")
+        given = self.sets(section, body.get("with", [])) | given
+        section = f"{section}.columns"
+        columns: dict[str, tuple[Source, ...]] = {}
+        for column, spec in given.items():
+            if schema.get_field_index(column) < 0:
+                raise self.refuse(section, column, f"{table} has no such column")
+            if column in FIXED or column in SYSTEM:
+                raise self.refuse(section, column, "is not for mappings to fill")
+            kind = schema.field(column).type
+            specs = spec if isinstance(spec, list) else [spec]
+            if not specs:
+                raise self.refuse(section, column, "names no field")
+            columns[column] = tuple(self.source(section, column, kind, one) for one in specs)
+            if len({source.field for source in columns[column]}) != len(specs):
+                raise self.refuse(section, column, "names a field twice")
+        # `rebuild` gives a chosen value to the first field, unless another one is known to be
+        # set: that must be known without asking a second choice.
+        firsts = {sources[0].field for sources in columns.values() if len(sources) > 1}
+        for column, sources in columns.items():
+            for source in sources[1:]:
+                if source.field in firsts:
+                    raise self.refuse(
+                        section, column, f"{source.field} is the first choice of another column"
+                    )
+        return columns
+
+    def constant(self, section: str, table: str, key: str, value: object) -> int | str:
+        """The value that a column has on every row of a section."""
+        schema = TABLES[table].schema
+        kind = schema.field(key).type if schema.get_field_index(key) >= 0 else None
+        of_log = kind == WORD and key in {field.name for field in (*HEAD, *LOG)}
+        if key in FIXED or kind not in (*NUMBERS, WORD) or of_log:
+            raise self.refuse(section, key, f"{table} has no such column of numbers or words")
+        if kind == WORD:
+            if not isinstance(value, str) or not value:
+                raise self.refuse(section, key, "is not a text")
+            return value
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.refuse(section, key, "is not a whole number")
+        width = kind.bit_width
+        if not -(1 << (width - 1)) <= value < 1 << (width - 1):
+            raise self.refuse(section, key, f"does not fit {width} bits")
+        return value
+
+    def kinds(self, section: str) -> tuple[list[str], Condition | None]:
+        """The codes that a section's header names, and its condition."""
+        codes, where, rest = f" {section} ".partition(" where ")
+        if not codes.split():
+            raise self.refuse(section, "", "names no event")
+        if not where:
+            return codes.split(), None
+        found = re.fullmatch(r"([^\s=!]+)\s*(!?=)\s*(.+)", rest.strip())
+        values = tuple(value.strip() for value in found[3].split("|")) if found else ()
+        if not found or not all(values):
+            raise self.refuse(section, "", "is not `<events> where <field> = <value>|<value>`")
+        if "." in found[1]:
+            raise self.refuse(section, "", f"{found[1]}: conditions cannot name nested fields")
+        return codes.split(), Condition(found[1], values, found[2] == "=")
+
+    def providers(self) -> list[str]:
+        """Who writes the events that the file maps."""
+        found = self.content.get("provider")
+        found = [found] if isinstance(found, str) else found
+        if not isinstance(found, list) or not found or not all(
+            isinstance(name, str) and name for name in found
+        ):
+            raise self.refuse("", "provider", "is missing, or not a text or list of texts")
+        return found
+
+    def events(self) -> Iterable[Event]:
+        """Every section, once for each provider and code."""
+        providers = self.providers()
+        for section, body in self.content.items():
+            if section in ("provider", "maps", "sets"):
+                continue
+            if not isinstance(body, dict):
+                why = "is neither `provider`, nor [maps], nor [sets], nor an event"
+                raise self.refuse("", section, why)
+            table = body.get("table")
+            if table not in TABLES or not TABLES[table].is_events:
+                raise self.refuse(section, "table", f"no table of events {table!r}")
+            constants = {
+                key: self.constant(section, table, key, value)
+                for key, value in body.items()
+                if key not in ("table", "columns", "with", "message")
+            }
+            message = body.get("message", "")
+            if not isinstance(message, str):
+                raise self.refuse(section, "message", "is not a text")
+            try:
+                template.parse(message)
+            except template.TemplateError as error:
+                raise self.refuse(section, "message", str(error)) from error
+            columns = self.columns(section, table, body)
+            for key in columns.keys() & constants.keys():
+                if isinstance(constants[key], str):
+                    raise self.refuse(section, key, "is a constant and a column")
+            codes, when = self.kinds(section)
+            for provider in providers:
+                for code in codes:
+                    where = f"{self.name} [{section}]"
+                    yield Event(
+                        provider, code, table, constants, columns, where, when, message=message
+                    )
+
+
+def _chain(file: File, found: list[Event]) -> Event:
+    """The sections of one kind of event, each leading to the next."""
+    whens = [event.when for event in found]
+    for i, event in enumerate(found):
+        section = event.where.removeprefix(f"{file.name} [")[:-1]
+        if whens.index(event.when) < i:
+            other = found[whens.index(event.when)].where
+            raise file.refuse(section, "", f"{event.code} is mapped twice, also in {other}")
+        if i and found[i - 1].when is None:
+            other = found[i - 1].where
+            raise file.refuse(section, "", f"stands behind {other}, which is for all {event.code}")
+    asked = tuple(sorted({when.field for when in whens if when}))
+    chain: Event | None = None
+    for event in reversed(found):
+        chain = replace(event, otherwise=chain, asked=asked)
+    assert chain is not None
+    return chain
+
+
+def events_of(file: File) -> dict[tuple[str, str], Event]:
+    """The events of a file."""
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in file.events():
+        found.setdefault((event.provider, event.code), []).append(event)
+    return {key: _chain(file, events) for key, events in found.items()}
