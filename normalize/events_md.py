@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from tracelake.normalize import TABLES, ocsf, sigma
 from tracelake.normalize.mapping import FOLDER, read
@@ -17,7 +18,13 @@ of `raw_event`; nothing of any event is lost: what its columns do not hold exact
 of several that is set, through a transform (`normalize/transforms.py` says what each does).
 Activities are OCSF's `class_uid/activity_id`; `*` where a field of the event says it. Messages
 are ours: `{name}` is a column or a field, `[...]` is left out where it has no value.
+
+† No record of this event was at hand when its mapping was written: its fields' names, or their
+order where they have no names, are from documentation. Compare `unmapped` before you lean on it.
 """
+
+GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "windows"
+"""Where the events stand that no sample was found of; only in a checkout, as the docs are."""
 
 
 def _titles(text: str) -> dict[str, str]:
@@ -74,12 +81,19 @@ def _categories(event: Event) -> str:
     )
 
 
+def _unseen(stem: str) -> frozenset[str]:
+    """The events of a mapping file that no sample was found of, with their conditions."""
+    path = GOLDEN / f"{stem}.no-sample.txt"
+    return frozenset(path.read_text("utf-8").splitlines() if path.exists() else ())
+
+
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
 def _file(name: str, text: str) -> Iterator[str]:
     titles = _titles(text)
+    unseen = _unseen(Path(name).stem)
     sections: dict[str, list[Event]] = {}
     for event in (one for first in read([(name, text)]).events.values() for one in first.sections):
         sections.setdefault(event.where, []).append(event)
@@ -91,9 +105,11 @@ def _file(name: str, text: str) -> Iterator[str]:
     for where, made in sections.items():
         event = made[0]
         section = where.removeprefix(f"{name} [")[:-1]
-        codes = ", ".join(dict.fromkeys(one.code for one in made))
-        if event.when:
-            codes += f" where {event.when}"
+        condition = f" where {event.when}" if event.when else ""
+        codes = ", ".join(
+            f"{code}†" if f"{code}{condition}" in unseen else code
+            for code in dict.fromkeys(one.code for one in made)
+        ) + condition
         cells = (
             codes, titles.get(section, ""), f"`{event.table}` {_activity(event)}",
             _categories(event), _columns(event), event.message and f"`{event.message}`",
