@@ -45,7 +45,17 @@ def as_json(path: Path) -> bytes:
         except RuntimeError:
             continue
         assert record is not None
-        lines.append(json.dumps(json.loads(record["data"])).encode())
+        event = json.loads(record["data"])
+        if not _values_without_names(event):
+            lines.append(json.dumps(event).encode())
+
+
+def _values_without_names(event: dict[str, Any]) -> bool:
+    """Whether the values of an event have no names. A log's are mapped by their order; each writer
+    of JSON has its own way to put them (this one as a list under one name, which is kept whole
+    in `unmapped`), and none of them is read as such a list yet."""
+    data = event["Event"].get("EventData") or {}
+    return isinstance(data, dict) and isinstance(data.get("Data"), dict)
 
 
 def logs(shared: Path) -> list[Path]:
