@@ -11,6 +11,11 @@ from tracelake.native.account import Account
 from tracelake.native.feed import Feed
 
 
+def nothing_beside(_name: str, _most: int) -> bytes | None:
+    """There is no other file."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A file found inside a source, readable as bytes in order.
@@ -20,12 +25,17 @@ class Artifact:
         feed: its bytes.
         account: what became of every record and byte; the parser keeps it.
         again: its bytes once more, for a parser that reads them twice (`Parser.carve`).
+        beside: (name, most bytes) -> the bytes of the file of that name in the same folder of
+            the same evidence, upper and lower case alike; None where there is none, or a larger
+            one, or it cannot be reached (a stream is not wound back). For logs of a registry
+            hive and of a database.
     """
 
     path: str
     feed: Feed
     account: Account
     again: Feed | None = None
+    beside: Callable[[str, int], bytes | None] = nothing_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,19 @@ class Match(IntEnum):
     CONTENT = 2
 
 
+class Rank(IntEnum):
+    """What responders ask first is ready first, of every host."""
+
+    EVENT_LOGS = 0
+    FILE_SYSTEM = 1
+    REGISTRY = 2
+    EXECUTION = 3
+    LOGS = 4
+    USE = 5
+    BROWSER = 6
+    REST = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Parser:
     """One evidence format.
@@ -115,6 +138,11 @@ class Parser:
         parts: how several workers read one artifact, where they can.
         carve: the parser of what the format no longer counts as its own (deleted records), for
             `ingest --carve`. Its rows are a unit of their own; `Artifact.again` is given.
+        files: which files of a disk image or a large archive are worth opening for it: patterns
+            (`fnmatch`, where `*` goes over folders too) of the whole path in its volume, in lower
+            case, folders divided by `/`, a stream by `:` ("*/winevt/logs/*.evtx", "$mft",
+            "$extend/$usnjrnl:$j"). Elsewhere every file's content is looked at.
+        rank: when its artifacts are read, among those of a source and of all sources.
     """
 
     name: str
@@ -125,6 +153,8 @@ class Parser:
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
     carve: "Parser | None" = None
+    files: tuple[str, ...] = ()
+    rank: Rank = Rank.REST
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))
