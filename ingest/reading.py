@@ -109,9 +109,10 @@ def read_artifact(
         what became of its records and bytes.
     """
     sink = Sink(put)
+    artifact = Artifact(path, feed, sink.account, again, stands=stands)
     told = 0
     try:
-        for table, given in parser.read(Artifact(path, feed, sink.account, again, stands)):
+        for table, given in parser.read(artifact):
             if sink.take(table, given) or feed.position - told >= TELL_EVERY:
                 told = feed.position
                 yield told

@@ -12,6 +12,11 @@ from tracelake.native.columns import Stretch
 from tracelake.native.feed import Feed
 
 
+def nothing_beside(_name: str, _most: int) -> bytes | None:
+    """There is no other file."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A file found inside a source, readable as bytes in order.
@@ -21,6 +26,10 @@ class Artifact:
         feed: its bytes.
         account: what became of every record and byte; the parser keeps it.
         again: its bytes once more, for a parser that reads them twice (`Parser.carve`).
+        beside: (name, most bytes) -> the bytes of the file of that name in the same folder of
+            the same evidence, upper and lower case alike; None where there is none, or a larger
+            one, or it cannot be reached (a stream is not wound back). For logs of a registry
+            hive and of a database.
         stands: the rows that are left at the end may be given as `Stretch` instead of a batch:
             they stay in columns that the next artifact's rows are put into (small files).
     """
@@ -29,6 +38,7 @@ class Artifact:
     feed: Feed
     account: Account
     again: Feed | None = None
+    beside: Callable[[str, int], bytes | None] = nothing_beside
     stands: bool = False
 
 
@@ -102,6 +112,19 @@ class Match(IntEnum):
     CONTENT = 2
 
 
+class Rank(IntEnum):
+    """What responders ask first is ready first, of every host."""
+
+    EVENT_LOGS = 0
+    FILE_SYSTEM = 1
+    REGISTRY = 2
+    EXECUTION = 3
+    LOGS = 4
+    USE = 5
+    BROWSER = 6
+    REST = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Parser:
     """One evidence format.
@@ -120,6 +143,11 @@ class Parser:
         parts: how several workers read one artifact, where they can.
         carve: the parser of what the format no longer counts as its own (deleted records), for
             `ingest --carve`. Its rows are a unit of their own; `Artifact.again` is given.
+        files: which files of a disk image or a large archive are worth opening for it: patterns
+            (`fnmatch`, where `*` goes over folders too) of the whole path in its volume, in lower
+            case, folders divided by `/`, a stream by `:` ("*/winevt/logs/*.evtx", "$mft",
+            "$extend/$usnjrnl:$j"). Elsewhere every file's content is looked at.
+        rank: when its artifacts are read, among those of a source and of all sources.
     """
 
     name: str
@@ -130,6 +158,8 @@ class Parser:
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
     carve: "Parser | None" = None
+    files: tuple[str, ...] = ()
+    rank: Rank = Rank.REST
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))

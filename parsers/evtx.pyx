@@ -149,6 +149,7 @@ cdef class _Log:
                     full = self.read_records(walk, self.rows)
                 return bool(full)
             except EvidenceError as error:
+                self.rows.give_up()
                 walk.account.damage(
                     walk.origin + walk.record, walk.size,
                     error.what.encode("utf-8", "replace"),
