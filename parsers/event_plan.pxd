@@ -156,7 +156,6 @@ cdef class Sheet:
     cdef readonly Rows rows
     cdef dict places            # column -> _Place
     cdef Output* system         # two for each System field: its column, and for some a second
-    cdef int64_t batch
     cdef MapColumn unmapped
     cdef TextColumn raw
     cdef IntColumn time
