@@ -634,6 +634,8 @@ cdef class Rows:
         self.limit = limit
         self.weight = Weight()
         self.columns = {}
+        self.batch = 1
+        self.standing = []
 
     cpdef Column column(self, str name):
         """The column `name`. Raises KeyError where the table has none."""
@@ -646,7 +648,40 @@ cdef class Rows:
         return column
 
     cpdef object finish(self):
-        """The whole rows as a RecordBatch of the columns in use; starts anew."""
+        """The whole rows as a RecordBatch of the columns in use; starts anew. Rows that were left
+        standing go to their stretches."""
+        cdef Py_ssize_t begun = self.begun
+        cdef Stretch each
+        batch = self._finish_all()
+        standing, self.standing = self.standing, []
+        for each in standing:
+            each.batch = batch
+            each.rows = None
+        self.begun = 0
+        self.begun_bytes = 0
+        self.batch += 1
+        return batch.slice(begun) if begun else batch
+
+    cpdef object stand(self):
+        """Leaves the rows that were put since the last call in the columns, for others to be put
+        after them: to finish fifty columns for ten rows costs more than to read these.
+
+        What was put of a row that is not whole is dropped.
+        """
+        cdef Stretch stretch = Stretch()
+        self.give_up()
+        stretch.rows = self
+        stretch.first = self.begun
+        stretch.num_rows = self.count - self.begun
+        stretch.nbytes = (
+            self.weight.bytes - self.begun_bytes + 8 * stretch.num_rows * len(self.columns)
+        )
+        self.standing.append(stretch)
+        self.begun = self.count
+        self.begun_bytes = self.weight.bytes
+        return stretch
+
+    cdef object _finish_all(self):
         cdef Py_ssize_t rows = self.count
         names = []
         arrays = []
@@ -682,6 +717,11 @@ cdef class Rows:
                 (<Column>column).align(self.count)
         return 0
 
+    cpdef int drop(self) except -1:
+        """Takes back all rows since the last ones that were left standing: their reader failed."""
+        self.count = self.begun
+        return self.give_up()
+
     @property
     def is_full(self):
         return self.full()
@@ -690,6 +730,32 @@ cdef class Rows:
     def bytes_held(self):
         """Bytes of variable-length values held, items of lists and maps included."""
         return self.weight.bytes
+
+
+cdef class Stretch:
+    """Rows that one reader has put into columns that others go on with (`Rows.stand`).
+
+    Attributes:
+        num_rows: how many.
+        nbytes: what they weigh, about.
+        first: row of the batch at which they begin.
+    """
+
+    def whole(self):
+        """The RecordBatch that the rows are in, among those of others; ends it where it is not.
+
+        Raises:
+            ValueError: a reader is at work on the columns.
+        """
+        if self.batch is None:
+            if self.rows.count > self.rows.begun:
+                raise ValueError(f"{self.rows.table}: rows are being put")
+            self.rows.finish()
+        return self.batch
+
+    def alone(self):
+        """The rows as a RecordBatch; ends the common batch where it is not."""
+        return self.whole().slice(self.first, self.num_rows)
 
 
 cdef int _put_object(Column column, Py_ssize_t row, value) except -1:
