@@ -2165,6 +2165,94 @@ CREATE TABLE browser_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
+-- What evidence says of a host itself (5001) or of one of its users (5003) at the time of acquisition: one row a fact, joined in the view `host`.
+CREATE TABLE inventory (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "os_name" VARCHAR, -- operating system
+  "os_version" VARCHAR, -- its version
+  "os_build" VARCHAR, -- its build
+  "os_edition" VARCHAR, -- its edition
+  "os_kernel" VARCHAR, -- release of its kernel
+  "os_install_time" TIMESTAMPTZ, -- when it was installed
+  "time_zone" VARCHAR, -- the host's time zone: IANA or Windows name
+  "time_zone_bias" INTEGER, -- minutes to add to its standard local time for UTC
+  "boot_time" TIMESTAMPTZ, -- when it was started
+  "shutdown_time" TIMESTAMPTZ, -- when it was shut down last
+  "interface_name" VARCHAR, -- network interface
+  "interface_uid" VARCHAR, -- its GUID
+  "interface_mac" VARCHAR, -- its link address
+  "addresses" VARCHAR[], -- its addresses, IPv4 and IPv6
+  "gateways" VARCHAR[], -- its gateways
+  "name_servers" VARCHAR[], -- its name servers
+  "dhcp_server" VARCHAR, -- who gave the address
+  "lease_obtained_time" TIMESTAMPTZ, -- when the address was given
+  "hardware_vendor" VARCHAR, -- who made the machine
+  "hardware_model" VARCHAR, -- its model
+  "user_name" VARCHAR, -- user
+  "user_domain" VARCHAR, -- its domain or host
+  "user_uid" VARCHAR, -- its SID or number
+  "user_full_name" VARCHAR, -- its full name
+  "user_groups" VARCHAR[], -- groups that it is in
+  "user_home" VARCHAR, -- its profile or home folder
+  "user_shell" VARCHAR, -- its login shell
+  "user_comment" VARCHAR, -- what is noted of it
+  "account_flags" BIGINT, -- account control bits (SAM)
+  "is_disabled" BOOLEAN, -- the account is disabled or locked
+  "logon_count" BIGINT, -- how often it logged on
+  "last_logon_time" TIMESTAMPTZ, -- when it logged on last
+  "last_failed_logon_time" TIMESTAMPTZ, -- when a logon failed last
+  "password_set_time" TIMESTAMPTZ, -- when its password was set
+  "account_created_time" TIMESTAMPTZ, -- when it was made
+  "account_expires_time" TIMESTAMPTZ, -- when it expires
+  "detail" VARCHAR, -- what else is said
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
 -- A rule, a sensor or an analytic says that something is wrong.
 CREATE TABLE detection_finding (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to

@@ -8,15 +8,17 @@ the middle of a row; int32 offsets.
 
 import os
 
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 import pyarrow as pa
 
+from tracelake.native.blocks cimport block_free, block_grown
 from tracelake.native.key cimport key_of
 from tracelake.native.text cimport utf8_repair, utf8_valid, utf16le_utf8
 
-FIRST = 4096                # bytes a buffer starts with: most tables of a small file stay small
+cdef Py_ssize_t FIRST = 64      # bytes a buffer begins with: of some, nothing is used at all
+cdef Py_ssize_t NEXT = 1024     # bytes it grows to then: most tables of a small file stay small
 # What an item of a list or map weighs besides its text. Without it a record of a thousand empty
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
@@ -24,6 +26,7 @@ cdef int64_t OFFSET_LIMIT = 0x7FFFFFFF
 
 cdef enum:
     SLACK = 8               # bytes behind a fixed column's values: `put` always writes eight
+    FEW_ROWS = 64
     FIRST_MET = 64          # a power of two
 
 cdef uint64_t[4] SECRET
@@ -44,14 +47,15 @@ cdef class Weight:
 cdef class Buffer:
     """A growable block that Arrow can own."""
 
-    def __cinit__(self, Py_ssize_t capacity=FIRST):
-        self.data = <uint8_t*>malloc(capacity)
+    def __cinit__(self, Py_ssize_t next=NEXT):
+        self.data = <uint8_t*>block_grown(NULL, 0, FIRST)
         if self.data is NULL:
             raise MemoryError()
-        self.capacity = capacity
+        self.capacity = FIRST
+        self.next = next if next > NEXT else NEXT
 
     def __dealloc__(self):
-        free(self.data)
+        block_free(self.data, self.capacity)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         # Never NULL: pa.py_buffer over a NULL block of length 0 aborts the process.
@@ -68,22 +72,25 @@ cdef class Buffer:
         view.internal = NULL
 
     cdef int grow(self, Py_ssize_t need) except -1 nogil:
-        cdef Py_ssize_t room = self.capacity * 2
+        # Fourfold: pages that nothing was put into are address space, not memory.
+        cdef Py_ssize_t room = self.next
         cdef uint8_t* grown
         while room < need:
-            room *= 2
-        grown = <uint8_t*>realloc(self.data, room)
+            room *= 4
+        grown = <uint8_t*>block_grown(self.data, self.capacity, room)
         if grown is NULL:
             with gil:
                 raise MemoryError(f"{room} bytes for a column")
         self.data = grown
         self.capacity = room
+        self.next = room * 4
         return 0
 
 
 cdef Buffer _like(Buffer old):
-    """An empty buffer with the room that the batch before needed: no growing, no moving."""
-    return Buffer(old.length + 64 if old.length > FIRST else FIRST)
+    """An empty buffer that takes the room that the batch before needed when its first value
+    comes: no growing, no moving; and nothing for a batch that never comes."""
+    return Buffer(old.length + 64)
 
 
 cdef class Column:
@@ -92,13 +99,13 @@ cdef class Column:
     def __cinit__(self, type, Weight weight=None):
         self.type = type
         self.weight = weight if weight is not None else Weight()
-        self.validity = Buffer(64)
+        self.validity = Buffer()
 
     cdef int align(self, Py_ssize_t row) except -1 nogil:
         if self.length != row:
             self.settle(row)
         if row >= self.fit:
-            self.more(row + 1)
+            return self.more(row + 1)
         return 0
 
     cdef int settle(self, Py_ssize_t row) except -1 nogil:
@@ -123,8 +130,13 @@ cdef class Column:
         return 0
 
     cdef int more(self, Py_ssize_t rows) except -1 nogil:
-        """Room for `rows` rows and as many again."""
-        self.widen(rows if rows > 2 * self.fit else 2 * self.fit)
+        """Room for `rows` rows, and for twice as many as there was room for."""
+        if rows < 2 * self.fit:
+            rows = 2 * self.fit
+        if rows < FEW_ROWS:
+            rows = FEW_ROWS
+        self.widen(rows)
+        self.fit = rows
         if self.bits is not NULL:
             self._cover()
         return 0
@@ -136,6 +148,7 @@ cdef class Column:
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        """Memory for `rows` rows, in buffers that begin anew with each batch."""
         return 0
 
     cdef int _cover(self) except -1 nogil:
@@ -168,9 +181,10 @@ cdef class Column:
     cdef int _reset(self) except -1:
         self.length = 0
         self.nulls = 0
+        self.fit = 0
         if self.bits is not NULL:
             self.bits = NULL
-            self.validity = Buffer(64)
+            self.validity = _like(self.validity)
         return 0
 
     cpdef object finish(self, Py_ssize_t rows):
@@ -187,12 +201,6 @@ cdef class FixedColumn(Column):
             self.shift += 1
         self.spare = 64 - 8 * self.width
         self.values = Buffer()
-        self._refit()
-
-    cdef int _refit(self) except -1 nogil:
-        self.at = self.values.data
-        self.fit = (self.values.capacity - SLACK) >> self.shift
-        return 0
 
     cdef int pad(self, Py_ssize_t row) except -1 nogil:
         memset(
@@ -201,8 +209,9 @@ cdef class FixedColumn(Column):
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
-        self.values.grow((rows << self.shift) + SLACK)
-        return self._refit()
+        self.values.reserve((rows << self.shift) + SLACK)
+        self.at = self.values.data
+        return 0
 
     cpdef object finish(self, Py_ssize_t rows):
         self.settle(rows)
@@ -211,7 +220,6 @@ cdef class FixedColumn(Column):
             self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
         )
         self.values = _like(self.values)
-        self._refit()
         self._reset()
         return array
 
@@ -241,25 +249,15 @@ cdef class DoubleColumn(FixedColumn):
 cdef class BoolColumn(FixedColumn):
     """bool, one bit a row; 0 from `length` on."""
 
-    def __cinit__(self, type, Weight weight=None):
-        self._refit()
-
-    cdef int _refit(self) except -1 nogil:
-        # As far as `values.length`, the bits are known to be 0.
-        memset(
-            self.values.data + self.values.length, 0, self.values.capacity - self.values.length
-        )
-        self.values.length = self.values.capacity
-        self.at = self.values.data
-        self.fit = self.values.capacity << 3
-        return 0
-
     cdef int pad(self, Py_ssize_t row) except -1 nogil:
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
-        self.values.grow((rows + 7) >> 3)
-        return self._refit()
+        cdef Py_ssize_t was = (self.fit + 7) >> 3, need = (rows + 7) >> 3
+        self.values.reserve(need)
+        self.at = self.values.data
+        memset(self.at + was, 0, need - was)
+        return 0
 
     cdef int drop(self, Py_ssize_t row) except -1 nogil:
         cdef Py_ssize_t i
@@ -277,12 +275,6 @@ cdef class BoolColumn(FixedColumn):
     cdef int _measure(self, Py_ssize_t rows) except -1:
         self.values.length = (rows + 7) >> 3
         return 0
-
-
-cdef int32_t* _ends(Buffer offsets, Py_ssize_t* fit) noexcept nogil:
-    """The offsets in a buffer, and how many rows they are enough for."""
-    fit[0] = (offsets.capacity >> 2) - 1
-    return <int32_t*>offsets.data
 
 
 cdef Buffer _offsets(Buffer old):
@@ -308,7 +300,7 @@ cdef class TextColumn(Column):
 
     cdef int _start(self) except -1:
         self.offsets = _offsets(self.offsets)
-        self.ends = _ends(self.offsets, &self.fit)
+        self.ends = <int32_t*>self.offsets.data
         self.data = Buffer() if self.data is None else _like(self.data)
         return 0
 
@@ -317,8 +309,8 @@ cdef class TextColumn(Column):
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
-        self.offsets.grow((rows + 1) * 4)
-        self.ends = _ends(self.offsets, &self.fit)
+        self.offsets.reserve((rows + 1) * 4)
+        self.ends = <int32_t*>self.offsets.data
         return 0
 
     cdef int drop(self, Py_ssize_t row) except -1 nogil:
@@ -371,18 +363,12 @@ cdef class DictColumn(Column):
     def __cinit__(self, type, Weight weight=None):
         self.words = TextColumn(pa.string(), self.weight)
         self.codes = Buffer()
-        self.scratch = Buffer(64)
+        self.scratch = Buffer()
         memcpy(self.secret, SECRET, sizeof(SECRET))
-        self._refit()
         self._start()
 
     def __dealloc__(self):
         free(self.met)
-
-    cdef int _refit(self) noexcept nogil:
-        self.at = <int32_t*>self.codes.data
-        self.fit = self.codes.capacity >> 2
-        return 0
 
     cdef int _start(self) except -1:
         """Forgets all words; the table keeps its size, which the next batch needs too."""
@@ -405,8 +391,9 @@ cdef class DictColumn(Column):
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
-        self.codes.grow(rows * 4)
-        return self._refit()
+        self.codes.reserve(rows * 4)
+        self.at = <int32_t*>self.codes.data
+        return 0
 
     cdef int _regrow(self) except -1 nogil:
         cdef Py_ssize_t mask = 4 * self.met_mask + 3, at, i
@@ -495,7 +482,6 @@ cdef class DictColumn(Column):
             pa.int32(), rows, [self._bitmap(), pa.py_buffer(self.codes)], self.nulls
         )
         self.codes = _like(self.codes)
-        self._refit()
         self._reset()
         return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 
@@ -508,7 +494,7 @@ cdef class SpanColumn(Column):
 
     cdef int _start(self) except -1:
         self.offsets = _offsets(self.offsets)
-        self.ends = _ends(self.offsets, &self.fit)
+        self.ends = <int32_t*>self.offsets.data
         return 0
 
     cdef int pad(self, Py_ssize_t row) except -1 nogil:
@@ -516,8 +502,8 @@ cdef class SpanColumn(Column):
         return 0
 
     cdef int widen(self, Py_ssize_t rows) except -1 nogil:
-        self.offsets.grow((rows + 1) * 4)
-        self.ends = _ends(self.offsets, &self.fit)
+        self.offsets.reserve((rows + 1) * 4)
+        self.ends = <int32_t*>self.offsets.data
         return 0
 
     cdef int drop(self, Py_ssize_t row) except -1 nogil:
@@ -648,6 +634,8 @@ cdef class Rows:
         self.limit = limit
         self.weight = Weight()
         self.columns = {}
+        self.batch = 1
+        self.standing = []
 
     cpdef Column column(self, str name):
         """The column `name`. Raises KeyError where the table has none."""
@@ -660,7 +648,40 @@ cdef class Rows:
         return column
 
     cpdef object finish(self):
-        """The whole rows as a RecordBatch of the columns in use; starts anew."""
+        """The whole rows as a RecordBatch of the columns in use; starts anew. Rows that were left
+        standing go to their stretches."""
+        cdef Py_ssize_t begun = self.begun
+        cdef Stretch each
+        batch = self._finish_all()
+        standing, self.standing = self.standing, []
+        for each in standing:
+            each.batch = batch
+            each.rows = None
+        self.begun = 0
+        self.begun_bytes = 0
+        self.batch += 1
+        return batch.slice(begun) if begun else batch
+
+    cpdef object stand(self):
+        """Leaves the rows that were put since the last call in the columns, for others to be put
+        after them: to finish fifty columns for ten rows costs more than to read these.
+
+        What was put of a row that is not whole is dropped.
+        """
+        cdef Stretch stretch = Stretch()
+        self.give_up()
+        stretch.rows = self
+        stretch.first = self.begun
+        stretch.num_rows = self.count - self.begun
+        stretch.nbytes = (
+            self.weight.bytes - self.begun_bytes + 8 * stretch.num_rows * len(self.columns)
+        )
+        self.standing.append(stretch)
+        self.begun = self.count
+        self.begun_bytes = self.weight.bytes
+        return stretch
+
+    cdef object _finish_all(self):
         cdef Py_ssize_t rows = self.count
         names = []
         arrays = []
@@ -696,6 +717,11 @@ cdef class Rows:
                 (<Column>column).align(self.count)
         return 0
 
+    cpdef int drop(self) except -1:
+        """Takes back all rows since the last ones that were left standing: their reader failed."""
+        self.count = self.begun
+        return self.give_up()
+
     @property
     def is_full(self):
         return self.full()
@@ -704,6 +730,32 @@ cdef class Rows:
     def bytes_held(self):
         """Bytes of variable-length values held, items of lists and maps included."""
         return self.weight.bytes
+
+
+cdef class Stretch:
+    """Rows that one reader has put into columns that others go on with (`Rows.stand`).
+
+    Attributes:
+        num_rows: how many.
+        nbytes: what they weigh, about.
+        first: row of the batch at which they begin.
+    """
+
+    def whole(self):
+        """The RecordBatch that the rows are in, among those of others; ends it where it is not.
+
+        Raises:
+            ValueError: a reader is at work on the columns.
+        """
+        if self.batch is None:
+            if self.rows.count > self.rows.begun:
+                raise ValueError(f"{self.rows.table}: rows are being put")
+            self.rows.finish()
+        return self.batch
+
+    def alone(self):
+        """The rows as a RecordBatch; ends the common batch where it is not."""
+        return self.whole().slice(self.first, self.num_rows)
 
 
 cdef int _put_object(Column column, Py_ssize_t row, value) except -1:

@@ -39,6 +39,8 @@ CLASSES = {
     4010: "network_file_activity",
     4013: "ntp_activity",
     4014: "tunnel_activity",
+    5001: "inventory_info",
+    5003: "user_inventory",
     5007: "file_query",
     5010: "job_query",
     5011: "module_query",

@@ -8,7 +8,13 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 
 from tracelake.native.account import Account
+from tracelake.native.columns import Stretch
 from tracelake.native.feed import Feed
+
+
+def nothing_beside(_name: str, _most: int) -> bytes | None:
+    """There is no other file."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +26,20 @@ class Artifact:
         feed: its bytes.
         account: what became of every record and byte; the parser keeps it.
         again: its bytes once more, for a parser that reads them twice (`Parser.carve`).
+        beside: (name, most bytes) -> the bytes of the file of that name in the same folder of
+            the same evidence, upper and lower case alike; None where there is none, or a larger
+            one, or it cannot be reached (a stream is not wound back). For logs of a registry
+            hive and of a database.
+        stands: the rows that are left at the end may be given as `Stretch` instead of a batch:
+            they stay in columns that the next artifact's rows are put into (small files).
     """
 
     path: str
     feed: Feed
     account: Account
     again: Feed | None = None
+    beside: Callable[[str, int], bytes | None] = nothing_beside
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,19 @@ class Match(IntEnum):
     CONTENT = 2
 
 
+class Rank(IntEnum):
+    """What responders ask first is ready first, of every host."""
+
+    EVENT_LOGS = 0
+    FILE_SYSTEM = 1
+    REGISTRY = 2
+    EXECUTION = 3
+    LOGS = 4
+    USE = 5
+    BROWSER = 6
+    REST = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Parser:
     """One evidence format.
@@ -109,22 +136,30 @@ class Parser:
         tables: names of the tables that `read` fills, `damage` left out.
         read: yields (table, batch) with the columns that were filled, and `NO_ROWS_YET` now and
             then where no batch is full for long (Ctrl-C gets in, the bar moves); raises the
-            EvidenceError that stopped it, after the whole rows before it were yielded.
+            EvidenceError that stopped it, after the whole rows before it were yielded. Where
+            `Artifact.stands` is set, its last rows may be a `Stretch` instead of a batch.
         render: (the artifact from its start, offset of a record) -> the record as its own
             tools show it, where they show more than bytes.
         parts: how several workers read one artifact, where they can.
         carve: the parser of what the format no longer counts as its own (deleted records), for
             `ingest --carve`. Its rows are a unit of their own; `Artifact.again` is given.
+        files: which files of a disk image or a large archive are worth opening for it: patterns
+            (`fnmatch`, where `*` goes over folders too) of the whole path in its volume, in lower
+            case, folders divided by `/`, a stream by `:` ("*/winevt/logs/*.evtx", "$mft",
+            "$extend/$usnjrnl:$j"). Elsewhere every file's content is looked at.
+        rank: when its artifacts are read, among those of a source and of all sources.
     """
 
     name: str
     version: str
     match: Callable[[bytes, str], tuple[Match, str]]
     tables: tuple[str, ...]
-    read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
+    read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch | Stretch]]]
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
     carve: "Parser | None" = None
+    files: tuple[str, ...] = ()
+    rank: Rank = Rank.REST
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))

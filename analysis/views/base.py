@@ -59,6 +59,10 @@ OTHER_TIMES: dict[str, tuple[str, ...]] = {
         "run_times", "key_modified_time", "subject_created_time", "subject_modified_time",
         "subject_accessed_time", "deleted_time", "volume_created_time",
     ),
+    "inventory": (
+        "os_install_time", "boot_time", "shutdown_time", "lease_obtained_time", "last_logon_time",
+        "last_failed_logon_time", "password_set_time", "account_created_time",
+    ),
 }
 """Columns that date a row beside `time`: each is a line of its own in `timeline`, and a row
 is in a window when any of its times is."""

@@ -138,6 +138,10 @@ LINES: dict[str, str] = {
     "artifact_query": _line("artifact", "coalesce(subject_path, subject_name)",
                             "'run ' || run_count || ' times'", "'as ' || user_name",
                             "left(detail, 500)"),
+    "inventory": _line(
+        "fact", "device_hostname", "os_name", "os_version", "time_zone", "interface_name",
+        "array_to_string(addresses, ', ')", USER, "user_uid", "user_home", "left(detail, 500)",
+    ),
     "browser_activity": _line("browser", "record_type", "url", "title", "file_path",
                               "'as ' || user_name"),
     "detection_finding": _line("analytic_type", "coalesce(title, analytic_name)", "threat_name",

@@ -7,6 +7,7 @@ from tracelake.normalize.tables import (
     endpoint,
     findings,
     identity,
+    inventory,
     network,
 )
 
@@ -16,6 +17,7 @@ ALL = (
     *changes.TABLES,
     *network.TABLES,
     *artifacts.TABLES,
+    *inventory.TABLES,
     *findings.TABLES,
     *books.TABLES,
 )
