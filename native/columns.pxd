@@ -20,6 +20,7 @@ cdef class Buffer:
     cdef uint8_t* data
     cdef Py_ssize_t length      # bytes in use
     cdef Py_ssize_t capacity
+    cdef Py_ssize_t next        # bytes it grows to
     cdef int grow(self, Py_ssize_t need) except -1 nogil
 
     cdef inline int reserve(self, Py_ssize_t extra) except -1 nogil:

@@ -6,14 +6,16 @@ Arrow C structs by hand. Traps met on the way, each with a test in tests/test_co
 the middle of a row; int32 offsets.
 """
 
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 import pyarrow as pa
 
+from tracelake.native.blocks cimport block_free, block_grown
 from tracelake.native.text cimport utf8_repair, utf8_valid, utf16le_utf8
 
-FIRST = 4096                # bytes a buffer starts with: most tables of a small file stay small
+cdef Py_ssize_t FIRST = 64      # bytes a buffer begins with: of some, nothing is used at all
+cdef Py_ssize_t NEXT = 1024     # bytes it grows to then: most tables of a small file stay small
 # What an item of a list or map weighs besides its text. Without it a record of a thousand empty
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
@@ -28,14 +30,15 @@ cdef class Weight:
 cdef class Buffer:
     """A growable block that Arrow can own."""
 
-    def __cinit__(self, Py_ssize_t capacity=FIRST):
-        self.data = <uint8_t*>malloc(capacity)
+    def __cinit__(self, Py_ssize_t next=NEXT):
+        self.data = <uint8_t*>block_grown(NULL, 0, FIRST)
         if self.data is NULL:
             raise MemoryError()
-        self.capacity = capacity
+        self.capacity = FIRST
+        self.next = next if next > NEXT else NEXT
 
     def __dealloc__(self):
-        free(self.data)
+        block_free(self.data, self.capacity)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         # Never NULL: pa.py_buffer over a NULL block of length 0 aborts the process.
@@ -52,22 +55,25 @@ cdef class Buffer:
         view.internal = NULL
 
     cdef int grow(self, Py_ssize_t need) except -1 nogil:
-        cdef Py_ssize_t room = self.capacity * 2
+        # Fourfold: pages that nothing was put into are address space, not memory.
+        cdef Py_ssize_t room = self.next
         cdef uint8_t* grown
         while room < need:
-            room *= 2
-        grown = <uint8_t*>realloc(self.data, room)
+            room *= 4
+        grown = <uint8_t*>block_grown(self.data, self.capacity, room)
         if grown is NULL:
             with gil:
                 raise MemoryError(f"{room} bytes for a column")
         self.data = grown
         self.capacity = room
+        self.next = room * 4
         return 0
 
 
 cdef Buffer _like(Buffer old):
-    """An empty buffer with the room that the batch before needed: no growing, no moving."""
-    return Buffer(old.length if old.length > FIRST else FIRST)
+    """An empty buffer that takes the room that the batch before needed when its first value
+    comes: no growing, no moving; and nothing for a batch that never comes."""
+    return Buffer(old.length)
 
 
 cdef class Column:
