@@ -35,7 +35,7 @@ from tracelake.native.hash64 cimport hash64
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
 from tracelake.parsers.flags cimport CHECKSUM_BAD, FROM_SLACK
 from tracelake.parsers.mft_held cimport Extensions, Held, Item
-from tracelake.parsers.mft_record cimport FOLDER, HEADER_LEAST, IN_USE, Record, used
+from tracelake.parsers.mft_record cimport FOLDER, HEADER_LEAST, IN_USE, Record
 from tracelake.parsers.mft_rows cimport FileRows, Link, Place
 from tracelake.parsers.ntfs cimport (
     NAME_DOS, NAME_HEADER, NAME_MOST, TORN, WHOLE, Torn, entry_of, sequence_of, unguard, zeros,
@@ -196,8 +196,6 @@ cdef class _Table:
         torn = unguard(copy, n, le16(p + 4), le16(p + 6))
         if baad or torn != WHOLE:
             place.flags = CHECKSUM_BAD
-        if le32(p + 24) > <uint32_t>n:
-            place.flags |= CHECKSUM_BAD
         self.record.begin(copy, n)
         if self.record.attributes == 0:
             if not self.record.broken and not self.record.flags & IN_USE:
@@ -208,7 +206,7 @@ cdef class _Table:
                 return self.account.damage(
                     place.offset, n, b"FILE record", b"no attribute can be read", NULL, 0
                 )
-        in_use = used(copy, n)
+        in_use = self.record.end
         self.account.bytes_records += in_use
         self.account.bytes_slack += n - in_use
         place.hash = <int64_t>hash64(p, n, 0)

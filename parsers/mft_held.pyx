@@ -6,7 +6,7 @@ while they are few, compressed (to a fifth) where they are many.
 """
 
 from libc.stdlib cimport qsort
-from libc.string cimport memcpy
+from libc.string cimport memset
 
 import pyarrow as pa
 
@@ -21,10 +21,13 @@ cdef uint64_t USED = 1ULL << 63
 
 cdef int _put(Buffer into, const Place* place, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef Item* item
+    cdef Py_ssize_t size
     into.reserve(sizeof(Item) + n + 8)
     item = <Item*>(into.data + into.length)
     item.place = place[0]
-    item.length = <int>((shortened(p, n, <uint8_t*>(item + 1)) + 7) & ~7)
+    size = shortened(p, n, <uint8_t*>(item + 1))
+    item.length = <int>((size + 7) & ~7)
+    memset(<uint8_t*>(item + 1) + size, 0, item.length - size)
     into.length += sizeof(Item) + item.length
     return 0
 

@@ -66,6 +66,7 @@ cdef class Record:
     cdef int streams
     cdef int utilities
     cdef int attributes             # all
+    cdef Py_ssize_t end             # one past the last byte of its attributes
     cdef bint broken                # the attributes do not end as they should
     cdef bint has_list
     cdef Span standard
@@ -103,5 +104,3 @@ cdef class Record:
 
 # Copies a record without what no row needs (runs, indexes); `out` has room for `n` bytes.
 cdef Py_ssize_t shortened(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil
-# Bytes in use of a record, of which `n` are there.
-cdef Py_ssize_t used(const uint8_t* p, Py_ssize_t n) noexcept nogil

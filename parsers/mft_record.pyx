@@ -4,7 +4,8 @@
     attribute = kind length resident? name-length name-at flags id ... (24 or 64 bytes) name content
 
 Every attribute is looked at inside of the length that it has in the record, every content inside
-of its attribute. Where a length cannot be, reading ends there and the record is `broken`: what
+of its attribute. The header's number of bytes in use is not believed: in deleted entries attributes
+stand behind it. Where a length cannot be, reading ends there and the record is `broken`: what
 came before it holds.
 """
 
@@ -25,11 +26,6 @@ cdef inline void _put32(uint8_t* p, uint32_t value) noexcept nogil:
 
 cdef inline Py_ssize_t _pad(Py_ssize_t n) noexcept nogil:
     return (n + 7) & ~<Py_ssize_t>7
-
-
-cdef Py_ssize_t used(const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t said = le32(p + 24) if n >= HEADER_LEAST else n
-    return said if HEADER_LEAST <= said <= n else n
 
 
 cdef int _attribute(
@@ -119,16 +115,19 @@ cdef class Record:
         return 1
 
     cdef int scan(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
-        cdef Py_ssize_t end = used(p, n), at = le16(p + 20), length
+        cdef Py_ssize_t at = le16(p + 20), length
         cdef Span name, content
         cdef int found
-        if at < HEADER_LEAST or at & 1:
+        self.end = n
+        if at < HEADER_LEAST or at & 1 or at > n:
             self.broken = True
             return 0
         while True:
-            found = _attribute(p + at, end - at, &length, &name, &content)
+            found = _attribute(p + at, n - at, &length, &name, &content)
             if found < 1:
                 self.broken |= found < 0
+                if found == 0 and at + 8 <= n:
+                    self.end = at + 8
                 return 0
             self.attributes += 1
             self._take(le32(p + at), p + at, length, &name, &content)
@@ -236,18 +235,18 @@ cdef class Record:
 
 
 cdef Py_ssize_t shortened(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil:
-    cdef Py_ssize_t end = used(p, n), at = le16(p + 20), length, keep, to
+    cdef Py_ssize_t at = le16(p + 20), length, keep, to
     cdef Span name, content
     cdef uint32_t kind
-    if at < HEADER_LEAST or at & 1 or at > end:
-        memcpy(out, p, end)
-        return end
+    if at < HEADER_LEAST or at & 1 or at > n:
+        memcpy(out, p, n)
+        return n
     memcpy(out, p, at)
     to = at
     while True:
-        if _attribute(p + at, end - at, &length, &name, &content) < 1:
+        if _attribute(p + at, n - at, &length, &name, &content) < 1:
             # The end of the attributes, or what is broken as it is, to be met again.
-            keep = end - at if end - at < 8 or le32(p + at) != END else 8
+            keep = n - at if n - at < 8 or le32(p + at) != END else 8
             memcpy(out + to, p + at, keep)
             to += keep
             break
@@ -276,5 +275,4 @@ cdef Py_ssize_t shortened(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept
             memcpy(out + to, p + at, keep)
         to += keep
         at += length
-    _put32(out + 24, <uint32_t>to)
     return to

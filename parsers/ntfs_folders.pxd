@@ -17,7 +17,7 @@ cdef enum Way:
 cdef struct Folder:
     uint64_t parent                 # file reference
     int64_t name                    # where its name stands among the names
-    uint32_t entry
+    uint64_t entry
     int sequence
     short length                    # bytes of its name; -1: it has none that is known yet
     bint in_use
@@ -25,16 +25,24 @@ cdef struct Folder:
 
 # A folder's path that was made before.
 cdef struct Known:
-    uint32_t folder                 # number + 1; 0: nothing
+    uint32_t folder                 # its number, from 1; 0: nothing
+    uint32_t changes
     short length
     short way
-    uint8_t[372] text
+    uint8_t[368] text
 
 
 cdef class Folders:
     cdef Buffer _folders            # Folder
     cdef Buffer _names              # UTF-8
-    cdef Buffer _index              # uint32: by entry, the number of its folder + 1
+    # Numbers of folders, by a hash of their entries that cannot be foreseen; open addressing.
+    cdef uint32_t* _slots
+    cdef Py_ssize_t _mask
+    cdef uint64_t _factor
+    cdef bytes _lost
+    cdef const char* _lost_text     # what stands in a path before a folder that is not known
+    cdef Py_ssize_t _lost_length
+    cdef uint32_t _changes          # of folders that were known before: paths are made anew
     cdef Known* _known
     cdef Py_ssize_t count
     cdef uint64_t seen              # entries below this one were looked at
@@ -54,7 +62,14 @@ cdef class Folders:
     # (room: PATH_ROOM); its length is put into `length`.
     cdef Way path(self, uint64_t reference, uint8_t* out, Py_ssize_t* length) noexcept nogil
     cdef Folder* find(self, uint64_t reference) noexcept nogil
+    # Makes a folder known, or known by another name. A path that leads through it changes.
+    cdef int learn(
+        self, uint64_t entry, int sequence, uint64_t parent, const uint8_t* name, Py_ssize_t length
+    ) except -1 nogil
     cdef Folder* _at(self, uint32_t number) noexcept nogil
+    cdef uint32_t _number(self, uint64_t entry) noexcept nogil
+    cdef int _place(self, uint64_t entry, uint32_t number) noexcept nogil
+    cdef int _grow(self) except -1 nogil
     cdef int _name(
         self, Folder* folder, uint64_t parent, const uint8_t* name, Py_ssize_t length
     ) except -1 nogil
