@@ -163,7 +163,7 @@ class _Source:
         constants = provenance(self._lake, self._id, number, parser)
         outlet = Outlet(self._lake, self._pack, unit, constants)
         try:
-            reading = read_artifact(path, feed, sha256, parser, outlet.put, again)
+            reading = read_artifact(path, feed, sha256, parser, outlet.put, again, stands=True)
             facts = yield from self._told(reading)
             twin = self._twin(facts) if again is None else None
             if twin is not None:

@@ -32,7 +32,7 @@ Job = Lot | HashJob | PartJob
 # Files up to this size go to a worker several at a time: what is written of them goes together.
 SMALL = 4 << 20
 LOT_BYTES = 64 << 20
-LOT_FILES = 128
+LOT_FILES = 512
 
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
