@@ -282,6 +282,9 @@ REGISTRY_ACTIVITY = events(
     column("reg_key_path", WORD, "key, from its root (HKLM\\...)", bloom=True,
            ocsf={201001: "reg_key.path", 201002: "reg_value.path", 205004: "reg_key.path",
                  205005: "reg_value.path"}, ecs="registry.key"),
+    column("reg_alias_path", WORD, "the same key by the name that programs use "
+           "(HKLM\\SYSTEM\\CurrentControlSet\\...), where a hive has it under another",
+           bloom=True),
     column("reg_value_name", WORD, "name of the value", bloom=True,
            ocsf={201002: "reg_value.name", 205005: "reg_value.name"}, ecs="registry.value"),
     column("reg_value_type", WORD, "type of the value (REG_SZ, ...)",
