@@ -16,6 +16,8 @@ class Task:
         path: where it is. name: its path relative to the given root.
         known: its stamp and hash, and that it is to be read, where that is known already.
         again: it was begun in this run, by a worker that died of another file.
+        looks_new: no other file of this run has its size, and no source that is in: it is worth
+            being read before its hash is known.
     """
 
     path: str
@@ -23,6 +25,7 @@ class Task:
     size: int
     known: "tuple[Stamp, str, Decision] | None" = None
     again: bool = False
+    looks_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

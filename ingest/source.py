@@ -1,6 +1,9 @@
 """One source, from its hash to its last row.
 
     hash -> decide -> members -> identify -> parse -> complete -> write
+
+A large file that looks new is hashed while it is parsed, and decided upon then: each of its bytes
+is read once.
 """
 
 import io
@@ -11,7 +14,7 @@ from functools import partial
 
 from tracelake.ingest.books import artifact_row
 from tracelake.ingest.closing import LeftOver, close_source, provenance, unit_id
-from tracelake.ingest.containers import Member, members
+from tracelake.ingest.containers import Member, kind_of, members
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -24,13 +27,14 @@ from tracelake.ingest.events import (
     Task,
 )
 from tracelake.ingest.failures import told
-from tracelake.ingest.file import check_unchanged, opened, sha256_of, stamp_of
+from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of, stamp_of
 from tracelake.ingest.identify import HEAD, identify
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.streams import Hashed as HashedStream
 from tracelake.ingest.streams import UpTo
 from tracelake.lake.lake import Lake
+from tracelake.lake.standin import StandIn, new_stand_in
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -85,27 +89,87 @@ class _Source:
                 self._stamp, self._sha256, decision = self._task.known
             else:
                 self._stamp = stamp_of(file)
-                self._sha256 = yield from sha256_of(file, self._task.path)
-                decision = ask(Hashed(self._task, self._sha256[:32], self._sha256))
-            self._id = self._sha256[:32]
-            if decision.skip is not None:
-                yield Skipped(self._task, self._id, decision.skip)
-                return
+                parser = self._parser_of_new(file)
+                if parser is not None:
+                    decision = yield from self._in_one_pass(file, parser, ask)
+                else:
+                    self._sha256 = yield from sha256_of(file, self._task.path)
+                    decision = ask(self._hashed())
+            yield from self._as_decided(file, decision)
+
+    def _hashed(self) -> Hashed:
+        return Hashed(self._task, self._sha256[:32], self._sha256)
+
+    def _as_decided(self, file: io.FileIO, decision: Decision) -> Iterator[Event]:
+        """What is left to be done when the hash is known, and what it means."""
+        self._id = self._sha256[:32]
+        if decision.skip is not None:
+            yield Skipped(self._task, self._id, decision.skip)
+            return
+        file.seek(0)
+        self._facts.update(decision.done)
+        if decision.closed:
+            yield Skipped(self._task, self._id, decision.closed)
+        elif decision.closed is None:
+            for number, member in enumerate(members(file, self._task.name)):
+                if number not in self._facts:
+                    yield from self._member(number, member)
+            check_unchanged(self._task.path, self._stamp)
+            yield from close_source(
+                self._lake, self._pack, self._task, self._sha256, self._stamp, self._facts,
+                self._left,
+            )
+        if decision.carve:
+            yield from self._carve(file, decision.carved)
+
+    def _parser_of_new(self, file: io.FileIO) -> Parser | None:
+        """The parser of a file that is no container and looks new; None to hash it first."""
+        if not self._task.looks_new:
+            return None
+        try:
+            head = file.read(HEAD)
             file.seek(0)
-            self._facts = dict(decision.done)
-            if decision.closed:
-                yield Skipped(self._task, self._id, decision.closed)
-            elif decision.closed is None:
-                for number, member in enumerate(members(file, self._task.name)):
-                    if number not in decision.done:
-                        yield from self._member(number, member)
-                check_unchanged(self._task.path, self._stamp)
-                yield from close_source(
-                    self._lake, self._pack, self._task, self._sha256, self._stamp, self._facts,
-                    self._left,
-                )
-            if decision.carve:
-                yield from self._carve(file, decision.carved)
+        except OSError:
+            return None  # who hashes it will say so
+        if kind_of(head) is not None:
+            return None
+        return identify(head, self._task.name).parser
+
+    def _in_one_pass(
+        self, file: io.FileIO, parser: Parser, ask: Ask
+    ) -> Generator[Event, None, Decision]:
+        """Hashes a file while it is parsed; returns what was decided when its hash was known.
+
+        Until then its rows are written under a stand-in for its id. Where it was not to be read
+        after all, they are removed, and nothing has come of it.
+        """
+        started = time.process_time()
+        name, stand_in = self._task.name, new_stand_in()
+        stream = HashedOnce(file)
+        outlet = Outlet(
+            self._lake, self._pack, unit_id(stand_in, 0, parser),
+            provenance(self._lake, stand_in, 0, parser),
+        )
+        try:
+            reading = read_artifact(name, Feed(stream), stream.hexdigest, parser, outlet.put)
+            facts = yield from self._told(reading, hashed=True)
+            self._sha256 = stream.hexdigest()
+            self._id = self._sha256[:32]
+            decision = ask(self._hashed())
+            if decision.skip is not None or decision.closed is not None or decision.done:
+                outlet.discard()
+                return decision
+            outlet.settle(
+                unit_id(self._id, 0, parser), provenance(self._lake, self._id, 0, parser),
+                StandIn(stand_in, self._id),
+            )
+            events = self._close(0, parser, outlet, facts, started)
+        except BaseException:
+            outlet.discard()
+            raise
+        self._facts[0] = facts
+        yield from events
+        return decision
 
     def _member(self, number: int, member: Member) -> Iterator[Event]:
         if member.trouble is not None:
@@ -171,12 +235,7 @@ class _Source:
                 why = {"*": f"the same bytes as {twin}, which is read"}
                 yield self._leave(number, Facts(path, None, why, facts.size, facts.sha256))
                 return
-            check_unchanged(self._task.path, self._stamp)
-            row = artifact_row(
-                self._lake.engagement, self._id, number, unit, parser.version, facts
-            )
-            outlet.book("artifact", row)
-            events = list(outlet.close(self._task, facts, time.process_time() - started))
+            events = self._close(number, parser, outlet, facts, started)
         except BaseException:
             outlet.discard()
             raise
@@ -184,8 +243,20 @@ class _Source:
             self._facts[number] = facts
         yield from events
 
-    def _told(self, reading: Generator[int, None, Facts]) -> Generator[Event, None, Facts]:
-        """Passes on how far the reading is."""
+    def _close(
+        self, number: int, parser: Parser, outlet: Outlet, facts: Facts, started: float
+    ) -> list[Event]:
+        """Closes the unit of an artifact that was read; what became ready by that."""
+        check_unchanged(self._task.path, self._stamp)
+        unit = unit_id(self._id, number, parser)
+        row = artifact_row(self._lake.engagement, self._id, number, unit, parser.version, facts)
+        outlet.book("artifact", row)
+        return list(outlet.close(self._task, facts, time.process_time() - started))
+
+    def _told(
+        self, reading: Generator[int, None, Facts], hashed: bool = False
+    ) -> Generator[Event, None, Facts]:
+        """Passes on how far the reading is; `hashed`: and the hash with it."""
         told = 0
         while True:
             try:
@@ -193,7 +264,8 @@ class _Source:
             except StopIteration as stop:
                 facts: Facts = stop.value
                 return facts
-            yield Read(self._task.path, parsed=at - told)
+            more = at - told
+            yield Read(self._task.path, hashed=more if hashed else 0, parsed=more)
             told = at
 
     def _twin(self, facts: Facts) -> str | None:
