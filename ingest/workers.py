@@ -33,6 +33,8 @@ Job = Lot | HashJob | PartJob
 SMALL = 4 << 20
 LOT_BYTES = 64 << 20
 LOT_FILES = 512
+# Large files that small ones may be taken in before.
+MOST_PASSED = 64
 
 
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
@@ -49,15 +51,20 @@ def path_of(event: UnitReady | Left | Failed | Skipped) -> str:
 
 
 def next_lot(waiting: deque[Task], most: int) -> Lot:
-    """Takes the next file off the queue, and with a small one the small ones that follow."""
+    """Takes the next file off the queue, and with a small one the small ones after it. Large
+    ones among them stay where they are: a lot that ended at each would be a pack for each."""
     tasks = [waiting.popleft()]
     size = tasks[0].size
     if size <= SMALL and not tasks[0].again:
-        while waiting and len(tasks) < most and waiting[0].size <= SMALL:
-            if waiting[0].again or size + waiting[0].size > LOT_BYTES:
-                break
-            tasks.append(waiting.popleft())
-            size += tasks[-1].size
+        passed = []
+        while waiting and len(tasks) < most and len(passed) < MOST_PASSED:
+            task = waiting.popleft()
+            if task.again or task.size > SMALL or size + task.size > LOT_BYTES:
+                passed.append(task)
+            else:
+                tasks.append(task)
+                size += task.size
+        waiting.extendleft(reversed(passed))
     return Lot(tuple(tasks))
 
 
