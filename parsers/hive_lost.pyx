@@ -46,7 +46,7 @@ cdef class Lost:
     cdef Py_ssize_t at, bin_end, end, free_at, free_end
     cdef const uint8_t* list_at         # offsets of the values of the lost key at hand
     cdef Py_ssize_t list_left
-    cdef int64_t unknown, slack
+    cdef int64_t unknown
     cdef Buffer path
     cdef uint32_t[64] chain
 
@@ -67,12 +67,11 @@ cdef class Lost:
         with nogil:
             more = self.run()
         if not more:
-            self.account.bytes_slack += self.slack
             if self.unknown:
                 name = "cells that no key leads to"
                 self.account.records += self.unknown
                 self.account.counters[name] = self.account.counters.get(name, 0) + self.unknown
-            self.slack = self.unknown = 0
+            self.unknown = 0
         return more
 
     cdef bint run(self) except -1 nogil:
@@ -102,15 +101,9 @@ cdef class Lost:
             self.next_cell()
 
     cdef int begin_free(self, Py_ssize_t begin, Py_ssize_t end) except -1 nogil:
-        cdef Py_ssize_t at = begin
-        while at < end:
-            if not self.hive.was_used(at) and at < self.hive.file_size:
-                self.slack += min(8, self.hive.file_size - at)
-            at += 8
+        self.hive.count_slack(begin, end - begin)
         self.free_at = begin
         self.free_end = end
-        # What of it is found lost is counted here already.
-        self.hive.lost_from = end
         return 0
 
     cdef int next_bin(self) except -1 nogil:
@@ -169,7 +162,6 @@ cdef class Lost:
             self.begin_free(at, at + size)
             return 0
         self.at = at - size
-        self.hive.lost_from = self.at
         if not self.hive.was_seen(offset):
             self.look(at, at - size, False)
         return 0
