@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tracelake.ingest.books import path_of
-from tracelake.ingest.containers import Member, members
+from tracelake.ingest.containers import Member
+from tracelake.ingest.events import PLAINLY, How
+from tracelake.ingest.walk import walk_of
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 
@@ -30,22 +32,24 @@ class Bytes:
 
 
 @contextmanager
-def artifact_bytes(uri: str, number: int) -> Iterator[Feed]:
+def artifact_bytes(
+    uri: str, number: int, path: str | None = None, how: How = PLAINLY
+) -> Iterator[Feed]:
     """The bytes of artifact `number` of the source at `uri`, in order.
 
     Args:
         uri: the source's path.
-        number: its place in the order in which `containers.members` finds files.
+        number: its number in the source. path: its path there, which may spare a search.
+        how: with what the source is opened (keys).
 
     Raises:
         EvidenceGone: it is not there, or has no such artifact.
     """
     with _opened(uri) as file:
-        for at, member in enumerate(members(file, os.path.basename(uri))):
-            if at == number:
-                yield _open(uri, member)
-                return
-        raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
+        member = walk_of(file, os.path.basename(uri), None, how).find(number, path)
+        if member is None:
+            raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
+        yield _open(uri, member)
 
 
 def expect_same(uri: str, size: int, sha256: str) -> None:

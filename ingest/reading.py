@@ -6,12 +6,13 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from tracelake.ingest.beside import Read
 from tracelake.ingest.events import Facts
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
-from tracelake.parsers.artifact import Artifact, Parser
+from tracelake.parsers.artifact import Artifact, Parser, nothing_beside
 
 # Bytes after which a reading without a full batch says how far it is.
 TELL_EVERY = 16 << 20
@@ -86,6 +87,7 @@ def read_artifact(
     parser: Parser,
     put: Put,
     again: Feed | None = None,
+    beside: Read = nothing_beside,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -94,6 +96,7 @@ def read_artifact(
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         put: takes the rows.
         again: its bytes once more, for a parser that reads them twice.
+        beside: the bytes of other files of its folder, for a parser that needs them.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -104,7 +107,7 @@ def read_artifact(
     sink = Sink(put)
     told = 0
     try:
-        for table, batch in parser.read(Artifact(path, feed, sink.account, again)):
+        for table, batch in parser.read(Artifact(path, feed, sink.account, again, beside)):
             if sink.take(table, batch) or feed.position - told >= TELL_EVERY:
                 told = feed.position
                 yield told

@@ -14,11 +14,13 @@ from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.division import LEAST
 from tracelake.ingest.events import (
+    PLAINLY,
     Decision,
     Event,
     Facts,
     Failed,
     Hashed,
+    How,
     Left,
     PackReady,
     Skipped,
@@ -26,7 +28,7 @@ from tracelake.ingest.events import (
     UnitReady,
 )
 from tracelake.ingest.report import ParserReport, Report
-from tracelake.ingest.source import carver_of
+from tracelake.ingest.sofar import carver_of
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
@@ -49,7 +51,7 @@ Watch = Callable[[Event, Report], None]
 
 
 def plan(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset()
+    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
 ) -> tuple[list[Task], list[tuple[str, str]]]:
     """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons.
 
@@ -57,12 +59,13 @@ def plan(
         roots: files and folders.
         leave_out: folders that are not entered, such as `lake.own_folders`: who ingests `.`
             with the lake in `./lake` does not mean the lake.
+        how: what is wanted of them.
     """
     tasks = []
     unreachable = []
     for item in discover(roots, leave_out):
         if isinstance(item, Found):
-            tasks.append(Task(str(item.path), item.name, item.size))
+            tasks.append(Task(str(item.path), item.name, item.size, how=how))
         else:
             unreachable.append((str(item.path), item.why))
     return tasks, unreachable
@@ -74,6 +77,7 @@ def ingest(
     workers: int = 1,
     watch: Watch | None = None,
     carve: bool = False,
+    how: How = PLAINLY,
 ) -> Report:
     """Takes in every file under `roots`; what was in already is skipped.
 
@@ -83,11 +87,12 @@ def ingest(
         workers: processes; 1 works in this one.
         watch: is told each event, after it was counted.
         carve: also read deleted records, of sources that are in already, too.
+        how: what is wanted of archives and images.
 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    tasks, unreachable = plan(roots, own_folders(lake.uri))
+    tasks, unreachable = plan(roots, own_folders(lake.uri), how)
     return Ingest(lake, watch, carve).run(tasks, unreachable, workers)
 
 
@@ -210,7 +215,7 @@ class Ingest:
                 sums.add(event.facts, event.cpu_seconds)
                 if not event.facts.closes:
                     report.open_accounts.append(f"{event.task.path}: {event.facts.path}")
-            else:
+            elif event.facts is None:
                 report.sources += 1
                 report.bytes += event.task.size
         elif isinstance(event, Left):

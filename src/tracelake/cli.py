@@ -26,6 +26,9 @@ app = typer.Typer(
     help="Captures, event logs and EDR telemetry into one body of tables, and SQL on them.",
 )
 
+# A key file is read up to this size.
+MAX_KEY = 1 << 20
+
 # Whose errors are about the lake's files, not about this program.
 FOREIGN = {"_duckdb", "duckdb", "pyarrow.lib", "_internal", "deltalake.exceptions"}
 
@@ -71,10 +74,28 @@ def ingest(
         bool,
         typer.Option("--carve", help="Also deleted records, from the slack of event logs."),
     ] = False,
+    all_files: Annotated[
+        bool,
+        typer.Option("--all-files", help="List every file of archives and images with its hash."),
+    ] = False,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key", metavar="FILE|TEXT", show_default=False,
+            help="Key file, password or recovery password of encrypted volumes; several.",
+        ),
+    ] = None,
+    shadow_copies: Annotated[
+        bool, typer.Option("--shadow-copies", help="Also volume shadow copies of images.")
+    ] = False,
+    full_hash: Annotated[
+        bool, typer.Option("--full-hash/--no-full-hash", help="Hash whole images, at the end.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
-    """Take evidence in: files, folders, and .gz .zst .zip .tar of them."""
+    """Take evidence in: files and folders, archives of them, images of disks."""
     from tracelake.ingest.dry_run import look
+    from tracelake.ingest.events import How
     from tracelake.ingest.run import Ingest, plan
     from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
@@ -83,13 +104,14 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
+    how = How(all_files, keys_of(key or []), shadow_copies, full_hash)
     if dry_run:
         checked(engagement, lake)
-        planned = list(look(paths, own_folders(lake_uri(lake))))
+        planned = list(look(paths, own_folders(lake_uri(lake)), how))
         print_plan(planned, as_json)
         raise typer.Exit(1 if any(item.unreachable for item in planned) else 0)
     opened = open_lake(engagement, lake, create=True)
-    tasks, unreachable = plan(paths, own_folders(opened.uri))
+    tasks, unreachable = plan(paths, own_folders(opened.uri), how)
     with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
         report = Ingest(opened, progress.watch, carve).run(
             tasks, unreachable, workers or os.cpu_count() or 1
@@ -250,6 +272,18 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
     except (duckdb.Error, ValueError) as error:
         fail(1, str(error))
     write_result(result.fetch_arrow_reader(), form, output)
+
+
+def keys_of(given: list[str]) -> tuple[bytes, ...]:
+    """The keys that options name: what stands in a file of that name, else the text itself."""
+    keys = []
+    for key in given:
+        try:
+            with open(key, "rb") as file:
+                keys.append(file.read(MAX_KEY))
+        except OSError:
+            keys.append(key.encode())
+    return tuple(keys)
 
 
 def form_of(output: Path | None) -> str:
