@@ -5,6 +5,7 @@ extensions are named from their path through the link (docs/house.md says why).
 """
 
 import os
+import runpy
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -32,11 +33,16 @@ extensions = [
     for path in pyx
 ]
 
+# The TOML files, parsed: once here instead of at every start.
+runpy.run_path("normalize/parsed.py")["build"]()
+
 setup(
     packages=find_packages("src"),
     package_dir={"": "src"},
     include_package_data=False,
-    package_data={"": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "mappings/**/*.toml"]},
+    package_data={
+        "": ["py.typed", "*.pyx", "*.pxd", "*.pyi", "mappings/**/*.toml", "mappings/parsed.json"]
+    },
     options={"build_ext": {"parallel": os.cpu_count() or 1}},
     ext_modules=cythonize(
         extensions,

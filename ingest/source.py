@@ -202,7 +202,8 @@ class _Source:
         outlet = Outlet(self._lake, self._pack, unit, constants)
         try:
             reading = read_artifact(
-                member.path, feed, sha256, parser, outlet.put, again, member.beside.read
+                member.path, feed, sha256, parser, outlet.put, again, member.beside.read,
+                stands=True,
             )
             facts = yield from self._told(reading)
             twin = self._sofar.twin(facts) if again is None else None

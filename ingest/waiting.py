@@ -10,7 +10,7 @@ from tracelake.ingest.want import LAST_STAGE, stage_of
 # Files up to this size go to a worker several at a time: what is written of them goes together.
 SMALL = 4 << 20
 LOT_BYTES = 64 << 20
-LOT_FILES = 128
+LOT_FILES = 512
 
 
 class Waiting:

@@ -20,6 +20,7 @@ cdef class Buffer:
     cdef uint8_t* data
     cdef Py_ssize_t length      # bytes in use
     cdef Py_ssize_t capacity
+    cdef Py_ssize_t next        # bytes it grows to
     cdef int grow(self, Py_ssize_t need) except -1 nogil
 
     cdef inline int reserve(self, Py_ssize_t extra) except -1 nogil:
@@ -162,6 +163,10 @@ cdef class Rows:
     """The columns of one table's current batch."""
     cdef readonly str table
     cdef readonly Py_ssize_t count      # whole rows
+    cdef readonly int64_t batch         # number of the current batch, from 1; codes are of a batch
+    cdef readonly Py_ssize_t begun      # rows that earlier readers left standing
+    cdef Py_ssize_t begun_bytes
+    cdef list standing                  # their Stretches
     cdef readonly Py_ssize_t limit      # rows of a full batch
     cdef Weight weight
     cdef object schema
@@ -169,7 +174,11 @@ cdef class Rows:
 
     cpdef Column column(self, str name)         # made on first use, from the schema's type
     cpdef int give_up(self) except -1           # drops what was put at the current row
-    cpdef object finish(self)                   # -> pyarrow.RecordBatch of the columns in use; empties
+    # -> pyarrow.RecordBatch of the columns in use, without the rows left standing; empties
+    cpdef object finish(self)
+    cpdef int drop(self) except -1              # takes back the rows since the last stretch
+    cpdef object stand(self)                    # -> Stretch of the rows since the last one
+    cdef object _finish_all(self)
 
     cdef inline int done(self) except -1 nogil:
         """The current row (`count`) is whole."""
@@ -178,6 +187,15 @@ cdef class Rows:
 
     cdef inline bint full(self) noexcept nogil:
         return self.count >= self.limit or self.weight.bytes >= BATCH_BYTES
+
+
+cdef class Stretch:
+    """What one reader has put into columns that others go on with."""
+    cdef readonly Py_ssize_t num_rows
+    cdef readonly Py_ssize_t nbytes     # about
+    cdef readonly Py_ssize_t first      # its place in the batch
+    cdef Rows rows
+    cdef object batch
 
 
 cdef enum:

@@ -6,14 +6,16 @@ Arrow C structs by hand. Traps met on the way, each with a test in tests/test_co
 the middle of a row; int32 offsets.
 """
 
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 import pyarrow as pa
 
+from tracelake.native.blocks cimport block_free, block_grown
 from tracelake.native.text cimport utf8_repair, utf8_valid, utf16le_utf8
 
-FIRST = 4096                # bytes a buffer starts with: most tables of a small file stay small
+cdef Py_ssize_t FIRST = 64      # bytes a buffer begins with: of some, nothing is used at all
+cdef Py_ssize_t NEXT = 1024     # bytes it grows to then: most tables of a small file stay small
 # What an item of a list or map weighs besides its text. Without it a record of a thousand empty
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
@@ -28,14 +30,15 @@ cdef class Weight:
 cdef class Buffer:
     """A growable block that Arrow can own."""
 
-    def __cinit__(self, Py_ssize_t capacity=FIRST):
-        self.data = <uint8_t*>malloc(capacity)
+    def __cinit__(self, Py_ssize_t next=NEXT):
+        self.data = <uint8_t*>block_grown(NULL, 0, FIRST)
         if self.data is NULL:
             raise MemoryError()
-        self.capacity = capacity
+        self.capacity = FIRST
+        self.next = next if next > NEXT else NEXT
 
     def __dealloc__(self):
-        free(self.data)
+        block_free(self.data, self.capacity)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         # Never NULL: pa.py_buffer over a NULL block of length 0 aborts the process.
@@ -52,22 +55,25 @@ cdef class Buffer:
         view.internal = NULL
 
     cdef int grow(self, Py_ssize_t need) except -1 nogil:
-        cdef Py_ssize_t room = self.capacity * 2
+        # Fourfold: pages that nothing was put into are address space, not memory.
+        cdef Py_ssize_t room = self.next
         cdef uint8_t* grown
         while room < need:
-            room *= 2
-        grown = <uint8_t*>realloc(self.data, room)
+            room *= 4
+        grown = <uint8_t*>block_grown(self.data, self.capacity, room)
         if grown is NULL:
             with gil:
                 raise MemoryError(f"{room} bytes for a column")
         self.data = grown
         self.capacity = room
+        self.next = room * 4
         return 0
 
 
 cdef Buffer _like(Buffer old):
-    """An empty buffer with the room that the batch before needed: no growing, no moving."""
-    return Buffer(old.length if old.length > FIRST else FIRST)
+    """An empty buffer that takes the room that the batch before needed when its first value
+    comes: no growing, no moving; and nothing for a batch that never comes."""
+    return Buffer(old.length)
 
 
 cdef class Column:
@@ -628,6 +634,8 @@ cdef class Rows:
         self.limit = limit
         self.weight = Weight()
         self.columns = {}
+        self.batch = 1
+        self.standing = []
 
     cpdef Column column(self, str name):
         """The column `name`. Raises KeyError where the table has none."""
@@ -640,7 +648,40 @@ cdef class Rows:
         return column
 
     cpdef object finish(self):
-        """The whole rows as a RecordBatch of the columns in use; starts anew."""
+        """The whole rows as a RecordBatch of the columns in use; starts anew. Rows that were left
+        standing go to their stretches."""
+        cdef Py_ssize_t begun = self.begun
+        cdef Stretch each
+        batch = self._finish_all()
+        standing, self.standing = self.standing, []
+        for each in standing:
+            each.batch = batch
+            each.rows = None
+        self.begun = 0
+        self.begun_bytes = 0
+        self.batch += 1
+        return batch.slice(begun) if begun else batch
+
+    cpdef object stand(self):
+        """Leaves the rows that were put since the last call in the columns, for others to be put
+        after them: to finish fifty columns for ten rows costs more than to read these.
+
+        What was put of a row that is not whole is dropped.
+        """
+        cdef Stretch stretch = Stretch()
+        self.give_up()
+        stretch.rows = self
+        stretch.first = self.begun
+        stretch.num_rows = self.count - self.begun
+        stretch.nbytes = (
+            self.weight.bytes - self.begun_bytes + 8 * stretch.num_rows * len(self.columns)
+        )
+        self.standing.append(stretch)
+        self.begun = self.count
+        self.begun_bytes = self.weight.bytes
+        return stretch
+
+    cdef object _finish_all(self):
         cdef Py_ssize_t rows = self.count
         names = []
         arrays = []
@@ -676,6 +717,11 @@ cdef class Rows:
                 (<Column>column).align(self.count)
         return 0
 
+    cpdef int drop(self) except -1:
+        """Takes back all rows since the last ones that were left standing: their reader failed."""
+        self.count = self.begun
+        return self.give_up()
+
     @property
     def is_full(self):
         return self.full()
@@ -684,6 +730,32 @@ cdef class Rows:
     def bytes_held(self):
         """Bytes of variable-length values held, items of lists and maps included."""
         return self.weight.bytes
+
+
+cdef class Stretch:
+    """Rows that one reader has put into columns that others go on with (`Rows.stand`).
+
+    Attributes:
+        num_rows: how many.
+        nbytes: what they weigh, about.
+        first: row of the batch at which they begin.
+    """
+
+    def whole(self):
+        """The RecordBatch that the rows are in, among those of others; ends it where it is not.
+
+        Raises:
+            ValueError: a reader is at work on the columns.
+        """
+        if self.batch is None:
+            if self.rows.count > self.rows.begun:
+                raise ValueError(f"{self.rows.table}: rows are being put")
+            self.rows.finish()
+        return self.batch
+
+    def alone(self):
+        """The rows as a RecordBatch; ends the common batch where it is not."""
+        return self.whole().slice(self.first, self.num_rows)
 
 
 cdef int _put_object(Column column, Py_ssize_t row, value) except -1:

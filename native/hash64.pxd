@@ -63,3 +63,66 @@ cdef inline uint64_t hash64(const uint8_t* p, Py_ssize_t n, uint64_t seed) noexc
     h = (h ^ (h >> 33)) * 0xC2B2AE3D27D4EB4FULL
     h = (h ^ (h >> 29)) * 0x165667B19E3779F9ULL
     return h ^ (h >> 32)
+
+
+# A hash with a secret: faster than the one above, and no table of it is kept anywhere.
+
+cdef extern from * nogil:
+    """
+    #include <stdint.h>
+    #include <string.h>
+
+    static inline uint64_t tl_fold(uint64_t a, uint64_t b) {
+        unsigned __int128 product = (unsigned __int128)a * b;
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+
+    static inline uint64_t tl_word(const uint8_t *p) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        return word;
+    }
+
+    /* Four sums that do not wait for each other; each step multiplies two words of 64 bits. */
+    static inline uint64_t tl_keyed(const uint8_t *p, Py_ssize_t n, const uint64_t *key) {
+        uint64_t a = key[4] ^ (uint64_t)n, b = key[5], c = key[6], d = key[7];
+        uint8_t rest[16] = {0};
+        for (; n >= 64; p += 64, n -= 64) {
+            a = tl_fold(tl_word(p) ^ key[0], tl_word(p + 8) ^ a);
+            b = tl_fold(tl_word(p + 16) ^ key[1], tl_word(p + 24) ^ b);
+            c = tl_fold(tl_word(p + 32) ^ key[2], tl_word(p + 40) ^ c);
+            d = tl_fold(tl_word(p + 48) ^ key[3], tl_word(p + 56) ^ d);
+        }
+        for (; n >= 16; p += 16, n -= 16)
+            a = tl_fold(tl_word(p) ^ key[0], tl_word(p + 8) ^ a);
+        if (n) {
+            memcpy(rest, p, (size_t)n);
+            b = tl_fold(tl_word(rest) ^ key[1], tl_word(rest + 8) ^ b);
+        }
+        return tl_fold(tl_fold(a ^ key[8], c ^ key[9]), tl_fold(b ^ key[10], d ^ key[11]) ^ key[12]);
+    }
+    """
+    uint64_t tl_keyed(const uint8_t* p, Py_ssize_t n, const uint64_t* key)
+
+
+cdef enum:
+    SECRET_WORDS = 13
+
+
+cdef inline void spread_secret(uint64_t seed, uint64_t* secret) noexcept nogil:
+    """The words of a secret, from one drawn number (SplitMix64)."""
+    cdef uint64_t word
+    cdef int i
+    for i in range(SECRET_WORDS):
+        seed += 0x9E3779B97F4A7C15ULL
+        word = (seed ^ (seed >> 30)) * 0xBF58476D1CE4E5B9ULL
+        word = (word ^ (word >> 27)) * 0x94D049BB133111EBULL
+        secret[i] = word ^ (word >> 31)
+
+
+cdef inline uint64_t keyed64(const uint8_t* p, Py_ssize_t n, const uint64_t* secret) noexcept nogil:
+    """A hash of `n` bytes at `p` by multiplying words with each other, in the manner of wyhash
+    (github.com/wangyi-fudan/wyhash): a third of the instructions of `hash64`. Every word is
+    mixed with a part of the secret first, so that nobody can write a word that makes a product
+    zero, and the others without effect."""
+    return tl_keyed(p, n, secret)

@@ -11,12 +11,12 @@ half is parsers/codes.pyx; it is tested to agree with this one.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
-FOLDER = Path(__file__).parent / "mappings" / "codes"
+from tracelake.normalize import parsed
+
+FOLDER = parsed.FOLDER / "codes"
 
 TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 """Names of all tables."""
@@ -27,7 +27,7 @@ DOMAIN_SID = re.compile(r"S-1-5-21(?:-[0-9]{1,10}){3}-([0-9]{1,10})")
 @cache
 def load(table: str) -> Mapping[str, str]:
     """Code -> name, in the order of the file. Raises OSError, tomllib.TOMLDecodeError."""
-    found = tomllib.loads((FOLDER / f"{table}.toml").read_text("utf-8"))
+    found = parsed.parse((FOLDER / f"{table}.toml").read_text("utf-8"))
     return {str(code): str(name) for code, name in found.items()}
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracelake.normalize import TABLES, ocsf, sigma
-from tracelake.normalize.mapping import FOLDER, read
+from tracelake.normalize.mapping import read
+from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Event, Source
 
 HEADER = """# Events

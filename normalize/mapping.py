@@ -50,16 +50,14 @@ event is `name[2]`, `name[3]`, ... there.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
-from tracelake.normalize.mapping_file import File, events_of
+from tracelake.normalize.mapping_file import File
+from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Event
-
-FOLDER = Path(__file__).parent / "mappings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,57 +86,51 @@ class Mappings:
 
 
 class Files(Mapping[tuple[str, str], Event]):
-    """The events of mapping files, each of which is read when one of its providers is asked for:
-    a log has a few providers, and reading all files takes longer than reading a small log.
+    """The events of mapping files, each made and checked when it is asked for: a log has a few
+    kinds of the thousand that have a mapping.
 
     Args:
         files: (name, text) each; later ones win.
 
     Raises:
-        MappingError: at once, if a file's providers cannot be told; what else is wrong with a
-            file when it is read.
+        MappingError: at once, if a file is no TOML or its providers cannot be told; what else is
+            wrong with it when an event is asked for that this concerns.
     """
 
     def __init__(self, files: Iterable[tuple[str, str]]) -> None:
-        self._files = tuple(files)
-        self._providers: dict[str, list[int]] = {}
-        self._events: dict[int, dict[tuple[str, str], Event]] = {}
-        for number, (name, text) in enumerate(self._files):
-            # What stands before the first section.
-            head = File(name, re.split(r"^\s*\[", text, maxsplit=1, flags=re.MULTILINE)[0])
-            for provider in head.providers():
-                self._providers.setdefault(provider, []).append(number)
+        self._files = tuple(File(name, text) for name, text in files)
+        self._by_provider: dict[str, list[File]] = {}
+        for file in reversed(self._files):
+            for provider in file.providers:
+                self._by_provider.setdefault(provider, []).append(file)
+        # Those who compiled an event keep a pointer to it.
+        self._made: dict[tuple[str, str], Event] = {}
 
     @property
     def tables(self) -> set[str]:
         """Tables that any of the files names."""
-        pattern = re.compile(r'^table\s*=\s*"(\w+)"', re.MULTILINE)
-        return {table for _, text in self._files for table in pattern.findall(text)}
-
-    def _read(self, number: int) -> dict[tuple[str, str], Event]:
-        events = self._events.get(number)
-        if events is None:
-            events = self._events[number] = events_of(File(*self._files[number]))
-        return events
+        sections = (body for file in self._files for body in file.content.values())
+        named = (body.get("table") for body in sections if isinstance(body, dict))
+        return {table for table in named if isinstance(table, str)}
 
     def __getitem__(self, key: tuple[str, str]) -> Event:
-        for number in reversed(self._providers.get(key[0], ())):
-            event = self._read(number).get(key)
-            if event is not None:
-                return event
-        raise KeyError(key)
+        if key not in self._made:
+            found = (file.event(*key) for file in self._by_provider.get(key[0], ()))
+            event = next((event for event in found if event is not None), None)
+            if event is None:
+                raise KeyError(key)
+            self._made[key] = event
+        return self._made[key]
 
-    def _all(self) -> dict[tuple[str, str], Event]:
-        found: dict[tuple[str, str], Event] = {}
-        for number in range(len(self._files)):
-            found |= self._read(number)
-        return found
+    @cached_property
+    def _keys(self) -> dict[tuple[str, str], None]:
+        return {key: None for file in self._files for key in file.events()}
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._all())
+        return iter(self._keys)
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._keys)
 
 
 def _version(files: Iterable[tuple[str, str]]) -> str:
@@ -157,7 +149,7 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
     files = tuple(files)
     events: dict[tuple[str, str], Event] = {}
     for name, text in files:
-        events |= events_of(File(name, text))
+        events |= File(name, text).events()
     return Mappings(events, _version(files))
 
 

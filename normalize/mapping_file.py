@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import cache, cached_property
 
 import pyarrow as pa
 
 from tracelake.normalize import TABLES, codes, template
 from tracelake.normalize.column import BOOL, WORD
+from tracelake.normalize.parsed import parse
 from tracelake.normalize.section import Condition, Event, Source
 from tracelake.normalize.tables.common import HEAD, LOG
 from tracelake.normalize.transforms import HASHES, NUMBERS, TRANSFORMS, default_transform
@@ -19,10 +20,22 @@ FIXED = frozenset(
 )
 """Columns that no file may fill: the engine or `ingest` does."""
 
-SYSTEM = frozenset(field.name for field in (*HEAD, *LOG)) - FIXED - {
+OF_LOG = frozenset(field.name for field in (*HEAD, *LOG))
+"""Columns of every table."""
+
+SYSTEM = OF_LOG - FIXED - {
     "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
 } | {"src_record_id"}
 """Columns that say where a record comes from: the log's own fields fill them, not named values."""
+
+
+@cache
+def _kinds(table: str) -> Mapping[str, pa.DataType]:
+    """Types of the columns of a table of events; of what is none there are none."""
+    if table not in TABLES or not TABLES[table].is_events:
+        return {}
+    schema = TABLES[table].schema
+    return dict(zip(schema.names, schema.types, strict=True))
 
 
 class MappingError(ValueError):
@@ -50,8 +63,9 @@ class File:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
+        self._sections: dict[str, Event] = {}
         try:
-            self.content = tomllib.loads(text)
+            self.content = parse(text)
         except tomllib.TOMLDecodeError as error:
             raise MappingError(f"{name}: {error}") from error
 
@@ -135,7 +149,7 @@ class File:
     def columns(
         self, section: str, table: str, body: Mapping[str, object]
     ) -> dict[str, tuple[Source, ...]]:
-        schema = TABLES[table].schema
+        kinds = _kinds(table)
         given = body.get("columns", {})
         if not isinstance(given, dict):
             raise self.refuse(section, "columns", "is not a table of columns")
@@ -143,11 +157,11 @@ class File:
         section = f"{section}.columns"
         columns: dict[str, tuple[Source, ...]] = {}
         for column, spec in given.items():
-            if schema.get_field_index(column) < 0:
+            kind = kinds.get(column)
+            if kind is None:
                 raise self.refuse(section, column, f"{table} has no such column")
             if column in FIXED or column in SYSTEM:
                 raise self.refuse(section, column, "is not for mappings to fill")
-            kind = schema.field(column).type
             specs = spec if isinstance(spec, list) else [spec]
             if not specs:
                 raise self.refuse(section, column, "names no field")
@@ -167,10 +181,8 @@ class File:
 
     def constant(self, section: str, table: str, key: str, value: object) -> int | str:
         """The value that a column has on every row of a section."""
-        schema = TABLES[table].schema
-        kind = schema.field(key).type if schema.get_field_index(key) >= 0 else None
-        of_log = kind == WORD and key in {field.name for field in (*HEAD, *LOG)}
-        if key in FIXED or kind not in (*NUMBERS, WORD) or of_log:
+        kind = _kinds(table).get(key)
+        if key in FIXED or kind not in (*NUMBERS, WORD) or (kind == WORD and key in OF_LOG):
             raise self.refuse(section, key, f"{table} has no such column of numbers or words")
         if kind == WORD:
             if not isinstance(value, str) or not value:
@@ -198,6 +210,7 @@ class File:
             raise self.refuse(section, "", f"{found[1]}: conditions cannot name nested fields")
         return codes.split(), Condition(found[1], values, found[2] == "=")
 
+    @cached_property
     def providers(self) -> list[str]:
         """Who writes the events that the file maps."""
         found = self.content.get("provider")
@@ -208,65 +221,77 @@ class File:
             raise self.refuse("", "provider", "is missing, or not a text or list of texts")
         return found
 
-    def events(self) -> Iterable[Event]:
-        """Every section, once for each provider and code."""
-        providers = self.providers()
+    @cached_property
+    def _headers(self) -> Mapping[str, list[tuple[str, Condition | None]]]:
+        """By code the sections that name it, in the order of the file."""
+        found: dict[str, list[tuple[str, Condition | None]]] = {}
         for section, body in self.content.items():
             if section in ("provider", "maps", "sets"):
                 continue
             if not isinstance(body, dict):
                 why = "is neither `provider`, nor [maps], nor [sets], nor an event"
                 raise self.refuse("", section, why)
-            table = body.get("table")
-            if table not in TABLES or not TABLES[table].is_events:
-                raise self.refuse(section, "table", f"no table of events {table!r}")
-            constants = {
-                key: self.constant(section, table, key, value)
-                for key, value in body.items()
-                if key not in ("table", "columns", "with", "message")
-            }
-            message = body.get("message", "")
-            if not isinstance(message, str):
-                raise self.refuse(section, "message", "is not a text")
+            codes, when = self.kinds(section)
+            for code in codes:
+                found.setdefault(code, []).append((section, when))
+        return found
+
+    def _section(self, section: str) -> Event:
+        """What a section says, whoever writes its events: an Event of nobody."""
+        made = self._sections.get(section)
+        if made is not None:
+            return made
+        body = self.content[section]
+        table = body.get("table")
+        if not isinstance(table, str) or not _kinds(table):
+            raise self.refuse(section, "table", f"no table of events {table!r}")
+        constants = {
+            key: self.constant(section, table, key, value)
+            for key, value in body.items()
+            if key not in ("table", "columns", "with", "message")
+        }
+        message = body.get("message", "")
+        if not isinstance(message, str):
+            raise self.refuse(section, "message", "is not a text")
+        columns = self.columns(section, table, body)
+        for key in columns.keys() & constants.keys():
+            if isinstance(constants[key], str):
+                raise self.refuse(section, key, "is a constant and a column")
+        where = f"{self.name} [{section}]"
+        made = Event("", "", table, constants, columns, where, message=message)
+        self._sections[section] = made
+        return made
+
+    def event(self, provider: str, code: str) -> Event | None:
+        """A kind of event: the first of its sections, each leading to the next; None: the file
+        does not map it. Only these sections are checked, and not their messages."""
+        found = self._headers.get(code)
+        if found is None or provider not in self.providers:
+            return None
+        whens = [when for _, when in found]
+        for i, (section, when) in enumerate(found):
+            if (first := whens.index(when)) < i:
+                other = f"{self.name} [{found[first][0]}]"
+                raise self.refuse(section, "", f"{code} is mapped twice, also in {other}")
+            if i and whens[i - 1] is None:
+                other = f"{self.name} [{found[i - 1][0]}]"
+                raise self.refuse(section, "", f"stands behind {other}, which is for all {code}")
+        asked = tuple(sorted({when.field for when in whens if when}))
+        event: Event | None = None
+        for section, when in reversed(found):
+            made = self._section(section)
+            event = Event(
+                provider, code, made.table, made.constants, made.columns, made.where, when,
+                event, asked, made.message,
+            )
+        return event
+
+    def events(self) -> dict[tuple[str, str], Event]:
+        """Every event; everything is checked."""
+        for section in {name: None for found in self._headers.values() for name, _ in found}:
             try:
-                template.parse(message)
+                template.parse(self._section(section).message)
             except template.TemplateError as error:
                 raise self.refuse(section, "message", str(error)) from error
-            columns = self.columns(section, table, body)
-            for key in columns.keys() & constants.keys():
-                if isinstance(constants[key], str):
-                    raise self.refuse(section, key, "is a constant and a column")
-            codes, when = self.kinds(section)
-            for provider in providers:
-                for code in codes:
-                    where = f"{self.name} [{section}]"
-                    yield Event(
-                        provider, code, table, constants, columns, where, when, message=message
-                    )
-
-
-def _chain(file: File, found: list[Event]) -> Event:
-    """The sections of one kind of event, each leading to the next."""
-    whens = [event.when for event in found]
-    for i, event in enumerate(found):
-        section = event.where.removeprefix(f"{file.name} [")[:-1]
-        if whens.index(event.when) < i:
-            other = found[whens.index(event.when)].where
-            raise file.refuse(section, "", f"{event.code} is mapped twice, also in {other}")
-        if i and found[i - 1].when is None:
-            other = found[i - 1].where
-            raise file.refuse(section, "", f"stands behind {other}, which is for all {event.code}")
-    asked = tuple(sorted({when.field for when in whens if when}))
-    chain: Event | None = None
-    for event in reversed(found):
-        chain = replace(event, otherwise=chain, asked=asked)
-    assert chain is not None
-    return chain
-
-
-def events_of(file: File) -> dict[tuple[str, str], Event]:
-    """The events of a file."""
-    found: dict[tuple[str, str], list[Event]] = {}
-    for event in file.events():
-        found.setdefault((event.provider, event.code), []).append(event)
-    return {key: _chain(file, events) for key, events in found.items()}
+        made = (self.event(provider, code) for provider in self.providers for code in self._headers)
+        return {(event.provider, event.code): event for event in made if event is not None}

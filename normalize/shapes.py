@@ -31,8 +31,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tracelake.normalize import TABLES
-from tracelake.normalize.mapping import FOLDER
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
+from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
 
 CLOCKS = {"zone": 0, "utc": 0, "local": 2}

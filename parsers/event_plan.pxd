@@ -154,7 +154,6 @@ cdef class Bound:
 cdef class Sheet:
     """The columns of one table that every event fills."""
     cdef readonly Rows rows
-    cdef int64_t batch
     cdef MapColumn unmapped
     cdef TextColumn raw
     cdef IntColumn time

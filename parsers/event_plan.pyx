@@ -75,7 +75,6 @@ cdef class Sheet:
 
     def __cinit__(self, str table):
         self.rows = Rows(table, TABLES[table].schema)
-        self.batch = 1
         self.unmapped = self.rows.column("unmapped")
         self.raw = self.rows.column("raw")
         self.time = self.rows.column("time")

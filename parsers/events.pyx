@@ -12,7 +12,7 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, TextColumn
+from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, Rows, TextColumn
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
@@ -164,9 +164,9 @@ cdef class Events:
         cdef Py_ssize_t at = self._pairs
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
-        if target.key_batch != (<Sheet>self._sheet).batch:
+        if target.key_batch != (<Sheet>self._sheet).rows.batch:
             target.key = (<Sheet>self._sheet).unmapped.keys.code(target.name, target.name_length)
-            target.key_batch = (<Sheet>self._sheet).batch
+            target.key_batch = (<Sheet>self._sheet).rows.batch
         (<Sheet>self._sheet).unmapped.keys.put_code(at, target.key)
         if v.kind == UTF16:
             repaired = (<Sheet>self._sheet).unmapped.values.put_utf16(at, v.p, v.n)
@@ -286,7 +286,7 @@ cdef class Events:
         host (ASCII letters in lower case), event code, record number, second of logging."""
         cdef uint8_t[16] numbers
         cdef uint64_t h
-        cdef int64_t second, batch = (<Sheet>self._sheet).batch
+        cdef int64_t second, batch = (<Sheet>self._sheet).rows.batch
         cdef int32_t log_name = _code_at((<Sheet>self._sheet).log_name, self.at.row)
         cdef int32_t host = _code_at((<Sheet>self._sheet).device_hostname, self.at.row)
         cdef int32_t event_code = _code_at((<Sheet>self._sheet).event_code, self.at.row)
@@ -401,13 +401,30 @@ cdef class Events:
 
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""
+        cdef Rows rows
         taken = []
         for table, sheet in self.plans.sheets.items():
             rows = (<Sheet>sheet).rows
-            if rows.full() or (everything and rows.count):
+            if rows.count > rows.begun and (everything or rows.full()):
                 taken.append((table, rows.finish()))
-                (<Sheet>sheet).batch += 1
         return taken
+
+    def stand(self):
+        """Leaves the rows for others to be put after them, as (table, Stretch)."""
+        cdef Rows rows
+        taken = []
+        for table, sheet in self.plans.sheets.items():
+            rows = (<Sheet>sheet).rows
+            if rows.count > rows.begun:
+                taken.append((table, rows.stand()))
+            else:
+                rows.give_up()
+        return taken
+
+    def drop(self):
+        """Takes back the rows that were not taken."""
+        for sheet in self.plans.sheets.values():
+            (<Sheet>sheet).rows.drop()
 
 
 cdef inline int32_t _code_at(DictColumn column, Py_ssize_t row) noexcept nogil:

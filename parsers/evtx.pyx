@@ -46,6 +46,7 @@ cdef class _Log:
     cdef object part                # parsers.artifact.Part, or None where it is the whole log
     cdef object feed
     cdef bint begun
+    cdef bint stands
     cdef list ranges                # of a part: offset, first key and lowest, highest number
 
     def __cinit__(self, artifact, mappings, part=None):
@@ -55,6 +56,7 @@ cdef class _Log:
         self.first_row = -1
         self.part = part
         self.feed = artifact.feed
+        self.stands = artifact.stands
         self.ranges = []
 
     def read(self):
@@ -72,7 +74,10 @@ cdef class _Log:
                     yield from self.forget()
         except EvidenceError as error:
             stopped = error
-        yield from self.take(True)
+        except BaseException:
+            self.rows.drop()
+            raise
+        yield from self.rows.stand() if self.stands else self.take(True)
         self.rows.keep()
         if stopped is not None:
             raise stopped
@@ -144,6 +149,7 @@ cdef class _Log:
                     full = self.read_records(walk, self.rows)
                 return bool(full)
             except EvidenceError as error:
+                self.rows.give_up()
                 walk.account.damage(
                     walk.origin + walk.record, walk.size,
                     error.what.encode("utf-8", "replace"),
@@ -219,7 +225,7 @@ def read(artifact, mappings=None):
         yield from log.read()
     except EvidenceError as error:
         stopped = error
-    yield from file_row([log.facts()])
+    yield from file_row([log.facts()], artifact.stands)
     if stopped is not None:
         raise stopped
 

@@ -140,6 +140,7 @@ cdef class _Carver:
                     full = self.read_records(self.walk)
                 return bool(full)
             except EvidenceError:
+                self.rows.give_up()
                 self.unreadable += 1
 
     cdef int read_records(self, Walk walk) except -1 nogil:

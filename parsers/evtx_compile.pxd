@@ -84,6 +84,9 @@ cdef int compile_body(
     bint bare
 ) except -1 nogil
 
+# Takes a template instance up to its values, which are the next bytes.
+cdef int take_descriptors(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
+                          Instance* out) except -1 nogil
 # Takes a template instance, whose token is at `c`, with an inline definition and values.
 cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
                        Instance* out) except -1 nogil

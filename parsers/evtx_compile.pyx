@@ -19,12 +19,13 @@ from libc.string cimport memcmp, memset
 
 from tracelake.native.cursor cimport corrupt, le16, le32, left, offset, refuse, take
 from tracelake.native.text cimport utf16le_utf8
+from tracelake.parsers.evtx_item cimport TYPE_STRING
 from tracelake.parsers.evtx_names cimport MAX_NAME
 from tracelake.parsers.evtx_plan cimport (
     AT_DATA, AT_EVENT, AT_ROOT, AT_SYSTEM, AT_USERDATA, NO_SLOT, OP_INSTANCE, OP_PAIR, OP_SYSTEM,
     SLOTS, S_ACTIVITY, S_CHANNEL, S_COMPUTER, S_EVENT_ID, S_KEYWORDS, S_LEVEL, S_OPCODE, S_PID,
     S_PROVIDER, S_PROVIDER_GUID, S_RECORD_ID, S_RELATED, S_TASK, S_TID, S_TIME, S_USER, S_VERSION,
-    TYPE_STRING, Op, Plan, put_op, put_part, put_path, put_text, put_utf16,
+    Op, Plan, put_op, put_part, put_path, put_text, put_utf16,
 )
 
 # --- what System holds ---------------------------------------------------------------------
@@ -333,10 +334,9 @@ cdef int _literal(Build* b, Cursor* c, int32_t units, const char* what) except -
     return _add_text(b, -1, at, b.plan.text_length - at, False, not _blank(p, units))
 
 
-cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
-                       Instance* out) except -1 nogil:
+cdef int take_descriptors(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
+                          Instance* out) except -1 nogil:
     cdef const uint8_t* p = take(c, 10, b"template instance")
-    cdef Py_ssize_t size = 0, i
     cdef uint32_t count
     out.id = le32(p + 2)
     out.definition = le32(p + 6)
@@ -348,6 +348,13 @@ cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
         return refuse(c, <Py_ssize_t>count * 4, b"value descriptors")
     out.count = <int32_t>count
     out.descriptors = take(c, <Py_ssize_t>count * 4, b"value descriptors")
+    return 0
+
+
+cdef int take_instance(Cursor* c, Py_ssize_t chunk_length, const uint8_t* chunk,
+                       Instance* out) except -1 nogil:
+    cdef Py_ssize_t size = 0, i
+    take_descriptors(c, chunk_length, chunk, out)
     for i in range(out.count):
         size += le16(out.descriptors + 4 * i)
     out.values = take(c, size, b"values")

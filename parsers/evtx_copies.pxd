@@ -1,8 +1,12 @@
 """Which records of a log are byte-identical to one that is in a row."""
 
+cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 
+from tracelake.native.hash64 cimport SECRET_WORDS
 
+
+@cython.final
 cdef class Copies:
     """Hashes of the records that are in rows."""
     cdef uint64_t* keys             # in the order of records
@@ -12,6 +16,7 @@ cdef class Copies:
     cdef Py_ssize_t mask
     cdef Py_ssize_t entered
     cdef readonly uint64_t seed
+    cdef uint64_t[SECRET_WORDS] secret
     cdef bint knows_others          # keys that are not in the order of records were entered
     # Of the records added since `begin_range`.
     cdef readonly Py_ssize_t range_at

@@ -11,7 +11,7 @@ import os
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
-from tracelake.native.hash64 cimport hash64
+from tracelake.native.hash64 cimport keyed64, spread_secret
 
 
 cdef class Copies:
@@ -23,6 +23,7 @@ cdef class Copies:
         cdef const uint64_t* key = <const uint64_t*><const char*>others
         cdef Py_ssize_t i
         self.seed = int.from_bytes(os.urandom(8), "little") if seed is None else seed
+        spread_secret(self.seed, self.secret)
         self.room = 4096
         self.keys = <uint64_t*>malloc(self.room * sizeof(uint64_t))
         if self.keys is NULL:
@@ -37,7 +38,7 @@ cdef class Copies:
         free(self.slots)
 
     cdef uint64_t key(self, const uint8_t* p, Py_ssize_t n) noexcept nogil:
-        cdef uint64_t h = hash64(p, n, self.seed)
+        cdef uint64_t h = keyed64(p, n, self.secret)
         return h if h else 1
 
     cdef int has(self, uint64_t key) except -1 nogil:

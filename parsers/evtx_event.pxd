@@ -1,30 +1,44 @@
 """One record's values, decoded by its template's plan, before they go to a table."""
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.evtx_item cimport Item
 from tracelake.parsers.evtx_names cimport NameSet
-from tracelake.parsers.evtx_plan cimport SLOTS, Item, Op, Plan
+from tracelake.parsers.evtx_plan cimport SLOTS, Op, Plan
 from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.values cimport Value
 
 
 cdef struct Pair:
-    const uint8_t* name         # UTF-8, of the plan or of the record
+    Plan* plan
+    Item item
+    int32_t op                  # of the plan, whose name this is; -1: a name of this record only
+    # Where it is one; else `pair_name` says it.
     int32_t name_length
     int32_t base_length         # without the number that makes it unique
-    Plan* plan
-    int32_t op                  # of the plan, whose name this is; -1: a name of this record only
-    Value value
+    const uint8_t* name         # UTF-8, of the plan or of the record
 
 
+cdef inline const uint8_t* pair_name(const Pair* pair, int32_t* length) noexcept nogil:
+    cdef const Op* op
+    if pair.op < 0:
+        length[0] = pair.name_length
+        return pair.name
+    op = &pair.plan.ops[pair.op]
+    length[0] = op.name_length
+    return pair.plan.text + op.name_at
+
+
+@cython.final
 cdef class Event:
     """The record that was decoded last: fields of System, and pairs in document order.
 
     All pointers are good until the next `decode`, and while the chunk stands.
     """
     cdef Plans plans
-    cdef Value[SLOTS] system
+    cdef Item[SLOTS] system      # TYPE_NULL: not there
     cdef int32_t[SLOTS] system_op   # that gave the field, of `system_plan`
     cdef Plan* system_plan      # that gave fields of System last; -1 as op: another one gave it
     cdef Pair* pairs
@@ -50,6 +64,7 @@ cdef class Event:
     ) except -1 nogil
     cdef int decode(self, Cursor content) except -1 nogil
     cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil
+    cdef int _more_items(self, int32_t need, int64_t at) except -1 nogil
     cdef int _instance(self, Cursor* c, int32_t context, int depth) except -1 nogil
     cdef int _run(self, Plan* plan, const uint8_t* body, int32_t base, int32_t count,
                   int depth) except -1 nogil
@@ -64,15 +79,16 @@ cdef class Event:
             return self._overspent()
         return 0
 
-    cdef int _value(self, const Item* item, Value* out) except -1 nogil
-    cdef int _pair(self, Plan* plan, int32_t number, const Value* value, int32_t base,
+    # An item's bytes as a typed value.
+    cdef int value(self, const Item* item, Value* out) except -1 nogil
+    cdef int _pair(self, Plan* plan, int32_t number, const Item* item, int32_t base,
                    int32_t count) except -1 nogil
     cdef int _array(self, Plan* plan, int32_t number, Item item, int32_t base,
                     int32_t count) except -1 nogil
     cdef int _joined(self, Plan* plan, Op* op, int32_t base, int32_t count,
-                     Value* out) except -1 nogil
+                     Item* out) except -1 nogil
     cdef int _system_from(self, Plan* plan) noexcept nogil
-    cdef int _field(self, Plan* plan, int32_t number, const Value* value) noexcept nogil
+    cdef int _field(self, Plan* plan, int32_t number, const Item* item) noexcept nogil
     cdef int _append(self, const Value* value) except -1 nogil
     cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
     cdef int _renumber(self) except -1 nogil

@@ -13,10 +13,11 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport strlen
 
 from tracelake.native.cursor cimport le16
+from tracelake.parsers.evtx_item cimport TYPE_NULL, TYPE_STRING, TYPE_XML
 from tracelake.parsers.evtx_plan cimport (
     AT_DATA, AT_EVENT, AT_ROOT, NO_SLOT, OP_PAIR, OP_SYSTEM, S_ACTIVITY, S_CHANNEL, S_EVENT_ID,
     S_KEYWORDS, S_LEVEL, S_OPCODE, S_PID, S_PROVIDER, S_PROVIDER_GUID, S_RECORD_ID, S_RELATED,
-    S_TASK, S_TID, S_TIME, S_USER, S_VERSION, TYPE_NULL, TYPE_STRING, TYPE_XML, Op, put_op,
+    S_TASK, S_TID, S_TIME, S_USER, S_VERSION, Op, put_op,
     put_part, put_text,
 )
 

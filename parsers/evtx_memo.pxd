@@ -5,10 +5,10 @@ process. A `Memo` keeps the bytes of one value of a template and what they becam
 dictionaries, numbers), so that the same bytes again cost a comparison: no decoding, no rendering,
 no transform, no look into a dictionary.
 
-    if remembered(memo, value, batch):
+    if remembered(memo, item, batch):
         repeat(events, memo)
     else:
-        put(events, target, value, memo, batch, &held)      # and remember
+        put(events, target, item, value, memo, batch, &held)    # and remember
 
 Nothing is assumed of the transforms but that the same value of the same field, in the same kind of
 event, does the same to columns that only this field fills; what it did is read back from the
@@ -16,24 +16,27 @@ columns, and where it did more (flags, times, the level), it is not remembered.
 """
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy
 
-from tracelake.parsers.event_plan cimport Target
+from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn
+from tracelake.parsers.event_plan cimport K_INT, K_WORD, Sheet, Target
 from tracelake.parsers.events cimport Events
-from tracelake.parsers.values cimport UTF16, Value
+from tracelake.parsers.evtx_item cimport Item
+from tracelake.parsers.values cimport Value
 
 
 cdef enum:
     MEMO_EFFECTS = 4            # columns that one value fills
     MEMO_OPS = 512              # of a template; larger ones go without
-    MEMO_NEAR = 40
+    MEMO_NEAR = 56
+    MOST_CREDIT = 1024
+    HIT = 4                     # a hit saves about four times what a miss costs
 
 cdef enum MemoState:
     MEMO_NEW                    # as calloc leaves it
-    MEMO_EMPTY
-    MEMO_KNOWN
+    MEMO_TRIED
     MEMO_NEVER                  # what this value does is no mere filling of columns
 
 
@@ -44,39 +47,51 @@ cdef struct Effect:
 
 
 cdef struct Memo:               # two cache lines, of which the second is only read for texts
-    uint64_t number             # as in Value
-    Effect first
-    Effect* others              # NULL while there is one at most
-    int32_t n                   # as in Value
-    int32_t batch               # that the codes are of
-    int32_t key                 # code of the name in `unmapped`
-    int32_t pair                # code of the value there; -1: null, -2: it is not there
-    uint8_t kind                # as in Value
+    uint32_t kind               # as in Item
+    int32_t n
+    int32_t batch               # that the codes are of; 0: nothing is known
     uint8_t state
     uint8_t count               # of effects
     int16_t credit              # hits bring, misses cost; below zero: not worth it
+    Effect first
+    int32_t key                 # code of the name in `unmapped`
+    int32_t pair                # code of the value there; -1: null, -2: it is not there
     uint8_t[MEMO_NEAR] near     # the value's bytes, where they are few
     uint8_t* far                # else
+    Effect* others              # NULL while there is one at most
     int32_t far_room
-
-
-cdef inline Py_ssize_t raw_bytes(const Value* v) noexcept nogil:
-    return 2 * v.n if v.kind == UTF16 else v.n
 
 
 cdef inline bint _equal(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexcept nogil:
     """memcmp without the call, for the many that are short."""
-    cdef uint64_t x, y
-    if n > 16:
-        return memcmp(a, b, n) == 0
+    cdef uint64_t[4] x
+    cdef uint64_t[4] y
+    cdef uint32_t s, t
     if n >= 8:
-        memcpy(&x, a, 8)
-        memcpy(&y, b, 8)
-        if x != y:
+        if n > 32:
+            return memcmp(a, b, n) == 0
+        # From both ends, which meet or cross.
+        memcpy(x, a, 8)
+        memcpy(y, b, 8)
+        memcpy(x + 1, a + n - 8, 8)
+        memcpy(y + 1, b + n - 8, 8)
+        if (x[0] ^ y[0]) | (x[1] ^ y[1]):
             return False
-        memcpy(&x, a + n - 8, 8)
-        memcpy(&y, b + n - 8, 8)
-        return x == y
+        if n <= 16:
+            return True
+        memcpy(x, a + 8, 8)
+        memcpy(y, b + 8, 8)
+        memcpy(x + 1, a + n - 16, 8)
+        memcpy(y + 1, b + n - 16, 8)
+        return not ((x[0] ^ y[0]) | (x[1] ^ y[1]))
+    if n >= 4:
+        memcpy(&s, a, 4)
+        memcpy(&t, b, 4)
+        if s != t:
+            return False
+        memcpy(&s, a + n - 4, 4)
+        memcpy(&t, b + n - 4, 4)
+        return s == t
     while n > 0:
         n -= 1
         if a[n] != b[n]:
@@ -84,17 +99,43 @@ cdef inline bint _equal(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexce
     return True
 
 
-cdef inline bint remembered(const Memo* memo, const Value* v, int64_t batch) noexcept nogil:
-    cdef Py_ssize_t n
-    if (
-        memo.batch != <int32_t>batch or memo.n != v.n or memo.number != v.number
-        or memo.kind != v.kind or memo.state != MEMO_KNOWN
-    ):
+cdef inline bint remembered(Memo* memo, const Item* item, int64_t batch) noexcept nogil:
+    cdef const uint8_t* known = memo.near
+    if memo.batch != <int32_t>batch or memo.n != item.n or memo.kind != item.kind:
         return False
-    n = raw_bytes(v)
-    if n <= MEMO_NEAR:
-        return _equal(&memo.near[0], v.p, n)
-    return _equal(memo.far, v.p, n)
+    if item.n > MEMO_NEAR:
+        known = memo.far
+    return _equal(known, item.p, item.n)
+
+
+cdef inline int apply_effect(const Effect* effect, Py_ssize_t row) except -1 nogil:
+    if effect.kind == K_WORD:
+        return (<DictColumn>effect.column).put_code(row, <int32_t>effect.value)
+    if effect.kind == K_INT:
+        return (<IntColumn>effect.column).put(row, effect.value)
+    return (<BoolColumn>effect.column).put(row, effect.value != 0)
+
+
+cdef inline int repeat(Events events, Memo* memo) except -1 nogil:
+    """Does to the event at hand what the value did the last time."""
+    cdef Py_ssize_t at
+    cdef int i
+    if memo.credit < MOST_CREDIT:
+        memo.credit += HIT
+    if memo.count:
+        apply_effect(&memo.first, events.at.row)
+        for i in range(memo.count - 1):
+            apply_effect(&memo.others[i], events.at.row)
+    if memo.pair == -2:
+        return 0
+    at = events._pairs
+    if at < 0:
+        at = (<Sheet>events._sheet).unmapped.open(events.at.row)
+    (<Sheet>events._sheet).unmapped.keys.put_code(at, memo.key)
+    if memo.pair >= 0:
+        (<Sheet>events._sheet).unmapped.values.put_code(at, memo.pair)
+    events._pairs = at + 1
+    return 0
 
 
 cdef inline void free_memo(Memo* memo) noexcept nogil:
@@ -102,8 +143,6 @@ cdef inline void free_memo(Memo* memo) noexcept nogil:
     free(memo.far)
 
 
-# Does to the event at hand what the value did the last time.
-cdef int repeat(Events events, Memo* memo) except -1 nogil
-# Events.put, and remembers; `held` counts the bytes that memos hold.
-cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
-             int64_t* held) except -1 nogil
+# Events.put, and remembers; `v` is the item's value, `held` counts the bytes that memos hold.
+cdef int put(Events events, Target* target, const Item* item, const Value* v, Memo* memo,
+             int64_t batch, int64_t* held) except -1 nogil

@@ -14,39 +14,6 @@ from tracelake.parsers.transforms cimport EventRow
 cdef enum:
     MAX_RAW = 1024              # bytes of a value that is remembered
     FIRST_CREDIT = 64
-    HIT = 4                     # a hit saves about four times what a miss costs
-    MOST_CREDIT = 1024
-
-
-cdef inline int _apply(const Effect* effect, Py_ssize_t row) except -1 nogil:
-    if effect.kind == K_WORD:
-        return (<DictColumn>effect.column).put_code(row, <int32_t>effect.value)
-    if effect.kind == K_INT:
-        return (<IntColumn>effect.column).put(row, effect.value)
-    return (<BoolColumn>effect.column).put(row, effect.value != 0)
-
-
-cdef int repeat(Events events, Memo* memo) except -1 nogil:
-    cdef Py_ssize_t at
-    cdef PyObject* sheet
-    cdef int i
-    if memo.credit < MOST_CREDIT:
-        memo.credit += HIT
-    if memo.count:
-        _apply(&memo.first, events.at.row)
-        for i in range(memo.count - 1):
-            _apply(&memo.others[i], events.at.row)
-    if memo.pair == -2:
-        return 0
-    at = events._pairs
-    sheet = events._sheet
-    if at < 0:
-        at = (<Sheet>sheet).unmapped.open(events.at.row)
-    (<Sheet>sheet).unmapped.keys.put_code(at, memo.key)
-    if memo.pair >= 0:
-        (<Sheet>sheet).unmapped.values.put_code(at, memo.pair)
-    events._pairs = at + 1
-    return 0
 
 
 cdef bint _can_be_repeated(Target* target, Py_ssize_t row) noexcept nogil:
@@ -85,15 +52,14 @@ cdef int64_t _number_in(IntColumn column, Py_ssize_t row) noexcept nogil:
     return (<int8_t*>p)[0]
 
 
-cdef int _keep_bytes(Memo* memo, const Value* v, Py_ssize_t n, int64_t* held) except -1 nogil:
-    cdef Py_ssize_t room = 64
+cdef int _keep_bytes(Memo* memo, const Item* item, int64_t* held) except -1 nogil:
+    cdef Py_ssize_t n = item.n, room = 64
     cdef void* grown
-    memo.n = <int32_t>v.n
-    memo.kind = <uint8_t>v.kind
-    memo.number = v.number
+    memo.n = item.n
+    memo.kind = item.kind
     if n <= MEMO_NEAR:
         if n:
-            memcpy(memo.near, v.p, n)
+            memcpy(memo.near, item.p, n)
         return 0
     if n > memo.far_room:
         while room < n:
@@ -105,7 +71,7 @@ cdef int _keep_bytes(Memo* memo, const Value* v, Py_ssize_t n, int64_t* held) ex
         held[0] += room - memo.far_room
         memo.far = <uint8_t*>grown
         memo.far_room = <int32_t>room
-    memcpy(memo.far, v.p, n)
+    memcpy(memo.far, item.p, n)
     return 0
 
 
@@ -140,26 +106,27 @@ cdef int _read_back(Memo* memo, Target* target, Py_ssize_t row, int64_t* held) e
     return 0
 
 
-cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t batch,
-             int64_t* held) except -1 nogil:
-    cdef Py_ssize_t n = raw_bytes(v), pairs = events._pairs
+cdef int put(Events events, Target* target, const Item* item, const Value* v, Memo* memo,
+             int64_t batch, int64_t* held) except -1 nogil:
+    cdef Py_ssize_t pairs = events._pairs
     cdef EventRow before
+    memo.batch = 0
     if memo.state == MEMO_NEVER:
         return events.put(target, v)
     if memo.state == MEMO_NEW:
         memo.credit = FIRST_CREDIT
-    memo.state = MEMO_EMPTY
+    memo.state = MEMO_TRIED
     memo.credit -= 1
     if memo.credit < 0 or not _can_be_repeated(target, events.at.row):
         memo.state = MEMO_NEVER
         return events.put(target, v)
-    if n > MAX_RAW or target.seen == events._serial:
+    if item.n > MAX_RAW or target.seen == events._serial:
         return events.put(target, v)
     before = events.at
     events.put(target, v)
     if not _same_row(&before, &events.at):
         return 0
-    _keep_bytes(memo, v, n, held)
+    _keep_bytes(memo, item, held)
     _read_back(memo, target, events.at.row, held)
     memo.pair = -2
     if events._pairs != pairs:
@@ -169,5 +136,4 @@ cdef int put(Events events, Target* target, const Value* v, Memo* memo, int64_t 
         if (<Sheet>events._sheet).unmapped.values.length > pairs:
             memo.pair = (<int32_t*>(<Sheet>events._sheet).unmapped.values.codes.data)[pairs]
     memo.batch = <int32_t>batch
-    memo.state = MEMO_KNOWN
     return 0

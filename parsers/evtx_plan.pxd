@@ -43,23 +43,9 @@ cdef enum OpKind:
     OP_INSTANCE                 # a template instance inside of the fragment
 
 cdef enum:
-    UTF8 = 0x7F                 # an Item's kind beside the value types: UTF-8 text
-    TYPE_NULL = 0x00
-    TYPE_STRING = 0x01
-    TYPE_ANSI = 0x02
-    TYPE_XML = 0x21             # binary XML
-    TYPE_ARRAY = 0x80
-
-cdef enum:
     NO_SLOT = 255
     MAX_TEXT = 262144           # bytes of a plan's names and literals
     MAX_HELD = 67108864         # bytes of plans, and of what is kept beside them, before they go
-
-
-cdef struct Item:               # a value: borrowed bytes and their type
-    const uint8_t* p
-    int32_t n
-    uint8_t kind
 
 
 cdef struct Part:

@@ -1,11 +1,14 @@
 """Rows of the decoded records of a log, and what they say of it as a whole."""
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from tracelake.native.hash64 cimport SECRET_WORDS
 from tracelake.parsers.event_plan cimport Plan as Kind
 from tracelake.parsers.event_plan cimport Target
 from tracelake.parsers.events cimport Events
 from tracelake.parsers.evtx_event cimport Event, Pair
+from tracelake.parsers.evtx_item cimport Item
 from tracelake.parsers.evtx_memo cimport Memo
 from tracelake.parsers.evtx_plan cimport Bound, Plan
 from tracelake.parsers.evtx_walk cimport Walk
@@ -26,6 +29,7 @@ cdef struct Topic:             # a provider's events of one id
     uint8_t[MAX_PROVIDER] provider
 
 
+@cython.final
 cdef class EventRows:
     """The rows of a log; one record's event is in `event` while its row is put."""
     cdef Event event
@@ -34,7 +38,7 @@ cdef class EventRows:
     cdef Py_ssize_t names           # remembered by `events`
     cdef Topic* topics[TOPICS]
     cdef int topic_count
-    cdef uint64_t seed
+    cdef uint64_t[SECRET_WORDS] secret
     cdef int64_t count
     cdef bint has_ids
     cdef uint64_t first_id
@@ -53,12 +57,13 @@ cdef class EventRows:
     cdef Topic* topic(self, const Value* provider, int64_t event_id) except? NULL nogil
     cdef int forget_topics(self) noexcept nogil
     cdef int system(self, Kind* kind, void* owner, int64_t batch) except -1 nogil
-    cdef int record_id(self, Target* target, const Value* v) except -1 nogil
-    cdef int give(
-        self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch
+    cdef int record_id(self, Target* target, uint64_t number) except -1 nogil
+    cdef int meet(
+        self, Target* target, Memo* memo, const Item* item, int64_t batch
     ) except -1 nogil
     cdef int64_t number_of(self, const Value* v) except? -2 nogil
     cdef int note_time(self, int64_t us) except -1 nogil
     cdef int note_record(self, uint64_t number) except -1 nogil
-    cdef text_of(self, const Value* v)
+    cdef text_of(self, const Item* item)
+    cdef int give_up(self) except -1
     cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil

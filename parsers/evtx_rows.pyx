@@ -12,18 +12,20 @@ from libc.string cimport memcmp, memcpy
 
 from tracelake.native.columns cimport IntColumn, TextColumn
 from tracelake.native.cursor cimport le64
-from tracelake.native.hash64 cimport hash64
+from tracelake.native.hash64 cimport hash64, keyed64, spread_secret
 from tracelake.native.text cimport put_uint
 from tracelake.parsers.event_plan cimport (
     CHANNEL, COMPUTER, EVENT_ID, K_TEXT, LEVEL, PROVIDER, RECORD_ID, SYSTEM_FIELDS, TIME_CREATED,
     W_NUMBER, W_TEXT, Output, Sheet,
 )
-from tracelake.parsers.evtx_memo cimport put, raw_bytes, remembered, repeat
+from tracelake.parsers.evtx_event cimport pair_name
+from tracelake.parsers.evtx_item cimport TYPE_FILETIME, TYPE_NULL, is_uint, uint_of
+from tracelake.parsers.evtx_memo cimport put, remembered, repeat
 from tracelake.parsers.evtx_plan cimport bound_to
 from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.flags cimport NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
-    FILETIME, INT, NOTHING, TEXT_VALID, UINT, UTF16, is_text, number_value, parse_number, render, room_for,
+    FILETIME, INT, TEXT_VALID, UINT, UTF16, is_text, number_value, parse_number, render, room_for,
     value_time,
 )
 
@@ -45,7 +47,7 @@ cdef class EventRows:
         else:
             self.events = Events(mappings)
         self.event = Event(Plans())
-        self.seed = int.from_bytes(os.urandom(8), "little")
+        spread_secret(int.from_bytes(os.urandom(8), "little"), self.secret)
 
     def __dealloc__(self):
         self.forget_topics()
@@ -63,55 +65,86 @@ cdef class EventRows:
         cdef int64_t event_id = -1, us = 0, batch
         cdef int below = 0
         cdef int flags = walk.record_flags
-        cdef Value* v
-        cdef Value when
-        v = &self.event.system[EVENT_ID]
-        if v.kind == UINT or v.kind == INT:
-            event_id = <int64_t>v.number
-        elif is_text(v):
-            event_id = self.number_of(v)
-        if self.event.guessed:
-            flags |= NAME_GUESSED
-        topic = self.topic(&self.event.system[PROVIDER], event_id)
+        cdef const Item* item = &self.event.system[EVENT_ID]
+        cdef Memo* memo
+        cdef Value value
+        if is_uint(item):
+            event_id = <int64_t>uint_of(item)
+        else:
+            self.event.value(item, &value)
+            if value.kind == INT:
+                event_id = <int64_t>value.number
+            elif is_text(&value):
+                event_id = self.number_of(&value)
+        self.event.value(&self.event.system[PROVIDER], &value)
+        topic = self.topic(&value, event_id)
         if topic is not NULL:
             kind = topic.kind
             owner = topic
         else:
-            kind = self.kind(&self.event.system[PROVIDER], event_id)
+            kind = self.kind(&value, event_id)
             owner = kind
         if kind.when is not NULL:
             kind = self.fitting(kind)
             owner = kind
         self.events.begin(kind)
-        batch = (<Sheet>kind.sheet).batch
+        batch = (<Sheet>kind.sheet).rows.batch
         self.system(kind, owner, batch)
         if self.events.at.has_time:
             self.note_time(self.events.at.time)
         else:
             # Only the record's header says when: the second-best clock.
-            when = number_value(FILETIME, le64(p + 16))
-            if value_time(&when, &us, &below):
+            value = number_value(FILETIME, le64(p + 16))
+            if value_time(&value, &us, &below):
                 self.events.set_time(us, below)
                 flags |= TIME_REPAIRED
                 self.note_time(us)
         for i in range(self.event.count):
             pair = &self.event.pairs[i]
             if pair.op < 0 or pair.plan.number < 0:
-                self.events.put(self.target(kind, pair), &pair.value)
+                self.event.value(&pair.item, &value)
+                self.events.put(self.target(kind, pair), &value)
                 continue
             if pair.plan is not plan:
                 plan = pair.plan
                 bound = bound_to(plan, owner, &self.event.plans.held)
+            memo = NULL
+            if bound.memos is not NULL:
+                memo = &bound.memos[pair.op]
+                if remembered(memo, &pair.item, batch):
+                    repeat(self.events, memo)
+                    continue
             target = <Target*>bound.targets[pair.op]
             if target is NULL:
                 target = self.target(kind, pair)
                 bound.targets[pair.op] = target
-            self.give(target, bound.memos, pair.op, &pair.value, batch)
+            self.meet(target, memo, &pair.item, batch)
         self.note_record(le64(p + 8))
+        if self.event.guessed:
+            flags |= NAME_GUESSED
         return self.events.end(
             walk.origin + walk.record, walk.size, 0, flags,
             0 if self.events.is_canonical() else hash64(p, walk.size, 0),
         )
+
+    cdef int meet(
+        self, Target* target, Memo* memo, const Item* item, int64_t batch
+    ) except -1 nogil:
+        """A value that is not what it was the last time."""
+        cdef Value value
+        cdef bint guessed = self.event.guessed
+        self.event.guessed = False
+        self.event.value(item, &value)
+        if memo is NULL or self.event.guessed:
+            self.events.put(target, &value)
+        else:
+            put(self.events, target, item, &value, memo, batch, &self.event.plans.held)
+        self.event.guessed = self.event.guessed or guessed
+        return 0
+
+    cdef int give_up(self) except -1:
+        """Takes back what was put of a record that could not be read to its end."""
+        return self.events.give_up()
 
     cdef Kind* kind(self, const Value* provider, int64_t event_id) except NULL nogil:
         """The plan of a provider's events of an id; where it has a condition, the first of them."""
@@ -128,14 +161,14 @@ cdef class EventRows:
         up for each record, it was a twentieth of the time. As owner of what is bound to that
         template, it also keeps the memos of one provider from those of another.
         """
-        cdef Py_ssize_t n = raw_bytes(provider)
+        cdef Py_ssize_t n = 2 * provider.n if provider.kind == UTF16 else provider.n
         cdef Topic** link
         cdef Topic* known
         cdef uint64_t h
         if n > MAX_PROVIDER or n == 0 or (provider.kind != UTF16 and provider.kind != TEXT_VALID):
             return NULL
-        h = hash64(provider.p, n, self.seed + <uint64_t>event_id)
-        link = &self.topics[h & (TOPICS - 1)]
+        h = keyed64(provider.p, n, self.secret) + <uint64_t>event_id * self.secret[0]
+        link = &self.topics[(h >> 32) & (TOPICS - 1)]
         known = link[0]
         while known is not NULL:
             if (
@@ -175,76 +208,79 @@ cdef class EventRows:
         cdef Bound* bound = NULL
         cdef Plan* plan = self.event.system_plan
         cdef Target* target
-        cdef Value* v
+        cdef const Item* item
+        cdef Memo* memo
+        cdef Value value
+        cdef uint64_t number
         cdef int64_t us = 0
         cdef int below = 0
         cdef int i
         if plan is not NULL and plan.number >= 0:
             bound = bound_to(plan, owner, &self.event.plans.held)
         for i in range(SYSTEM_FIELDS):
-            v = &self.event.system[i]
-            if v.kind == NOTHING:
+            item = &self.event.system[i]
+            if item.kind == TYPE_NULL:
                 continue
             target = kind.system[i]
-            if v.kind == UINT and target.count and target.outputs[0].transform == W_NUMBER:
+            if is_uint(item) and target.count and target.outputs[0].transform == W_NUMBER:
+                number = uint_of(item)
                 if i == RECORD_ID:
-                    self.record_id(target, v)
+                    self.record_id(target, number)
                     continue
-                if target.count == 1 and v.number <= <uint64_t>target.outputs[0].high:
+                if target.count == 1 and number <= <uint64_t>target.outputs[0].high:
                     (<IntColumn>target.outputs[0].column).put(
-                        self.events.at.row, <int64_t>v.number
+                        self.events.at.row, <int64_t>number
                     )
                     if i == LEVEL:
-                        self.events.at.level = <int64_t>v.number
+                        self.events.at.level = <int64_t>number
                     continue
-            elif i == TIME_CREATED and v.kind == FILETIME and value_time(v, &us, &below):
-                # What `put` comes to; it would also write the text of the time, twice, to see
-                # that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
-                self.events.set_time(us, below)
-                continue
-            if bound is NULL or self.event.system_op[i] < 0:
-                self.events.put(target, v)
-            else:
-                self.give(target, bound.memos, self.event.system_op[i], v, batch)
+            elif i == TIME_CREATED and item.kind == TYPE_FILETIME and item.n == 8:
+                value = number_value(FILETIME, le64(item.p))
+                if value_time(&value, &us, &below):
+                    # What `put` comes to; it would also write the text of the time, twice, to
+                    # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all).
+                    self.events.set_time(us, below)
+                    continue
+            memo = NULL
+            if bound is not NULL and bound.memos is not NULL and self.event.system_op[i] >= 0:
+                memo = &bound.memos[self.event.system_op[i]]
+                if remembered(memo, item, batch):
+                    repeat(self.events, memo)
+                    continue
+            self.meet(target, memo, item, batch)
         return 0
 
-    cdef int record_id(self, Target* target, const Value* v) except -1 nogil:
+    cdef int record_id(self, Target* target, uint64_t number) except -1 nogil:
         """The record's number, which stands in two columns: as number and as text."""
         cdef Py_ssize_t row = self.events.at.row
         cdef Output* text = &target.outputs[1]
         cdef uint8_t* room
-        if target.count != 2 or v.number >> 63 or text.kind != K_TEXT or text.transform != W_TEXT:
-            return self.events.put(target, v)
-        (<IntColumn>target.outputs[0].column).put(row, <int64_t>v.number)
-        self.events.at.record_id = <int64_t>v.number
+        cdef Value value
+        if target.count != 2 or number >> 63 or text.kind != K_TEXT or text.transform != W_TEXT:
+            value = number_value(UINT, number)
+            return self.events.put(target, &value)
+        (<IntColumn>target.outputs[0].column).put(row, <int64_t>number)
+        self.events.at.record_id = <int64_t>number
         self.events.at.has_record_id = True
         room = (<TextColumn>text.column).room(row, 20)
-        return (<TextColumn>text.column).wrote(put_uint(room, v.number))
-
-    cdef inline int give(
-        self, Target* target, Memo* memos, int32_t op, const Value* v, int64_t batch
-    ) except -1 nogil:
-        """Events.put, or what it did with the same value in the record before."""
-        if memos is NULL:
-            return self.events.put(target, v)
-        if remembered(&memos[op], v, batch):
-            return repeat(self.events, &memos[op])
-        return put(self.events, target, v, &memos[op], batch, &self.event.plans.held)
+        return (<TextColumn>text.column).wrote(put_uint(room, number))
 
     cdef Kind* fitting(self, Kind* kind) except NULL nogil:
-        cdef const Value* value
+        cdef Value value
         cdef const Pair* pair
-        cdef int32_t i
+        cdef const uint8_t* name
+        cdef int32_t i, n = 0
+        cdef bint found
         while kind.when is not NULL:
-            value = NULL
+            found = False
             for i in range(self.event.count):
                 pair = &self.event.pairs[i]
-                if pair.name_length == kind.when.field_length and memcmp(
-                    pair.name, kind.when.field, pair.name_length
-                ) == 0:
-                    value = &pair.value
+                name = pair_name(pair, &n)
+                if n == kind.when.field_length and memcmp(name, kind.when.field, n) == 0:
+                    self.event.value(&pair.item, &value)
+                    found = True
                     break
-            if self.events.fits(kind, value):
+            if self.events.fits(kind, &value if found else NULL):
                 break
             kind = self.events.plans.otherwise(kind)
         return kind
@@ -283,11 +319,13 @@ cdef class EventRows:
         self.count += 1
         return 0
 
-    cdef text_of(self, const Value* v):
+    cdef text_of(self, const Item* item):
         cdef int repaired = 0
-        room = bytearray(room_for(v) + 1)
+        cdef Value value
+        self.event.value(item, &value)
+        room = bytearray(room_for(&value) + 1)
         cdef uint8_t[::1] view = room
-        return bytes(room[:render(v, &view[0], &repaired)]).decode() or None
+        return bytes(room[:render(&value, &view[0], &repaired)]).decode() or None
 
     def keep(self):
         """Leaves the columns and what is known of names to the next log; when all is taken.
@@ -298,6 +336,14 @@ cdef class EventRows:
     def take(self, everything=False):
         """Batches that are full, or all."""
         return self.events.take(everything)
+
+    def stand(self):
+        """What is left, in columns that the next log goes on with: (table, Stretch)."""
+        return self.events.stand()
+
+    def drop(self):
+        """Takes back the rows that were not taken: the log could not be read to its end."""
+        self.events.drop()
 
     def forget(self):
         """Yields all batches and forgets all names, where there are too many: names that are
@@ -311,6 +357,8 @@ cdef class EventRows:
 
     cdef Target* target(self, Kind* kind, const Pair* pair) except NULL nogil:
         cdef Py_ssize_t known = kind.names.count
-        cdef Target* target = self.events.plans.target(kind, pair.name, pair.name_length)
+        cdef int32_t n = 0
+        cdef const uint8_t* name = pair_name(pair, &n)
+        cdef Target* target = self.events.plans.target(kind, name, n)
         self.names += kind.names.count - known
         return target

@@ -1,5 +1,6 @@
 """Plans of a log's templates: which of them the definitions of a chunk are."""
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tracelake.native.cursor cimport Cursor
@@ -43,6 +44,7 @@ cdef struct Place:              # definitions met in the current chunk
     bint lost                   # or that of so many values, as there is none
 
 
+@cython.final
 cdef class Plans:
     """All plans of a log, and which of them the definitions of the current chunk are."""
     cdef Variant** variants     # by key

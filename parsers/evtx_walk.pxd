@@ -1,5 +1,6 @@
 """The walk of a log: its header, its chunks, and the frames of their records."""
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from tracelake.native.account cimport Account
@@ -13,6 +14,7 @@ cdef enum:
     RECORD_LEAST = 28           # header and size copy
 
 
+@cython.final
 cdef class Walk:
     """Where the reading of a log stands."""
     cdef Feed feed

@@ -5,6 +5,7 @@ import pytest
 from tracelake import normalize
 from tracelake.normalize import TABLES, mapping, shapes
 from tracelake.normalize.mapping_file import MappingError
+from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Condition, Source
 from tracelake.normalize.transforms import TRANSFORMS
 from tracelake.parsers.event_plan import WAYS
@@ -143,7 +144,7 @@ def test_sections_share_sets_of_columns() -> None:
 
 def test_no_event_is_mapped_by_two_of_the_shipped_files() -> None:
     found: dict[tuple[str, str], str] = {}
-    for path in sorted(mapping.FOLDER.glob("windows/*.toml")):
+    for path in sorted(FOLDER.glob("windows/*.toml")):
         for key in mapping.read([(path.name, path.read_text("utf-8"))]).events:
             assert key not in found, f"{key} stands in {path.name} and in {found[key]}"
             found[key] = path.name

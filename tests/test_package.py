@@ -28,3 +28,4 @@ def test_every_source_and_mapping_is_packed(tmp_path: Path) -> None:
     }
     assert there - packed == set()
     assert any(name.endswith(".toml") for name in there)
+    assert "normalize/mappings/parsed.json" in packed
