@@ -3,11 +3,14 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
 from tracelake.ingest.beside import NOBODY, Siblings
+from tracelake.ingest.events import Read
+from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import (
     FeedFile,
     Guard,
@@ -83,6 +86,20 @@ class Member:
     container: str | None = None
     whole: bool = False
     beside: Siblings = NOBODY
+
+
+class Base:
+    """What every walk over a source has (walk.Walk), where there is nothing to it."""
+
+    def __init__(self) -> None:
+        self.not_opened: Counter[str] = Counter()
+        self.facts: dict[str, str] = {}
+        self.sha256: str | None = None
+        self.plan: list[Planned] | None = None
+
+    def audit(self, path: str) -> Generator[Read, None, None]:
+        """See `Walk`."""
+        yield from ()
 
 
 def kind_of(head: bytes) -> str | None:
@@ -317,11 +334,14 @@ def content_of(member: Member, most: int) -> bytes | None:
     """All bytes of a file, or None where there are more than `most` or they cannot be read."""
     if member.trouble is not None or member.unread is not None:
         return None
+    held = bytearray()
     try:
-        data = Feed(member.open()).read(most + 1)
+        feed = Feed(member.open())
+        while len(held) <= most and (data := feed.read(1 << 20)):
+            held += data
     except EvidenceError:
         return None
-    return data if len(data) <= most else None
+    return bytes(held) if len(held) <= most else None
 
 
 def broken(path: str, kind: str, error: EvidenceError) -> Member:

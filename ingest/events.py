@@ -14,21 +14,28 @@ Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A password, a recovery password, or a key file with its path. It is nowhere written."""
+
+    data: bytes = field(repr=False)
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class How:
     """What the user wants of the evidence.
 
     Attributes:
         every_file: open also the files of images that no parser asks for, and list all files
             with their hashes.
-        keys: passwords and recovery passwords, and the content of key files, for encrypted
-            volumes. They are nowhere written and nowhere shown.
+        keys: for encrypted volumes.
         shadow_copies: read volume shadow copies, too.
         full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
             right.
     """
 
     every_file: bool = False
-    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    keys: tuple[Key, ...] = ()
     shadow_copies: bool = False
     full_hash: bool = True
 
@@ -201,10 +208,12 @@ class Later:
     """What a source's next stage has to know of those before.
 
     Attributes:
+        size: bytes, of all files of an image.
         stage: the next one.
     """
 
     stamp: Stamp
+    size: int
     identity: Identity
     decision: Decision
     sofar: "SoFar"

@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from tracelake.ingest.events import (
     Task,
     UnitReady,
 )
+from tracelake.ingest.pieces import without_pieces
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
+from tracelake.ingest.want import is_image
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
@@ -50,10 +53,24 @@ CARVED = frozenset(parser.name for parser in CARVERS)
 Watch = Callable[[Event, Report], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is to be taken in.
+
+    Attributes:
+        tasks: the sources. unreachable: paths that cannot be looked at, with reasons.
+        pieces: files that are read with others, with reasons.
+    """
+
+    tasks: list[Task]
+    unreachable: list[tuple[str, str]]
+    pieces: list[tuple[str, str]]
+
+
 def plan(
     roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
-) -> tuple[list[Task], list[tuple[str, str]]]:
-    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons.
+) -> Plan:
+    """The files under `roots`.
 
     Args:
         roots: files and folders.
@@ -68,7 +85,8 @@ def plan(
             tasks.append(Task(str(item.path), item.name, item.size, how=how))
         else:
             unreachable.append((str(item.path), item.why))
-    return tasks, unreachable
+    kept, pieces = without_pieces(tasks)
+    return Plan(kept, unreachable, pieces)
 
 
 def ingest(
@@ -92,8 +110,8 @@ def ingest(
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    tasks, unreachable = plan(roots, own_folders(lake.uri), how)
-    return Ingest(lake, watch, carve).run(tasks, unreachable, workers)
+    planned = plan(roots, own_folders(lake.uri), how)
+    return Ingest(lake, watch, carve).run(planned, workers)
 
 
 class Ingest:
@@ -111,15 +129,16 @@ class Ingest:
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
-    def run(
-        self, tasks: list[Task], unreachable: list[tuple[str, str]], workers: int
-    ) -> Report:
+    def run(self, planned: Plan, workers: int) -> Report:
         """The one loop."""
-        self.report.failed += unreachable
+        tasks = planned.tasks
+        self.report.failed += planned.unreachable
+        self.report.skipped += planned.pieces
         if not any(task.size >= LEAST for task in tasks):
             workers = min(workers, len(tasks))
         crew: list[Worker] = []
-        if workers > 1:
+        # Images are read by libraries in C, of other people: not in the process that commits.
+        if workers > 1 or any(is_image(task.path) for task in tasks):
             # Before anything of deltalake runs, which has threads (see crew.py).
             for _ in range(workers):
                 start(crew, self._lake)

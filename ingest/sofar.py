@@ -6,13 +6,26 @@ from dataclasses import dataclass, field
 
 from tracelake.ingest.events import Facts
 from tracelake.parsers import BY_NAME
-from tracelake.parsers.artifact import Parser
+from tracelake.parsers.artifact import Parser, Rank
 
 
 def carver_of(facts: Facts | None) -> Parser | None:
     """The parser of what the one that read an artifact left aside, where it has one."""
     read_by = BY_NAME.get(facts.parser or "") if facts is not None else None
     return read_by.carve if read_by is not None else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Planned:
+    """A file of an image that is to be read: its rank and number, its path in its volume, where
+    it stands there (image_files.Listed), its bytes."""
+
+    rank: Rank
+    number: int
+    path: str
+    identifier: int
+    stream: str | None
+    size: int
 
 
 @dataclass(slots=True)
@@ -23,6 +36,7 @@ class SoFar:
     carvable: those in which deleted records may be.
     not_opened: files that were left unread, by reason.
     facts: what an image says of itself, by name.
+    plan: what of an image is to be read, when its folders have been walked through.
     """
 
     numbers: set[int] = field(default_factory=set)
@@ -33,6 +47,7 @@ class SoFar:
     carvable: dict[int, Facts] = field(default_factory=dict)
     not_opened: Counter[str] = field(default_factory=Counter)
     facts: dict[str, str] = field(default_factory=dict)
+    plan: list[Planned] | None = None
     _read: dict[tuple[bytes, int], str] = field(default_factory=dict)
 
     def add(self, number: int, facts: Facts) -> None:

@@ -29,12 +29,14 @@ from tracelake.ingest.events import (
 from tracelake.ingest.failures import told
 from tracelake.ingest.file import check_unchanged, opened, sha256_of, stamp_of
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
 from tracelake.ingest.streams import UpTo
-from tracelake.ingest.walk import walk_of
+from tracelake.ingest.walk import Walk, walk_of
+from tracelake.ingest.want import AUDIT
 from tracelake.lake.lake import Lake
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
@@ -78,6 +80,7 @@ class _Source:
         self._lake = lake
         self._pack = pack
         self._stamp = (0, 0)
+        self._size = 0
         self._is = Identity("", None)
         self._sofar = SoFar()
         self._left: LeftOver = {}
@@ -88,16 +91,17 @@ class _Source:
         with opened(task.path) as file:
             if task.later is not None:
                 self._stamp, self._is = task.later.stamp, task.later.identity
+                self._size = task.later.size
                 self._sofar, decision = task.later.sofar, task.later.decision
                 check_unchanged(task.path, self._stamp)
             else:
                 if task.known is not None:
                     self._stamp, sha256, decision = task.known
+                    self._is, self._size = Identity.of(sha256), self._stamp[0]
                 else:
                     self._stamp = stamp_of(file)
-                    sha256 = yield from sha256_of(file, task.path)
-                    decision = ask(Hashed(task, sha256[:32], sha256))
-                self._is = Identity.of(sha256)
+                    yield from self._identify(file)
+                    decision = ask(Hashed(task, self._is.source_id, self._is.sha256 or ""))
                 if decision.skip is not None:
                     yield Skipped(task, self._is.source_id, decision.skip)
                     return
@@ -110,27 +114,50 @@ class _Source:
             if decision.carve and self.later is None:
                 yield from self._carve(file, decision.carved)
 
+    def _identify(self, file: io.FileIO) -> Iterator[Event]:
+        kind = kind_of_image(file)
+        if kind is None:
+            self._is = Identity.of((yield from sha256_of(file, self.task.path)))
+            self._size = self._stamp[0]
+        else:
+            self._is, self._size = yield from identify_image(self.task.path, kind)
+
     def _read(self, file: io.FileIO, decision: Decision) -> Iterator[Event]:
         """The artifacts of the stages that are due; the end of the source, if it is there."""
         task = self.task
-        walk = walk_of(file, task.name, task.path, task.how)
+        sofar = self._sofar
+        walk = walk_of(
+            file, task.name, task.path, task.how, sofar.plan, self._is.sha256 is None
+        )
         first = task.later.stage if task.later is not None else 0
-        done = self._sofar.numbers
-        for number, member in walk.members(range(first, task.last + 1), lambda n: n not in done):
-            yield from self._member(number, member)
-            if len(self._left) >= MOST_LEFT:
-                yield from self._close_left()
+        yield from self._members(walk, range(first, min(task.last + 1, AUDIT)))
+        if sofar.plan is None:
+            sofar.not_opened = walk.not_opened
+            sofar.plan = walk.plan
+        if task.last == AUDIT == walk.later(AUDIT - 1):
+            yield from walk.audit(task.path)
+            yield from self._members(walk, range(AUDIT, AUDIT + 1))
+            self._is = replace(self._is, sha256=self._is.sha256 or walk.sha256)
+        sofar.facts |= walk.facts
         check_unchanged(task.path, self._stamp)
         stage = walk.later(task.last)
         if stage is not None:
             yield from self._close_left()
-            rest = Later(self._stamp, self._is, replace(decision, done={}), self._sofar, stage)
+            rest = Later(
+                self._stamp, self._size, self._is, replace(decision, done={}), sofar, stage
+            )
             self.later = replace(task, last=stage, later=rest, known=None)
             return
-        self._sofar.not_opened = walk.not_opened
         yield from close_source(
-            self._lake, self._pack, task, self._is, self._stamp[0], self._sofar, self._left
+            self._lake, self._pack, task, self._is, self._size, sofar, self._left
         )
+
+    def _members(self, walk: Walk, stages: range) -> Iterator[Event]:
+        done = self._sofar.numbers
+        for number, member in walk.members(stages, lambda n: n not in done):
+            yield from self._member(number, member)
+            if len(self._left) >= MOST_LEFT:
+                yield from self._close_left()
 
     def _close_left(self) -> Iterator[Event]:
         left, self._left = self._left, {}

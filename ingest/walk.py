@@ -7,13 +7,16 @@ source, or on the parsers there are: it is the same on every run.
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from tracelake.ingest.beside import in_folder
-from tracelake.ingest.containers import Member, kind_of, members
-from tracelake.ingest.events import PLAINLY, How
+from tracelake.ingest.containers import Base, Member, kind_of, members
+from tracelake.ingest.events import PLAINLY, How, Read
+from tracelake.ingest.image_identity import kind_of_image
+from tracelake.ingest.images import ImageWalk
+from tracelake.ingest.sofar import Planned
 from tracelake.ingest.want import Wanted, every
 from tracelake.ingest.zips import ZipWalk
 
@@ -23,9 +26,15 @@ class Walk(Protocol):
 
     Attributes:
         not_opened: files that were left aside unread, by the reason why.
+        facts: what an image says of itself, by name.
+        sha256: of all of it, when `audit` has taken it.
+        plan: what of an image is to be read.
     """
 
     not_opened: Counter[str]
+    facts: dict[str, str]
+    sha256: str | None
+    plan: list[Planned] | None
 
     def members(self, stages: range, wanted: Wanted = every) -> Iterator[tuple[int, Member]]:
         """The files of some stages (want.py) with their numbers; each is read before the next is
@@ -40,12 +49,15 @@ class Walk(Protocol):
     def pick(self, numbers: list[int]) -> Iterator[tuple[int, Member]]:
         """The files of these numbers, in an order that is the same each time."""
 
+    def audit(self, path: str) -> Generator[Read, None, None]:
+        """Reads all of an image for its hashes, in the stage AUDIT; says how far it is."""
 
-class Stream:
+
+class Stream(Base):
     """A loose file, a compressed one, a tar: read from its begin to its end."""
 
     def __init__(self, file: BinaryIO, name: str, folder: str | None = None) -> None:
-        self.not_opened: Counter[str] = Counter()
+        super().__init__()
         self._file = file
         self._name = name
         self._folder = folder
@@ -78,7 +90,8 @@ class Stream:
 
 
 def walk_of(
-    file: BinaryIO, name: str, path: str | None = None, how: How = PLAINLY
+    file: BinaryIO, name: str, path: str | None = None, how: How = PLAINLY,
+    plan: list[Planned] | None = None, audit: bool = False,
 ) -> Walk:
     """The walk over a source.
 
@@ -87,13 +100,16 @@ def walk_of(
         name: its path relative to the root.
         path: where it lies on this machine, for files beside it; None: nowhere.
         how: what the user wants of it.
+        plan, audit: of an image (images.py).
     """
     try:
         file.seek(0)
         kind = kind_of(file.read(512))
     except OSError:
-        kind = None  # `members` says so
+        return Stream(file, name)  # which says so
     if kind == "zip":
         return ZipWalk(file, name, how.every_file)
-    folder = os.path.dirname(path) if path is not None else None
-    return Stream(file, name, folder)
+    image = kind_of_image(file) if kind is None and path is not None else None
+    if image is not None and path is not None:
+        return ImageWalk(path, name, image, how, plan, audit)
+    return Stream(file, name, os.path.dirname(path) if path is not None else None)

@@ -7,7 +7,6 @@ one before it to know them.
 
 import struct
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import BinaryIO, cast
 from tracelake.ingest.beside import Siblings
 from tracelake.ingest.containers import (
     ENCRYPTED,
+    Base,
     Member,
     broken,
     content_of,
@@ -42,7 +42,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 NOT_WANTED = "no parser asks for a file of this path"
 
 
-class ZipWalk:
+class ZipWalk(Base):
     """See `walk.Walk`.
 
     Args:
@@ -51,7 +51,7 @@ class ZipWalk:
     """
 
     def __init__(self, file: BinaryIO, name: str, every_file: bool = False) -> None:
-        self.not_opened: Counter[str] = Counter()
+        super().__init__()
         self._file = file
         self._name = name
         self._trouble: EvidenceError | None = None

@@ -10,7 +10,7 @@ import sys
 import traceback
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,6 +18,9 @@ from tracelake.case import DEFAULT_LAKE, Case, as_time, lake_uri
 from tracelake.lake.errors import LakeError
 from tracelake.lake.lake import Lake
 from tracelake.version import VERSION
+
+if TYPE_CHECKING:
+    from tracelake.ingest.events import Key
 
 app = typer.Typer(
     add_completion=False,
@@ -53,6 +56,13 @@ FormOrNone = Annotated[
         help="table, csv, json (lines) or parquet; without it what FILE's name says, or a table.",
     ),
 ]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key", metavar="FILE|TEXT", show_default=False,
+        help="Key file, password or recovery password of encrypted volumes; several.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option("-o", metavar="FILE", help="Write to a file; what would be a table as CSV."),
@@ -78,13 +88,7 @@ def ingest(
         bool,
         typer.Option("--all-files", help="List every file of archives and images with its hash."),
     ] = False,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key", metavar="FILE|TEXT", show_default=False,
-            help="Key file, password or recovery password of encrypted volumes; several.",
-        ),
-    ] = None,
+    key: Keys = None,
     shadow_copies: Annotated[
         bool, typer.Option("--shadow-copies", help="Also volume shadow copies of images.")
     ] = False,
@@ -107,15 +111,13 @@ def ingest(
     how = How(all_files, keys_of(key or []), shadow_copies, full_hash)
     if dry_run:
         checked(engagement, lake)
-        planned = list(look(paths, own_folders(lake_uri(lake)), how))
-        print_plan(planned, as_json)
-        raise typer.Exit(1 if any(item.unreachable for item in planned) else 0)
+        looked = list(look(paths, own_folders(lake_uri(lake)), how))
+        print_plan(looked, as_json)
+        raise typer.Exit(1 if any(item.unreachable for item in looked) else 0)
     opened = open_lake(engagement, lake, create=True)
-    tasks, unreachable = plan(paths, own_folders(opened.uri), how)
-    with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
-        report = Ingest(opened, progress.watch, carve).run(
-            tasks, unreachable, workers or os.cpu_count() or 1
-        )
+    planned = plan(paths, own_folders(opened.uri), how)
+    with Progress(sum(task.size for task in planned.tasks), quiet=as_json) as progress:
+        report = Ingest(opened, progress.watch, carve).run(planned, workers or os.cpu_count() or 1)
     if as_json:
         print(json.dumps(report.as_dict()))
     else:
@@ -194,12 +196,14 @@ def show(
     row_id: Annotated[str, typer.Argument(metavar="ROW_ID")],
     engagement: Engagement,
     lake: LakeOption = None,
+    key: Keys = None,
 ) -> None:
     """Show a row, where it came from, and the bytes at that place."""
+    from tracelake.ingest.events import How
     from tracelake.show import NoSuchRow, show_row
 
     try:
-        show_row(case_of(engagement, lake), row_id)
+        show_row(case_of(engagement, lake), row_id, How(keys=keys_of(key or [])))
     except NoSuchRow as error:
         fail(1, f"{row_id}: {error}")
 
@@ -274,15 +278,17 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
     write_result(result.fetch_arrow_reader(), form, output)
 
 
-def keys_of(given: list[str]) -> tuple[bytes, ...]:
+def keys_of(given: list[str]) -> "tuple[Key, ...]":
     """The keys that options name: what stands in a file of that name, else the text itself."""
+    from tracelake.ingest.events import Key
+
     keys = []
     for key in given:
         try:
             with open(key, "rb") as file:
-                keys.append(file.read(MAX_KEY))
+                keys.append(Key(file.read(MAX_KEY), key))
         except OSError:
-            keys.append(key.encode())
+            keys.append(Key(os.fsencode(key)))
     return tuple(keys)
 
 
