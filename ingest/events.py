@@ -53,6 +53,8 @@ class Task:
         how: what is wanted of it.
         last: the last stage (want.py) that is to be read now.
         later: where it is gone on with, after an earlier stage.
+        looks_new: no other file of this run has its size, and no source that is in: it is worth
+            being read before its hash is known.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Task:
     how: How = PLAINLY
     last: int = LAST_STAGE
     later: "Later | None" = None
+    looks_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

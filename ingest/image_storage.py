@@ -302,11 +302,13 @@ def _ewf(path: str) -> Media:
     handle.open(paths)
     stored = {name: value.lower() for name, value in handle.get_hash_values().items()
               if name in ("MD5", "SHA1")}
-    facts = {"image": "EnCase" if len(paths) == 1 else f"EnCase, {len(paths)} files", "bytes": str(handle.get_media_size())}
+    size = handle.get_media_size()
+    kind = "EnCase" if len(paths) == 1 else f"EnCase, {len(paths)} files"
+    facts = {"image": kind, "bytes": str(size)}
     for name, value in handle.get_header_values().items():
         if value:
             facts[name.replace("_", " ")] = str(value)
-    return Media(Handle(handle, handle.get_media_size()), paths, facts, stored, handle.close)
+    return Media(Handle(handle, size), paths, facts, stored, handle.close)
 
 
 def _qcow(path: str) -> Media:

@@ -5,8 +5,9 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ from tracelake.version import VERSION
 COMMIT_EVERY = 1.0
 COMMIT_SHARE = 10
 COMMIT_UNITS = 512
+# Bytes of a file from which on it is hashed while it is parsed, where it looks new. Smaller ones
+# are in the page cache when they are read for the second time.
+ONE_PASS = 32 << 20
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
@@ -142,9 +146,11 @@ class Ingest:
             # Before anything of deltalake runs, which has threads (see crew.py).
             for _ in range(workers):
                 start(crew, self._lake)
-            events = side_by_side(tasks, self._lake, self._decide, crew, self._looks_new)
+            events = side_by_side(
+                self._told(tasks), self._lake, self._decide, crew, self._looks_new
+            )
         else:
-            events = one_by_one(tasks, self._lake, self._decide)
+            events = one_by_one(self._told(tasks), self._lake, self._decide)
         with _PatientInterrupt() as interrupted:
             try:
                 self._look()
@@ -174,6 +180,14 @@ class Ingest:
     def _looks_new(self, task: Task) -> bool:
         """Whether no source that is in has the size of this file."""
         return task.size not in self._sizes
+
+    def _told(self, tasks: list[Task]) -> Iterator[Task]:
+        """The tasks; large ones are told whether they look new. To be asked for when it is known
+        what is in."""
+        sizes = Counter(task.size for task in tasks)
+        for task in tasks:
+            new = task.size >= ONE_PASS and sizes[task.size] == 1 and self._looks_new(task)
+            yield replace(task, looks_new=True) if new else task
 
     def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
         """Commits what comes until all has come, or until it has to stop."""

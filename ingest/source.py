@@ -1,18 +1,22 @@
 """One source, from its hash to its last row.
 
     hash -> decide -> members -> identify -> parse -> complete -> write
+
+A large file that looks new is hashed while it is parsed, and decided upon then: each of its bytes
+is read once.
 """
 
 import io
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from tracelake.ingest.beside import read_with
+from tracelake.ingest.beside import in_folder, read_with
 from tracelake.ingest.books import artifact_row
 from tracelake.ingest.closing import LeftOver, close_left, close_source, provenance, unit_id
-from tracelake.ingest.containers import Member
+from tracelake.ingest.containers import Member, kind_of
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -27,7 +31,7 @@ from tracelake.ingest.events import (
     Task,
 )
 from tracelake.ingest.failures import told
-from tracelake.ingest.file import check_unchanged, opened, sha256_of, stamp_of
+from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of, stamp_of
 from tracelake.ingest.identify import HEAD, identify
 from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
@@ -38,6 +42,7 @@ from tracelake.ingest.streams import UpTo
 from tracelake.ingest.walk import Walk, walk_of
 from tracelake.ingest.want import AUDIT
 from tracelake.lake.lake import Lake
+from tracelake.lake.standin import StandIn, new_stand_in
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -100,8 +105,12 @@ class _Source:
                     self._is, self._size = Identity.of(sha256), self._stamp[0]
                 else:
                     self._stamp = stamp_of(file)
-                    yield from self._identify(file)
-                    decision = ask(Hashed(task, self._is.source_id, self._is.sha256 or ""))
+                    parser = self._parser_of_new(file)
+                    if parser is not None:
+                        decision = yield from self._in_one_pass(file, parser, ask)
+                    else:
+                        yield from self._identify(file)
+                        decision = ask(self._hashed())
                 if decision.skip is not None:
                     yield Skipped(task, self._is.source_id, decision.skip)
                     return
@@ -113,6 +122,61 @@ class _Source:
                 yield from self._read(file, decision)
             if decision.carve and self.later is None:
                 yield from self._carve(file, decision.carved)
+
+    def _hashed(self) -> Hashed:
+        return Hashed(self.task, self._is.source_id, self._is.sha256 or "")
+
+    def _parser_of_new(self, file: io.FileIO) -> Parser | None:
+        """The parser of a file that is no container and looks new; None to hash it first."""
+        if not self.task.looks_new:
+            return None
+        try:
+            head = file.read(HEAD)
+            file.seek(0)
+        except OSError:
+            return None  # who hashes it will say so
+        if kind_of(head) is not None:
+            return None
+        return identify(head, self.task.name).parser
+
+    def _in_one_pass(
+        self, file: io.FileIO, parser: Parser, ask: Ask
+    ) -> Generator[Event, None, Decision]:
+        """Hashes a file while it is parsed; returns what was decided when its hash was known.
+
+        Until then its rows are written under a stand-in for its id. Where it was not to be read
+        after all, they are removed, and nothing has come of it.
+        """
+        started = time.process_time()
+        name, stand_in = self.task.name, new_stand_in()
+        stream = HashedOnce(file)
+        beside = in_folder(os.path.dirname(self.task.path)).read
+        outlet = Outlet(
+            self._lake, self._pack, unit_id(stand_in, 0, parser),
+            provenance(self._lake, stand_in, 0, parser),
+        )
+        try:
+            reading = read_artifact(
+                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside
+            )
+            facts = yield from self._told(reading, hashed=True)
+            self._is, self._size = Identity.of(stream.hexdigest()), self._stamp[0]
+            source_id = self._is.source_id
+            decision = ask(self._hashed())
+            if decision.skip is not None or decision.closed is not None or decision.done:
+                outlet.discard()
+                return decision
+            outlet.settle(
+                unit_id(source_id, 0, parser), provenance(self._lake, source_id, 0, parser),
+                StandIn(stand_in, source_id),
+            )
+            events = self._close(0, parser, outlet, facts, started)
+        except BaseException:
+            outlet.discard()
+            raise
+        self._sofar.add(0, facts)
+        yield from events
+        return decision
 
     def _identify(self, file: io.FileIO) -> Iterator[Event]:
         kind = kind_of_image(file)
@@ -239,12 +303,7 @@ class _Source:
                 why = {"*": f"the same bytes as {twin}, which is read"}
                 yield self._leave(number, Facts(member.path, None, why, facts.size, facts.sha256))
                 return
-            check_unchanged(self.task.path, self._stamp)
-            row = artifact_row(
-                self._lake.engagement, self._is.source_id, number, unit, parser.version, facts
-            )
-            outlet.book("artifact", row)
-            events = list(outlet.close(self.task, facts, time.process_time() - started))
+            events = self._close(number, parser, outlet, facts, started)
         except BaseException:
             outlet.discard()
             raise
@@ -252,8 +311,23 @@ class _Source:
             self._sofar.add(number, facts)
         yield from events
 
-    def _told(self, reading: Generator[int, None, Facts]) -> Generator[Event, None, Facts]:
-        """Passes on how far the reading is."""
+    def _close(
+        self, number: int, parser: Parser, outlet: Outlet, facts: Facts, started: float
+    ) -> list[Event]:
+        """Closes the unit of an artifact that was read; what became ready by that."""
+        check_unchanged(self.task.path, self._stamp)
+        source_id = self._is.source_id
+        unit = unit_id(source_id, number, parser)
+        row = artifact_row(
+            self._lake.engagement, source_id, number, unit, parser.version, facts
+        )
+        outlet.book("artifact", row)
+        return list(outlet.close(self.task, facts, time.process_time() - started))
+
+    def _told(
+        self, reading: Generator[int, None, Facts], hashed: bool = False
+    ) -> Generator[Event, None, Facts]:
+        """Passes on how far the reading is; `hashed`: and the hash with it."""
         told = 0
         while True:
             try:
@@ -261,7 +335,8 @@ class _Source:
             except StopIteration as stop:
                 facts: Facts = stop.value
                 return facts
-            yield Read(self.task.path, parsed=at - told)
+            more = at - told
+            yield Read(self.task.path, hashed=more if hashed else 0, parsed=more)
             told = at
 
     def _leave(self, number: int, facts: Facts, error: EvidenceError | None = None) -> Left:
