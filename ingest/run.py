@@ -137,7 +137,7 @@ class Ingest:
         """The one loop."""
         tasks = planned.tasks
         self.report.failed += planned.unreachable
-        self.report.skipped += planned.pieces
+        self.report.pieces += planned.pieces
         if not any(task.size >= LEAST for task in tasks):
             workers = min(workers, len(tasks))
         crew: list[Worker] = []
