@@ -20,7 +20,7 @@ import pytest
 from line import EVIDENCE, command, rows, tracelake
 
 from tracelake.case import open_case
-from tracelake.ingest import pack, waiting
+from tracelake.ingest import pack, waiting, workers
 from tracelake.ingest import run as ingest_run
 from tracelake.ingest.events import Task, UnitReady
 from tracelake.ingest.identify import Identified
