@@ -7,20 +7,24 @@ own after all.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tracelake.ingest.books import batch_of
 from tracelake.ingest.events import Event, Facts, PackReady, Task, UnitReady
 from tracelake.ingest.failures import told
+from tracelake.ingest.reading import Given
 from tracelake.lake.lake import Lake
 from tracelake.lake.pack import PackWriter
+from tracelake.lake.standin import StandIn
 from tracelake.lake.unit import Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
+from tracelake.native.columns import Stretch
 from tracelake.normalize import TABLES, Provenance, complete
-from tracelake.normalize.complete import constant
 
 # Rows and bytes of one artifact that may wait for others; with more it gets files of its own.
 MOST_ROWS = 4096
@@ -28,7 +32,7 @@ MOST_BYTES = 4 << 20
 # What a pack holds before it is written.
 PACK_ROWS = 65_536
 PACK_BYTES = 32 << 20
-PACK_UNITS = 256
+PACK_UNITS = 1024
 PACK_SECONDS = 1.0
 OF_THE_ARTIFACT = ("source_id", "artifact_no", "parser", "parser_version")
 
@@ -45,16 +49,19 @@ class Outlet:
         self._rows = self._bytes = 0
         self._books: list[tuple[str, dict[str, Any]]] = []
         self._writer: UnitWriter | None = None
+        self._stand_in: StandIn | None = None
 
     def put(
-        self, table: str, batch: pa.RecordBatch, constants: Provenance | None = None
+        self, table: str, given: Given, constants: Provenance | None = None
     ) -> None:
-        """Takes in a parser's batch; `constants` where they are not the artifact's."""
-        piece = _Piece(self._unit, table, batch, constants or self._constants)
+        """Takes in a parser's rows; `constants` where they are not the artifact's."""
+        piece = _Piece(self._unit, table, given, constants or self._constants)
         if self._writer is None:
             self._waiting.append(piece)
-            self._rows += batch.num_rows
-            self._bytes += batch.get_total_buffer_size()
+            self._rows += given.num_rows
+            self._bytes += (
+                given.nbytes if isinstance(given, Stretch) else given.get_total_buffer_size()
+            )
             if self._rows > MOST_ROWS or self._bytes > MOST_BYTES:
                 self._writer = self._lake.writer(self._unit)
                 for each in self._waiting:
@@ -67,6 +74,20 @@ class Outlet:
         """Takes in a row of a table of books."""
         self._books.append((table, row))
 
+    def settle(self, unit: str, constants: Provenance, stand_in: StandIn) -> None:
+        """Gives the unit the name and the provenance that it would have had from the beginning,
+        had the id of its source been known.
+
+        Args:
+            stand_in: what it was begun under, and the id.
+        """
+        self._unit = unit
+        self._constants = constants
+        self._waiting = [
+            replace(piece, unit=unit, constants=constants) for piece in self._waiting
+        ]
+        self._stand_in = stand_in
+
     def close(self, task: Task, facts: Facts | None, cpu_seconds: float) -> Iterator[Event]:
         """Hands the unit over, or leaves it to the pack; says what became ready by that."""
         if self._writer is None:
@@ -76,7 +97,7 @@ class Outlet:
             return
         for table, row in self._books:
             self._writer.write(table, batch_of(table, [row]))
-        yield UnitReady(task, self._writer.close(), facts, cpu_seconds)
+        yield UnitReady(task, self._writer.close(self._stand_in), facts, cpu_seconds)
 
     def discard(self) -> None:
         """Forgets the rows, removes the files."""
@@ -86,7 +107,9 @@ class Outlet:
 
     def _write(self, piece: "_Piece") -> None:
         assert self._writer is not None
-        batch = complete(TABLES[piece.table], piece.batch, piece.constants)
+        given = piece.given
+        batch = given.alone() if isinstance(given, Stretch) else given
+        batch = complete(TABLES[piece.table], batch, piece.constants)
         self._writer.write(piece.table, batch)
 
 
@@ -94,7 +117,7 @@ class Outlet:
 class _Piece:
     unit: str
     table: str
-    batch: pa.RecordBatch
+    given: Given
     constants: Provenance
 
 
@@ -186,31 +209,67 @@ def _raise(error: Exception) -> Iterator[Event]:
 def _shares(pieces: list[_Piece]) -> list[Share]:
     shares: dict[str, int] = {}
     for piece in pieces:
-        shares[piece.unit] = shares.get(piece.unit, 0) + piece.batch.num_rows
+        shares[piece.unit] = shares.get(piece.unit, 0) + piece.given.num_rows
     return list(shares.items())
 
 
 def _together(table: str, pieces: list[_Piece]) -> pa.RecordBatch:
-    """The batches of all members as one with every column of the table.
+    """The rows of all members as one batch with every column of the table.
 
     To complete each batch for itself would cost a millisecond for each: 90 columns of three rows.
     """
     schema = TABLES[table].schema
-    own = [name for name in OF_THE_ARTIFACT if name in schema.names]
     found = []
-    for piece in pieces:
-        batch = piece.batch
+    for run in _runs(pieces):
         columns = {
             name: array if array.type == schema.field(name).type else _fit(array, schema, name)
-            for name, array in zip(batch.schema.names, batch.columns, strict=True)
+            for name, array in zip(run.batch.schema.names, run.batch.columns, strict=True)
         }
-        for name in own:
-            value = getattr(piece.constants, name)
-            columns[name] = constant(value, schema.field(name).type, batch.num_rows)
+        for name in OF_THE_ARTIFACT:
+            if name in schema.names:
+                columns[name] = _each(name, schema.field(name).type, run.pieces)
         found.append(pa.table(columns))
     whole = pa.concat_tables(found, promote_options="default").combine_chunks()
     (batch,) = whole.to_batches()
     return complete(TABLES[table], batch, pieces[0].constants)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Pieces that follow each other in one batch."""
+
+    batch: pa.RecordBatch
+    pieces: list[_Piece]
+
+
+def _runs(pieces: list[_Piece]) -> Iterator[_Run]:
+    """The pieces in their order, those of one batch together where nothing is between them."""
+    whole: pa.RecordBatch | None = None
+    first = end = 0
+    run: list[_Piece] = []
+    for piece in pieces:
+        given = piece.given
+        batch, at = (given.whole(), given.first) if isinstance(given, Stretch) else (given, 0)
+        if batch is not whole or at != end:
+            if whole is not None:
+                yield _Run(whole.slice(first, end - first), run)
+            whole, first, end, run = batch, at, at, []
+        run.append(piece)
+        end += given.num_rows
+    if whole is not None:
+        yield _Run(whole.slice(first, end - first), run)
+
+
+def _each(name: str, kind: pa.DataType, pieces: list[_Piece]) -> pa.Array:
+    """A column of what is the same on all rows of a piece."""
+    values = [getattr(piece.constants, name) for piece in pieces]
+    ends = pa.array(accumulate(piece.given.num_rows for piece in pieces), pa.int32())
+    plain = pa.array(values, kind.value_type if pa.types.is_dictionary(kind) else kind)
+    if not pa.types.is_dictionary(kind):
+        return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, plain))
+    words = plain.dictionary_encode()
+    codes = pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, words.indices))
+    return pa.DictionaryArray.from_arrays(codes, words.dictionary)
 
 
 def _fit(array: pa.Array, schema: pa.Schema, name: str) -> pa.Array:

@@ -14,8 +14,8 @@ from tracelake.ingest.events import Event, Facts, Hashed, Read, Stamp, Task
 from tracelake.ingest.failures import told
 from tracelake.ingest.file import CannotRead, SourceChanged, opened, sha256_of, stamp_of
 from tracelake.ingest.reading import TELL_EVERY, Sink, completing
-from tracelake.lake import standin
 from tracelake.lake.lake import Lake
+from tracelake.lake.standin import StandIn
 from tracelake.lake.writer import WrittenUnit
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -184,7 +184,6 @@ class _Pass:
     ) -> None:
         assert parser.parts is not None
         self._job = job
-        self._lake = lake
         self._parser = parser
         self._source_id = source_id
         self._next_range = next_range
@@ -216,9 +215,8 @@ class _Pass:
     def close(self, source_id: str, started: float) -> PartWritten:
         """Closes the files, under the true id."""
         account = self._sink.facts(self._job.task.name, self._parser, None, None)
-        written = self.writer.close()
-        if self._source_id != source_id:
-            written = standin.settle(self._lake.root, written, self._source_id, source_id)
+        known = self._source_id == source_id
+        written = self.writer.close(None if known else StandIn(self._source_id, source_id))
         return PartWritten(
             self._job.number, written, self.reading.facts(), account,
             time.process_time() - started,

@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 
+from tracelake.ingest.beside import Read
 from tracelake.ingest.events import Facts
 from tracelake.native.account import Account
+from tracelake.native.columns import Stretch
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
-from tracelake.parsers.artifact import Artifact, Parser
+from tracelake.parsers.artifact import Artifact, Parser, nothing_beside
 
 # Bytes after which a reading without a full batch says how far it is.
 TELL_EVERY = 16 << 20
@@ -23,14 +25,18 @@ class Writer(Protocol):
     def write(self, table: str, batch: pa.RecordBatch) -> None: ...
 
 
-Put = Callable[[str, pa.RecordBatch], None]
-"""Takes a parser's batch for a table."""
+Given: TypeAlias = pa.RecordBatch | Stretch
+"""What a parser gives for a table."""
+
+Put = Callable[[str, Given], None]
+"""Takes it."""
 
 
 def completing(constants: Provenance, writer: Writer) -> Put:
     """Completes batches and writes them."""
 
-    def put(table: str, batch: pa.RecordBatch) -> None:
+    def put(table: str, given: Given) -> None:
+        batch = given.alone() if isinstance(given, Stretch) else given
         writer.write(table, complete(TABLES[table], batch, constants))
 
     return put
@@ -49,12 +55,12 @@ class Sink:
         # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
         self.account = Account(lambda batch: self._put("damage", batch))
 
-    def take(self, table: str, batch: pa.RecordBatch) -> bool:
-        """Writes a batch; whether it had any rows."""
-        if not batch.num_rows:
+    def take(self, table: str, given: Given) -> bool:
+        """Passes rows on; whether there were any."""
+        if not given.num_rows:
             return False
-        self._put(table, batch)
-        self._rows[table] += batch.num_rows
+        self._put(table, given)
+        self._rows[table] += given.num_rows
         return True
 
     def facts(self, path: str, parser: Parser, size: int | None, sha256: str | None) -> Facts:
@@ -86,6 +92,8 @@ def read_artifact(
     parser: Parser,
     put: Put,
     again: Feed | None = None,
+    beside: Read = nothing_beside,
+    stands: bool = False,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -94,6 +102,8 @@ def read_artifact(
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         put: takes the rows.
         again: its bytes once more, for a parser that reads them twice.
+        beside: the bytes of other files of its folder, for a parser that needs them.
+        stands: whether `put` takes stretches of columns that the next artifact goes on with.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -102,10 +112,11 @@ def read_artifact(
         what became of its records and bytes.
     """
     sink = Sink(put)
+    artifact = Artifact(path, feed, sink.account, again, beside, stands)
     told = 0
     try:
-        for table, batch in parser.read(Artifact(path, feed, sink.account, again)):
-            if sink.take(table, batch) or feed.position - told >= TELL_EVERY:
+        for table, given in parser.read(artifact):
+            if sink.take(table, given) or feed.position - told >= TELL_EVERY:
                 told = feed.position
                 yield told
     except EvidenceError as error:

@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracelake.lake.layout import SMALL
+from tracelake.lake.standin import StandIn
 from tracelake.lake.statistics import from_footer, to_json
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_name, new_attempt
 
@@ -32,6 +33,10 @@ ROLL = 1_000_000
 
 IN_MEMORY = 4 << 20
 """Bytes of a file that began small, after which the next file begins."""
+
+GATHERED = 64 << 10
+"""Bytes that are written to a file at once, at least: each page comes with headers of its own, and
+nine writes of ten would be of less than 128 bytes."""
 
 
 @dataclass(slots=True)
@@ -54,7 +59,7 @@ class _Open:
         """Bytes that are not in the file yet."""
         return int(self.sink.tell()) if isinstance(self.sink, pa.BufferOutputStream) else 0
 
-    def finish(self) -> int:
+    def finish(self, stand_in: StandIn | None) -> int:
         """Writes the rest, puts the file on disk and closes it; its size in bytes."""
         self.writer.close()
         if isinstance(self.sink, pa.BufferOutputStream):
@@ -63,6 +68,8 @@ class _Open:
                 rest = rest[os.write(self.handle, rest) :]
         else:
             self.sink.close()
+        if stand_in is not None:
+            stand_in.settle(self.handle, self.path, self.footers[0])
         # This handle is older than the data, so it is told of every write that failed.
         os.fsync(self.handle)
         size = os.fstat(self.handle).st_size
@@ -127,18 +134,29 @@ class UnitWriter:
         except OSError as error:
             raise self._failed(error, table) from error
 
-    def close(self) -> WrittenUnit:
+    def close(self, stand_in: StandIn | None = None) -> WrittenUnit:
         """Finishes the files and puts them on disk (their names are, by the commit).
+
+        Args:
+            stand_in: what the unit was written under, where its source's id was not known: the
+                files are then what they would have been, in their names, too.
 
         Raises:
             OSError: as for `write`.
+            LakeError: a file does not hold the stand-in where it must.
         """
         if self._closed:
             raise ValueError(f"unit {self.unit} is closed")
         table = ""
         try:
+            if stand_in is not None:  # of the files that were full before
+                for table, files in self._done.items():
+                    folder = self._lake.root / table
+                    files[:] = [stand_in.settle_finished(folder, file) for file in files]
             for table in list(self._open):
-                self._finish(table)
+                self._finish(table, stand_in)
+            if stand_in is not None:
+                self._rename(stand_in)
         except OSError as error:
             raise self._failed(error, table) from error
         self._closed = True
@@ -174,10 +192,10 @@ class UnitWriter:
         folder.mkdir(exist_ok=True)
         done = len(self._done.get(table, ()))
         path = folder / file_name(self.unit, self._attempt, done)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._paths.append(path)
         try:
-            sink = pa.BufferOutputStream() if rows < SMALL else pa.OSFile(str(path), "wb")
+            sink = pa.BufferOutputStream() if rows < SMALL else _buffered(path)
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer = pq.ParquetWriter(
@@ -189,14 +207,27 @@ class UnitWriter:
         file = self._open[table] = _Open(path, handle, sink, writer, footers)
         return file
 
-    def _finish(self, table: str) -> None:
+    def _finish(self, table: str, stand_in: StandIn | None = None) -> None:
         file = self._open[table]
-        size = file.finish()
+        size = file.finish(stand_in)
         del self._open[table]
         keeps = self._lake.layout(table).keeps
         stats = to_json(from_footer(file.footers[0], keeps), keeps)
+        if stand_in is not None:
+            stats = stand_in.stats(stats)
         done = DataFile(file.path.name, size, file.rows, time.time_ns() // 1_000_000, stats)
         self._done.setdefault(table, []).append(done)
+
+    def _rename(self, stand_in: StandIn) -> None:
+        """Gives the unit and its finished files their names."""
+        self.unit = check_unit(stand_in.name(self.unit))
+        for table, files in self._done.items():
+            folder = self._lake.root / table
+            for number, file in enumerate(files):
+                name = stand_in.name(file.name)
+                self._paths.append(folder / name)
+                os.rename(folder / file.name, folder / name)
+                files[number] = replace(file, name=name)
 
     def _failed(self, error: OSError, table: str) -> OSError:
         """Removes the unit's files and says where writing stopped (pyarrow does not)."""
@@ -205,6 +236,10 @@ class UnitWriter:
         self.discard()
         number = error.errno or errno.EIO
         return OSError(number, error.strerror or str(error), str(path))
+
+
+def _buffered(path: Path) -> pa.NativeFile:
+    return pa.BufferedOutputStream(pa.OSFile(str(path), "wb"), GATHERED)
 
 
 def _stream(batches: list[pa.RecordBatch]) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 
 from tracelake.native.account import Account
+from tracelake.native.columns import Stretch
 from tracelake.native.feed import Feed
 
 
@@ -29,6 +30,8 @@ class Artifact:
             the same evidence, upper and lower case alike; None where there is none, or a larger
             one, or it cannot be reached (a stream is not wound back). For logs of a registry
             hive and of a database.
+        stands: the rows that are left at the end may be given as `Stretch` instead of a batch:
+            they stay in columns that the next artifact's rows are put into (small files).
     """
 
     path: str
@@ -36,6 +39,7 @@ class Artifact:
     account: Account
     again: Feed | None = None
     beside: Callable[[str, int], bytes | None] = nothing_beside
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,8 @@ class Parser:
         tables: names of the tables that `read` fills, `damage` left out.
         read: yields (table, batch) with the columns that were filled, and `NO_ROWS_YET` now and
             then where no batch is full for long (Ctrl-C gets in, the bar moves); raises the
-            EvidenceError that stopped it, after the whole rows before it were yielded.
+            EvidenceError that stopped it, after the whole rows before it were yielded. Where
+            `Artifact.stands` is set, its last rows may be a `Stretch` instead of a batch.
         render: (the artifact from its start, offset of a record) -> the record as its own
             tools show it, where they show more than bytes.
         parts: how several workers read one artifact, where they can.
@@ -149,7 +154,7 @@ class Parser:
     version: str
     match: Callable[[bytes, str], tuple[Match, str]]
     tables: tuple[str, ...]
-    read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch]]]
+    read: Callable[[Artifact], Iterator[tuple[str, pa.RecordBatch | Stretch]]]
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
     carve: "Parser | None" = None

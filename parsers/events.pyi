@@ -2,6 +2,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from tracelake.native.columns import Stretch
 from tracelake.normalize.mapping import Mappings
 
 class Events:
@@ -20,3 +21,5 @@ class Events:
         own_hash: int = 0,
     ) -> bool: ...
     def take(self, everything: bool = False) -> list[tuple[str, pa.RecordBatch]]: ...
+    def stand(self) -> list[tuple[str, Stretch]]: ...
+    def drop(self) -> None: ...

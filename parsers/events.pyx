@@ -12,17 +12,18 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, TextColumn
+from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, Rows, TextColumn
 from tracelake.native.hash64 cimport hash64
+from tracelake.native.key cimport Key, key_of
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
 from tracelake.parsers.event_plan cimport (
-    K_WORD, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
+    K_WORD, W_GUID, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
 )
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
 from tracelake.parsers.values cimport (
-    INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_text, is_unset, render, room_for,
+    GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, render, room_for,
     value_of,
 )
 
@@ -100,7 +101,10 @@ cdef class Events:
             return self._pair(target, value)
         if target.count == 1 and target.outputs[0].choice is NULL and not target.kept:
             out = target.outputs
-            if out.transform == W_TEXT and is_text(value):
+            if out.transform == W_TEXT or (
+                # Windows' own form of it; as text it would be read digit by digit.
+                out.transform == W_GUID and value.kind == GUID and value.n == 16
+            ):
                 return self._copy(out, value)
             if out.transform == W_NUMBER and (value.kind == UINT or value.kind == INT):
                 filled = fill(&self.at, out, value, NULL, 0)
@@ -124,27 +128,27 @@ cdef class Events:
         return 0
 
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil:
-        """The text as it is, decoded in place."""
-        cdef int repaired
+        """The text as it is, made in place."""
+        cdef int repaired = 0
         if out.kind == K_WORD:
             if v.kind == UTF16:
                 repaired = (<DictColumn>out.column).put_utf16(self.at.row, v.p, v.n)
-            elif v.kind == TEXT:
-                repaired = (<DictColumn>out.column).put(self.at.row, v.p, v.n)
             else:
-                repaired = (<DictColumn>out.column).put_valid(self.at.row, v.p, v.n)
+                repaired = self._word(<DictColumn>out.column, self.at.row, v)
         elif v.kind == UTF16:
             repaired = (<TextColumn>out.column).put_utf16(self.at.row, v.p, v.n)
         elif v.kind == TEXT:
             repaired = (<TextColumn>out.column).put(self.at.row, v.p, v.n)
         else:
-            repaired = (<TextColumn>out.column).put_valid(self.at.row, v.p, v.n)
+            (<TextColumn>out.column).wrote(
+                render(v, (<TextColumn>out.column).room(self.at.row, room_for(v)), &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         return 0
 
     cdef int _view(self, const Value* v, const uint8_t** p, Py_ssize_t* n) except -1 nogil:
-        """The value's text, in place where it can be."""
+        """The value's text, in place where it can be; 1 where it had to be repaired."""
         cdef int repaired = 0
         if v.kind == TEXT_VALID or (v.kind == TEXT and utf8_valid(v.p, v.n) == v.n):
             p[0] = v.p
@@ -156,7 +160,7 @@ cdef class Events:
         p[0] = self._text.data
         if repaired:
             self.at.flags |= TEXT_REPAIRED
-        return 0
+        return repaired
 
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil:
         """A pair of `unmapped`."""
@@ -164,26 +168,41 @@ cdef class Events:
         cdef Py_ssize_t at = self._pairs
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
-        if target.key_batch != (<Sheet>self._sheet).batch:
+        if target.key_batch != (<Sheet>self._sheet).rows.batch:
             target.key = (<Sheet>self._sheet).unmapped.keys.code(target.name, target.name_length)
-            target.key_batch = (<Sheet>self._sheet).batch
+            target.key_batch = (<Sheet>self._sheet).rows.batch
         (<Sheet>self._sheet).unmapped.keys.put_code(at, target.key)
         if v.kind == UTF16:
             repaired = (<Sheet>self._sheet).unmapped.values.put_utf16(at, v.p, v.n)
-        elif v.kind == TEXT:
-            repaired = (<Sheet>self._sheet).unmapped.values.put(at, v.p, v.n)
-        elif v.kind == TEXT_VALID:
-            (<Sheet>self._sheet).unmapped.values.put_valid(at, v.p, v.n)
         elif v.kind != NOTHING:
-            self._text.length = 0
-            self._text.reserve(room_for(v))
-            (<Sheet>self._sheet).unmapped.values.put_valid(
-                at, self._text.data, render(v, self._text.data, &repaired)
-            )
+            repaired = self._word((<Sheet>self._sheet).unmapped.values, at, v)
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1
         return 0
+
+    cdef int _word(self, DictColumn column, Py_ssize_t row, const Value* v) except -1 nogil:
+        """A value's text into a dictionary; 1 where it had to be repaired. What was met in this
+        batch is neither rendered nor compared: a look at a word's text is two cache misses."""
+        cdef Key key
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
+        cdef int32_t code
+        if v.p is NULL:
+            key = key_of(<const uint8_t*>&v.number, 8, v.kind, column.secret)
+        else:
+            key = key_of(v.p, v.n, v.kind, column.secret)
+        code = column.recall(&key)
+        if code >= 0:
+            return column.put_code(row, code)
+        if self._view(v, &p, &n):
+            # Not learnt: the next one is to be flagged too.
+            column.words.repairs += 1
+            column.put_valid(row, p, n)
+            return 1
+        code = column.code(p, n)
+        column.put_code(row, code)
+        return column.learn(&key, code)
 
     # --- columns with several fields to choose from -------------------------------------------
 
@@ -286,7 +305,7 @@ cdef class Events:
         host (ASCII letters in lower case), event code, record number, second of logging."""
         cdef uint8_t[16] numbers
         cdef uint64_t h
-        cdef int64_t second, batch = (<Sheet>self._sheet).batch
+        cdef int64_t second, batch = (<Sheet>self._sheet).rows.batch
         cdef int32_t log_name = _code_at((<Sheet>self._sheet).log_name, self.at.row)
         cdef int32_t host = _code_at((<Sheet>self._sheet).device_hostname, self.at.row)
         cdef int32_t event_code = _code_at((<Sheet>self._sheet).event_code, self.at.row)
@@ -401,13 +420,30 @@ cdef class Events:
 
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""
+        cdef Rows rows
         taken = []
         for table, sheet in self.plans.sheets.items():
             rows = (<Sheet>sheet).rows
-            if rows.full() or (everything and rows.count):
+            if rows.count > rows.begun and (everything or rows.full()):
                 taken.append((table, rows.finish()))
-                (<Sheet>sheet).batch += 1
         return taken
+
+    def stand(self):
+        """Leaves the rows for others to be put after them, as (table, Stretch)."""
+        cdef Rows rows
+        taken = []
+        for table, sheet in self.plans.sheets.items():
+            rows = (<Sheet>sheet).rows
+            if rows.count > rows.begun:
+                taken.append((table, rows.stand()))
+            else:
+                rows.give_up()
+        return taken
+
+    def drop(self):
+        """Takes back the rows that were not taken."""
+        for sheet in self.plans.sheets.values():
+            (<Sheet>sheet).rows.drop()
 
 
 cdef inline int32_t _code_at(DictColumn column, Py_ssize_t row) noexcept nogil:

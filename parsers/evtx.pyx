@@ -29,7 +29,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from tracelake.native.cursor cimport le64
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts, Rank
 from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_facts import LogFacts, file_row
@@ -50,6 +50,7 @@ cdef class _Log:
     cdef object part                # parsers.artifact.Part, or None where it is the whole log
     cdef object feed
     cdef bint begun
+    cdef bint stands
     cdef list ranges                # of a part: offset, first key and lowest, highest number
 
     def __cinit__(self, artifact, mappings, part=None):
@@ -59,6 +60,7 @@ cdef class _Log:
         self.first_row = -1
         self.part = part
         self.feed = artifact.feed
+        self.stands = artifact.stands
         self.ranges = []
 
     def read(self):
@@ -76,7 +78,10 @@ cdef class _Log:
                     yield from self.forget()
         except EvidenceError as error:
             stopped = error
-        yield from self.take(True)
+        except BaseException:
+            self.rows.drop()
+            raise
+        yield from self.rows.stand() if self.stands else self.take(True)
         self.rows.keep()
         if stopped is not None:
             raise stopped
@@ -220,7 +225,7 @@ def read(artifact, mappings=None):
         yield from log.read()
     except EvidenceError as error:
         stopped = error
-    yield from file_row([log.facts()])
+    yield from file_row([log.facts()], artifact.stands)
     if stopped is not None:
         raise stopped
 
@@ -233,4 +238,6 @@ def read_part(artifact, part, mappings=None):
 PARSER = Parser(
     "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
     Parts(LEAST, borders, read_part, settle, file_row), CARVER,
+    files=("*.evtx",),
+    rank=Rank.EVENT_LOGS,
 )

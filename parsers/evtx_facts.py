@@ -3,10 +3,12 @@
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
+from tracelake.native.columns import Rows, Stretch
 from tracelake.normalize import TABLES
 
 # Of the file header ([libevtx] "File header"): next record number, chunks, flags.
@@ -62,7 +64,9 @@ def joined(parts: Sequence[LogFacts]) -> LogFacts:
     )
 
 
-def file_row(parts: Sequence[LogFacts]) -> Iterator[tuple[str, pa.RecordBatch]]:
+def file_row(
+    parts: Sequence[LogFacts], stands: bool = False
+) -> Iterator[tuple[str, pa.RecordBatch | Stretch]]:
     """The log's row of `evtx_file`, from the facts of its parts (or of the one whole)."""
     facts = joined(parts)
     row: dict[str, Any] = {
@@ -85,10 +89,20 @@ def file_row(parts: Sequence[LogFacts]) -> Iterator[tuple[str, pa.RecordBatch]]:
         row["first_record_id"], row["last_record_id"] = map(_number, facts.numbers)
     if facts.times is not None:
         row["first_time"], row["last_time"] = facts.times
-    row = {name: value for name, value in row.items() if value is not None}
-    schema = TABLES["evtx_file"].schema
-    given = pa.schema([column for column in schema if column.name in row])
-    yield "evtx_file", pa.RecordBatch.from_pylist([row], schema=given)
+    rows = _rows()
+    try:
+        for name, value in row.items():
+            rows.put(name, value)
+        rows.end_row()
+    except BaseException:
+        rows.give_up()
+        raise
+    yield "evtx_file", rows.stand() if stands else rows.finish()
+
+
+@cache
+def _rows() -> Rows:
+    return Rows("evtx_file", TABLES["evtx_file"].schema)
 
 
 def _number(value: int) -> int | None:

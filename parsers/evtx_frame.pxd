@@ -96,7 +96,7 @@ cdef inline bint frame_fits(
     cdef int i
     if (
         frame.plan != plan.number or frame.count != instance.count
-        or frame.batch != (<Sheet>frame.kind.sheet).batch
+        or frame.batch != (<Sheet>frame.kind.sheet).rows.batch
         or not equal_bytes(frame.descriptors, instance.descriptors, frame.described)
         or instance.size < frame.size
     ):

@@ -159,7 +159,7 @@ cdef class EventRows:
             kind = self.fitting(kind)
             owner = kind
         self.events.begin(kind)
-        batch = (<Sheet>kind.sheet).batch
+        batch = (<Sheet>kind.sheet).rows.batch
         self.system(kind, owner, batch)
         if topic is not NULL and self.event.top.count >= 3 and self.event.top.size >= 8 and (
             self.event.tops == 1
@@ -433,6 +433,14 @@ cdef class EventRows:
     def take(self, everything=False):
         """Batches that are full, or all."""
         return self.events.take(everything)
+
+    def stand(self):
+        """What is left, in columns that the next log goes on with: (table, Stretch)."""
+        return self.events.stand()
+
+    def drop(self):
+        """Takes back the rows that were not taken: the log could not be read to its end."""
+        self.events.drop()
 
     def forget(self):
         """Yields all batches and forgets all names, where there are too many: names that are

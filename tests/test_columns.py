@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracelake.native.columns import Rows
+from tracelake.native.columns import Rows, Stretch
 
 TEXTS = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -74,6 +74,58 @@ def test_a_batch_starts_anew() -> None:
         rows.end_row()
         batch = rows.finish()
         assert batch.to_pylist() == [{"word": word, "pairs": [(word, word)]}]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["stand", "finish", "drop", "cut"])))
+)
+def test_readers_that_go_on_with_each_others_columns_get_their_own_rows(
+    readers: list[tuple[int, str]],
+) -> None:
+    rows = Rows("t", SCHEMA)
+    number = 0
+    expected: list[list[dict[str, object]]] = []
+    found: list[Stretch | pa.RecordBatch] = []
+    for count, how in readers:
+        mine = []
+        for _ in range(count):
+            mine.append(values(number))
+            number += 1
+            for name, value in mine[-1].items():
+                rows.put(name, value)
+            rows.end_row()
+        if how == "drop":
+            rows.drop()
+            continue
+        if how == "cut":
+            rows.put("words", ["left", "behind"])
+            rows.put("pairs", {"left": "behind"})
+            rows.put("text", "left behind")
+        expected.append(mine)
+        found.append(rows.finish() if how == "finish" else rows.stand())
+    for mine, taken in zip(expected, found, strict=True):
+        batch = taken.alone() if isinstance(taken, Stretch) else taken
+        batch.validate(full=True)
+        assert taken.num_rows == batch.num_rows == len(mine)
+        got = [{k: v for k, v in row.items() if v is not None} for row in batch.to_pylist()]
+        for row in got:
+            if "pairs" in row:
+                row["pairs"] = dict(row["pairs"])
+        assert got == mine
+
+
+def test_a_batch_is_not_ended_under_a_reader_at_work() -> None:
+    rows = Rows("t", SCHEMA)
+    rows.put("n8", 1)
+    rows.end_row()
+    first = rows.stand()
+    rows.put("n8", 2)
+    rows.end_row()
+    with pytest.raises(ValueError, match="rows are being put"):
+        first.whole()
+    assert rows.finish().to_pylist() == [{"n8": 2}]
+    assert first.alone().to_pylist() == [{"n8": 1}]
+    assert rows.batch == 2
 
 
 def test_all_texts_empty_does_not_abort() -> None:

@@ -12,19 +12,24 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from line import EVIDENCE, command, rows, tracelake
 
 from tracelake.case import open_case
-from tracelake.ingest import pack, workers
+from tracelake.ingest import pack, waiting
 from tracelake.ingest import run as ingest_run
-from tracelake.ingest.events import UnitReady
+from tracelake.ingest.events import Task, UnitReady
+from tracelake.ingest.identify import Identified
+from tracelake.ingest.waiting import Waiting
 from tracelake.lake.lake import Lake
 from tracelake.lake.pack import is_pack
 from tracelake.native.errors import Corrupt
-from tracelake.parsers.artifact import Match, Parser
+from tracelake.parsers import evtx
+from tracelake.parsers.artifact import Artifact, Match, Parser
 
 LOG = EVIDENCE / "logs" / "crackmapexec_sysmon.evtx"
 OTHER = EVIDENCE / "logs" / "eternal_romance_psexec.evtx"
@@ -303,6 +308,60 @@ def test_a_bug_fails_its_source_and_damage_fails_nothing(
         assert report.parsers["bad"].damage == 1
         row = case.sql("select what, why, src_offset from damage where parser = 'bad'").fetchall()
         assert row == [("header", "contradicts itself", 4)]
+
+
+def test_small_files_go_to_a_worker_together_past_large_ones() -> None:
+    sizes = [10, waiting.SMALL + 1, 20, 30, waiting.SMALL + 2, 40, 70]
+    tasks = [Task(str(number), str(number), size) for number, size in enumerate(sizes)]
+    queue = Waiting(tasks, 1)
+    queue.again(replace(tasks[0], path="left", again=True))
+    lots = []
+    while len(queue):
+        lots.append([task.path for task in queue.lot(4).tasks])
+    assert lots == [["left"], ["0", "2", "3", "5"], ["1"], ["4"], ["6"]]
+    many = Waiting([Task(str(number), "", waiting.SMALL) for number in range(20)], 1)
+    assert len(many.lot(100).tasks) == waiting.LOT_BYTES // waiting.SMALL
+    assert [task.path for task in many.lot(100).tasks] == ["16", "17", "18", "19"]
+
+
+def test_small_logs_share_columns_and_not_each_others_troubles(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the logs of one lot one fails in the middle, after rows of its were put, and one is a
+    copy in an archive: the others' rows are what they are alone."""
+    from tracelake.ingest import source as source_module
+
+    logs = sorted((EVIDENCE / "logs").glob("*.evtx"))
+    fails = tmp_path / "fails.evtx"
+    packed = EVIDENCE / "logs" / "win10-workstation-Security.evtx.gz"
+    fails.write_bytes(gzip.decompress(packed.read_bytes())[: 4096 + 20 * 65536])
+    assert 4 * 65536 < fails.stat().st_size < waiting.SMALL
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        archive.write(logs[0], "a.evtx")
+        archive.write(logs[0], "b.evtx")
+
+    def read(artifact: Artifact) -> Iterator[object]:
+        for number, given in enumerate(evtx.PARSER.read(artifact)):
+            if number == 3 and artifact.path == fails.name:
+                raise ZeroDivisionError("a bug")
+            yield given
+
+    def identify(head: bytes, path: str) -> Identified:
+        return Identified(replace(evtx.PARSER, read=read), {})  # type: ignore[arg-type]
+
+    others = [logs[1], logs[2], tmp_path / "twice.zip", logs[3]]
+    with monkeypatch.context() as patch:
+        patch.setattr(source_module, "identify", identify)
+        report = open_case(lake, engagement="t").ingest([*others[:2], fails, *others[2:]])
+    assert [path for path, _ in report.failed] == [str(fails)]
+    alone = tmp_path / "alone"
+    for path in others:
+        open_case(alone, engagement="t").ingest([path])
+    assert rows(lake) == rows(alone)
+    # And the one that failed is whole when it is read again.
+    for where in (lake, alone):
+        open_case(where, engagement="t").ingest([fails])
+    assert rows(lake) == rows(alone)
 
 
 def test_a_killed_worker_fails_its_source_and_the_others_go_on(lake: Path, tmp_path: Path) -> None:
