@@ -171,6 +171,10 @@ cdef class DictColumn(Column):
             at = (at + 1) & self.met_mask
         return -1
 
+    cdef inline const Met* slot(self, const Key* key) noexcept nogil:
+        """Where `recall` will look first."""
+        return self.met + (<Py_ssize_t>key.low & self.met_mask)
+
     # What has this key, which `recall` does not know, came to this word.
     cdef int learn(self, const Key* key, int32_t code) except -1 nogil
 
