@@ -56,7 +56,7 @@ def next_lot(waiting: deque[Task], most: int) -> Lot:
     tasks = [waiting.popleft()]
     size = tasks[0].size
     if size <= SMALL and not tasks[0].again:
-        passed = []
+        passed: list[Task] = []
         while waiting and len(tasks) < most and len(passed) < MOST_PASSED:
             task = waiting.popleft()
             if task.again or task.size > SMALL or size + task.size > LOT_BYTES:
