@@ -2392,7 +2392,7 @@ CREATE TABLE raw_event (
 -- One piece of evidence. Written last: with it, everything of that source is there.
 CREATE TABLE source (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "id_kind" VARCHAR, -- what source_id is taken over: sha256 or sampled
   "sha256" VARCHAR, -- SHA-256 of the object as it was acquired
   "uri" VARCHAR, -- where it was read from
@@ -2404,13 +2404,15 @@ CREATE TABLE source (
   "records" BIGINT, -- records seen in all its artifacts
   "rows" MAP(VARCHAR, BIGINT), -- rows per table
   "duplicates" BIGINT, -- records left out because a byte-identical one is there
-  "damage" BIGINT -- records that could not be read
+  "damage" BIGINT, -- records that could not be read
+  "not_opened" MAP(VARCHAR, BIGINT), -- files in it that were not opened, by the reason why
+  "facts" MAP(VARCHAR, VARCHAR) -- of an image: its kind, hashes stored in it, its volumes, ...
 );
 
 -- One file seen in a source, also when no parser took it. With its row its unit is complete.
 CREATE TABLE artifact (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "unit" VARCHAR, -- what was committed together
   "paths" VARCHAR[], -- where it stands in the source; several where the bytes are the same
@@ -2437,7 +2439,7 @@ CREATE TABLE artifact (
 -- One record that was seen and could not be read.
 CREATE TABLE damage (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "src_offset" BIGINT, -- where it begins in its artifact, bytes
   "src_length" BIGINT, -- its length, bytes
@@ -2450,7 +2452,7 @@ CREATE TABLE damage (
 -- One Windows event log file: what its header says and what was found.
 CREATE TABLE evtx_file (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "device_hostname" VARCHAR, -- host of its records
   "log_name" VARCHAR, -- channel of its records
