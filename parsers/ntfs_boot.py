@@ -77,7 +77,8 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
             "index_record_size": str(measure(index, cluster)),
         },
     )  # fmt: skip
-    artifact.account.bytes_structure += artifact.feed.drain() - SECTOR  # the loader
+    while loader := artifact.feed.read(SECTOR):
+        artifact.account.bytes_structure += len(loader)
     yield from rows.rest()
 
 

@@ -5,13 +5,15 @@ Specification: "NTFS $LogFile" (linux-ntfs documentation, logfile.h), "NT File S
 
     $LogFile = restart page "RSTR" (2)  record page "RCRD" ...      (pages: mostly 4096)
     page     = header (40) update sequence, records; a record may go on in the next page
-    record   = lsn (8) lsn before (8) lsn to undo (8) length (4) client (4) type (4) transaction (4)
-               flags (2) 6 bytes, then for the client: redo and undo operation, where their data are, ...
+    record   = lsn (8) lsn before (8) lsn to undo (8) length (4) client (4) type (4)
+               transaction (4) flags (2) 6 bytes, and for the client: redo and undo operation,
+               where their data are, ...
 
 A record's place follows from its number (lsn): so it is told apart from what else stands in a
 page, and found also in pages that the log has gone round, between newer ones.
 
-**Rows** (`file_activity`, log_name `$LogFile`, all with parse_flags 2: the log is no book of what is):
+**Rows** (`file_activity`, log_name `$LogFile`, all with parse_flags 2: the log says what was to be
+written, not what is):
 
 | operation | activity | what is known |
 |---|---|---|
@@ -111,7 +113,7 @@ class _Log:
         # A record that goes on in the next page: its place, its length, its bytes, its flags.
         self.begun: tuple[int, int, bytes, int] | None = None
         self.next_page = 0  # where that is
-        self.first: tuple[int, bytes] | None = None  # of the pages that the log goes round
+        self.first: bytes | None = None  # of the pages that the log goes round
         self.seen: set[int] = set()
         self.other = 0
         self.names: dict[tuple[str, int], int] = {}
@@ -131,8 +133,7 @@ class _Log:
                 yield NO_ROWS_YET
         if self.begun is not None and self.first is not None:
             # Where the log goes round.
-            at, page = self.first
-            self.go_on(page, False)
+            self.go_on(self.first, False)
         self.begun = None
         if self.other:
             self.account.counters["other"] = self.other
@@ -168,7 +169,7 @@ class _Log:
         self.account.bytes_structure += start
         place = start
         if at >= 4 * self.page_size and self.first is None:
-            self.first = (at, page)
+            self.first = page
         if self.begun is not None and at == self.next_page:
             place = self.go_on(page, True)
         else:
@@ -204,9 +205,9 @@ class _Log:
             lsn = struct.unpack_from("<Q", page, place)[0]
             for bits in range(50, 34, -1):
                 self.bits = bits
-                if lsn >> 64 - bits and self.where(lsn) == base + place:
-                    if self.header(page, place) is not None:
-                        return
+                fits = lsn >> 64 - bits and self.where(lsn) == base + place
+                if fits and self.header(page, place) is not None:
+                    return
         self.bits = 0
 
     def header(self, page: bytes, place: int) -> tuple[Any, ...] | None:
