@@ -387,6 +387,7 @@ CREATE TABLE registry_activity (
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
+  "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
   "reg_value_name" VARCHAR, -- name of the value
   "reg_value_type" VARCHAR, -- type of the value (REG_SZ, ...)
   "reg_value_data" VARCHAR, -- data of the value, as text
