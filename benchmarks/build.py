@@ -8,6 +8,7 @@
 - An event log: the seeds' chunks one after the other, record numbers counted through (in the
   record headers, in EventRecordID and in the chunk headers), checksums renewed.
 - JSON lines: the seeds' lines, each copy with host names of its own.
+- The books of a file system: see build_ntfs.py.
 """
 
 import random
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
+from benchmarks import build_ntfs
 from benchmarks.seeds import (
     ROOT,
     SHARED_CAPTURES,
@@ -295,7 +297,25 @@ def build_lines(folder: Path, size: int) -> Built:
     return Built(path, one, records, origin)
 
 
-BUILDERS = {"pcap": build_capture, "evtx": build_log, "jsonl": build_lines}
+def build_table(folder: Path, size: int) -> Built:
+    path, one = folder / "$MFT", folder / "one-entry" / "$MFT"
+    one.parent.mkdir(exist_ok=True)
+    return Built(path, one, *build_ntfs.table(path, one, size))
+
+
+def build_journal(folder: Path, size: int) -> Built:
+    path, one = folder / "$J", folder / "one-record" / "$J"
+    one.parent.mkdir(exist_ok=True)
+    return Built(path, one, *build_ntfs.journal(path, one, size))
+
+
+BUILDERS = {
+    "pcap": build_capture,
+    "evtx": build_log,
+    "jsonl": build_lines,
+    "mft": build_table,
+    "usn": build_journal,
+}
 
 
 def build(kind: str, megabytes: int) -> Built:

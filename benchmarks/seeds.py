@@ -6,11 +6,14 @@ elsewhere the evidence under `examples/` is. The table says which.
 
 import gzip
 import io
+import lzma
 import os
 import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.seven_zip import members
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TRACELAKE_DATA", ROOT.parent / "shared" / "data"))
@@ -54,6 +57,8 @@ SHARED_LINES = (
     "edr/otrf-host/empire_wmic_add_user_backdoor.zip",
 )
 
+SHARED_TABLES = ("triage/dfir-orc/winxp.7z",)
+
 
 @dataclass(frozen=True, slots=True)
 class Seed:
@@ -69,6 +74,10 @@ def unpacked(path: Path) -> list[Seed]:
         with zipfile.ZipFile(path) as archive:
             return [Seed(n, archive.read(n)) for n in sorted(archive.namelist())]
     data = path.read_bytes()
+    if path.suffix == ".7z":
+        return [Seed(name, held) for name, held in members(data)]
+    if path.suffix == ".xz":
+        return [Seed(path.stem, lzma.decompress(data))]
     if path.suffix == ".gz":
         data = gzip.decompress(data)
         if path.stem.endswith(".tar"):

@@ -7,7 +7,7 @@ own after all.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +20,7 @@ from tracelake.ingest.failures import told
 from tracelake.ingest.reading import Given
 from tracelake.lake.lake import Lake
 from tracelake.lake.pack import PackWriter
+from tracelake.lake.standin import StandIn
 from tracelake.lake.unit import Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
 from tracelake.native.columns import Stretch
@@ -48,6 +49,7 @@ class Outlet:
         self._rows = self._bytes = 0
         self._books: list[tuple[str, dict[str, Any]]] = []
         self._writer: UnitWriter | None = None
+        self._stand_in: StandIn | None = None
 
     def put(
         self, table: str, given: Given, constants: Provenance | None = None
@@ -72,6 +74,20 @@ class Outlet:
         """Takes in a row of a table of books."""
         self._books.append((table, row))
 
+    def settle(self, unit: str, constants: Provenance, stand_in: StandIn) -> None:
+        """Gives the unit the name and the provenance that it would have had from the beginning,
+        had the id of its source been known.
+
+        Args:
+            stand_in: what it was begun under, and the id.
+        """
+        self._unit = unit
+        self._constants = constants
+        self._waiting = [
+            replace(piece, unit=unit, constants=constants) for piece in self._waiting
+        ]
+        self._stand_in = stand_in
+
     def close(self, task: Task, facts: Facts | None, cpu_seconds: float) -> Iterator[Event]:
         """Hands the unit over, or leaves it to the pack; says what became ready by that."""
         if self._writer is None:
@@ -81,7 +97,7 @@ class Outlet:
             return
         for table, row in self._books:
             self._writer.write(table, batch_of(table, [row]))
-        yield UnitReady(task, self._writer.close(), facts, cpu_seconds)
+        yield UnitReady(task, self._writer.close(self._stand_in), facts, cpu_seconds)
 
     def discard(self) -> None:
         """Forgets the rows, removes the files."""

@@ -11,6 +11,15 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, u
 from libc.string cimport memcpy
 
 
+from tracelake.native.key cimport Key
+
+
+cdef struct Met:                # 16 bytes; code 0: free
+    uint64_t low
+    uint32_t high
+    int32_t code                # + 1
+
+
 cdef class Weight:
     cdef Py_ssize_t bytes       # bytes of variable-length values held by a batch, items included
 
@@ -33,36 +42,47 @@ cdef class Column:
     cdef readonly object type           # pyarrow.DataType
     cdef readonly Py_ssize_t length     # rows held, nulls included
     cdef readonly Py_ssize_t nulls
+    cdef Py_ssize_t fit                 # rows that there is memory for
+    cdef uint8_t* bits                  # Arrow bitmap, LSB first, 0 from `length` on; NULL while
+                                        # every row held is valid
+    cdef Buffer validity                # that `bits` are in
     cdef Weight weight
-    cdef bint has_bits                  # else every row held is valid, and `validity` says nothing
-    cdef Buffer validity                # Arrow bitmap, LSB first
 
-    # Makes `row` the next row: pads with nulls, or drops `row` and what follows.
+    # Makes `row` the next row (pads with nulls, or drops `row` and what follows), and room for it.
     cdef int align(self, Py_ssize_t row) except -1 nogil
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil          # the typed half of align
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil
+    cdef int settle(self, Py_ssize_t row) except -1 nogil        # the same without room
+    cdef int more(self, Py_ssize_t rows) except -1 nogil
+    cdef int pad(self, Py_ssize_t row) except -1 nogil           # the typed halves of these
+    cdef int drop(self, Py_ssize_t row) except -1 nogil
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil
+    cdef int _cover(self) except -1 nogil
     cdef int _begin_bits(self) except -1 nogil                   # before the first null
-    cdef int _more_bits(self) except -1 nogil                    # room for the bits of 512 rows
     cdef object _bitmap(self)
     cdef int _reset(self) except -1
     cpdef object finish(self, Py_ssize_t rows)                   # -> pyarrow.Array; empties
 
-    cdef inline int mark(self) except -1 nogil:
+    cdef inline int begin(self, Py_ssize_t row) except -1 nogil:
+        """Before a value is put at `row`. A value costs one comparison for its place and its
+        memory: two Buffers asked for each were a tenth of reading an event log."""
+        if self.length != row or row >= self.fit:
+            return self.align(row)
+        return 0
+
+    cdef inline void mark(self) noexcept nogil:
         """The row just written is valid."""
         cdef Py_ssize_t row = self.length
-        cdef uint8_t* bits
-        if self.has_bits:
-            if row >> 3 >= self.validity.length:
-                self._more_bits()
-            bits = self.validity.data
-            bits[row >> 3] = bits[row >> 3] | <uint8_t>(1 << (row & 7))
+        if self.bits is not NULL:
+            self.bits[row >> 3] = self.bits[row >> 3] | <uint8_t>(1 << (row & 7))
         self.length = row + 1
-        return 0
 
 
 cdef class FixedColumn(Column):
     cdef Buffer values
+    cdef uint8_t* at                    # that of `values`
     cdef int width                      # bytes of a value; 0 for bits
+    cdef int shift                      # the width is 1 << shift bytes
+    cdef int spare                      # bits of an int64 that a value leaves over
+    cdef int _measure(self, Py_ssize_t rows) except -1
 
 
 cdef class IntColumn(FixedColumn):
@@ -70,16 +90,13 @@ cdef class IntColumn(FixedColumn):
     cdef int _too_wide(self, int64_t value) except -1 nogil
 
     cdef inline int put(self, Py_ssize_t row, int64_t value) except -1 nogil:
-        cdef int spare = 64 - 8 * self.width
-        if self.length != row:
-            self.align(row)
-        if <int64_t>(<uint64_t>value << spare) >> spare != value:
+        self.begin(row)
+        if <int64_t>(<uint64_t>value << self.spare) >> self.spare != value:
             return self._too_wide(value)
         # All eight bytes are written, of which the next value takes back what is too much.
-        self.values.reserve(8)
-        memcpy(self.values.data + self.values.length, &value, 8)
-        self.values.length += self.width
-        return self.mark()
+        memcpy(self.at + (row << self.shift), &value, 8)
+        self.mark()
+        return 0
 
 
 cdef class DoubleColumn(FixedColumn):
@@ -93,6 +110,7 @@ cdef class BoolColumn(FixedColumn):
 cdef class TextColumn(Column):
     """utf8 and binary. Binary is never checked."""
     cdef Buffer offsets                 # int32
+    cdef int32_t* ends                  # that of `offsets`; a row's text ends at ends[row + 1]
     cdef Buffer data
     cdef bint checked                   # utf8: `put` validates
     cdef readonly int64_t repairs       # texts repaired since the column was made
@@ -107,56 +125,79 @@ cdef class TextColumn(Column):
     # For text that is assembled in place: room for `n` bytes at `row`, then say how many
     # were written. The writer guarantees well-formed UTF-8.
     cdef uint8_t* room(self, Py_ssize_t row, Py_ssize_t n) except NULL nogil
-    cdef int wrote(self, Py_ssize_t n) except -1 nogil
+
+    cdef inline int wrote(self, Py_ssize_t n) noexcept nogil:
+        self.data.length += n
+        self.weight.bytes += n
+        self.ends[self.length + 1] = <int32_t>self.data.length
+        self.mark()
+        return 0
 
 
 cdef class DictColumn(Column):
     """dictionary<int32, utf8>: for text that repeats (hosts, paths, users). The dictionary
     lives for one batch."""
     cdef Buffer codes                   # int32
+    cdef int32_t* at                    # that of `codes`
     cdef TextColumn words
-    # Half of a word's hash and its code + 1; open addressing. Side by side: looking a word up
-    # misses the cache once for its slot and once for its text.
-    cdef uint64_t* slots
-    cdef Py_ssize_t slot_mask
-    cdef int32_t last                   # code of the word that was put last, -1 before the first
-    cdef Buffer scratch                 # UTF-16 is decoded and looked up here
+    cdef Buffer scratch                 # UTF-16 is decoded here
+    # By their keys (native/key): the words, and what else came to them; open addressing. A word is
+    # not compared: its key is as good as itself, and its text was two cache misses more.
+    cdef Met* met
+    cdef Py_ssize_t met_mask
+    cdef Py_ssize_t met_count
+    cdef uint64_t[4] secret             # of the keys
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil   # valid UTF-8 only
     cdef int _start(self) except -1
     cdef int _regrow(self) except -1 nogil
+    cdef int _enter(self, const Key* key, int32_t code) except -1 nogil
     cdef int put(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_utf16(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t units) except -1 nogil
 
     cdef inline int put_code(self, Py_ssize_t row, int32_t code) except -1 nogil:
-        if self.length != row:
-            self.align(row)
-        self.codes.reserve(4)
-        (<int32_t*>(self.codes.data + self.codes.length))[0] = code
-        self.codes.length += 4
-        return self.mark()
+        self.begin(row)
+        self.at[row] = code
+        self.mark()
+        return 0
+
+    # The code of the word that what has this key came to in this batch, or -1. The key is of the
+    # bytes that evidence holds, in whatever form: what is met again is not decoded or rendered.
+    cdef inline int32_t recall(self, const Key* key) noexcept nogil:
+        cdef Py_ssize_t at = <Py_ssize_t>key.low & self.met_mask
+        while self.met[at].code:
+            if self.met[at].low == key.low and self.met[at].high == <uint32_t>key.high:
+                return self.met[at].code - 1
+            at = (at + 1) & self.met_mask
+        return -1
+
+    # What has this key, which `recall` does not know, came to this word.
+    cdef int learn(self, const Key* key, int32_t code) except -1 nogil
 
 
-cdef class ListColumn(Column):
-    """list<item>. `open(row)` begins (or goes on with) the list of a row and returns the index
-    at which the next item is put into `items`; an opened list without items is empty, not null."""
-    cdef Buffer offsets
-    cdef readonly Column items
+cdef class SpanColumn(Column):
+    """Rows that are spans of items. `open(row)` begins (or goes on with) the span of a row and
+    returns the index at which its next item is put; an opened span without items is empty, not
+    null."""
+    cdef Buffer offsets                 # int32
+    cdef int32_t* ends                  # that of `offsets`, as in TextColumn
     cdef int _start(self) except -1
+    cdef int _cut(self, Py_ssize_t items) except -1 nogil        # takes back items from there on
     cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
     cdef int close(self, Py_ssize_t items) except -1 nogil       # `items`: items held from now on
 
 
-cdef class MapColumn(Column):
+cdef class ListColumn(SpanColumn):
+    """list<item>: `i = l.open(row)`, `l.items.put(i, ..)`, `l.close(i + 1)`."""
+    cdef readonly Column items
+
+
+cdef class MapColumn(SpanColumn):
     """map<utf8, utf8>. As a list of pairs: `i = m.open(row)`, `m.keys.put(i, ..)`,
     `m.values.put(i, ..)` (or leave it null), `m.close(i + 1)`. Both are collected as
     dictionaries, whatever the type says: what events hold repeats."""
-    cdef Buffer offsets
     cdef readonly DictColumn keys
     cdef readonly DictColumn values
-    cdef int _start(self) except -1
-    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil
-    cdef int close(self, Py_ssize_t items) except -1 nogil
 
 
 cdef class Rows:
@@ -199,5 +240,7 @@ cdef class Stretch:
 
 
 cdef enum:
+    MET_TEXT = 255              # salts of keys: of words, as they are
+    MET_UTF16 = 254             # and of UTF-16; those below are a caller's own
     BATCH_ROWS = 122880         # a batch is a Parquet row group: DuckDB's unit of work
     BATCH_BYTES = 33554432      # of variable-length values: bounds memory when rows are wide

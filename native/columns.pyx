@@ -6,12 +6,15 @@ Arrow C structs by hand. Traps met on the way, each with a test in tests/test_co
 the middle of a row; int32 offsets.
 """
 
+import os
+
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 import pyarrow as pa
 
 from tracelake.native.blocks cimport block_free, block_grown
+from tracelake.native.key cimport key_of
 from tracelake.native.text cimport utf8_repair, utf8_valid, utf16le_utf8
 
 cdef Py_ssize_t FIRST = 64      # bytes a buffer begins with: of some, nothing is used at all
@@ -20,7 +23,21 @@ cdef Py_ssize_t NEXT = 1024     # bytes it grows to then: most tables of a small
 # texts would weigh nothing, and a batch of such records would have no bound.
 cdef Py_ssize_t ITEM_BYTES = 16
 cdef int64_t OFFSET_LIMIT = 0x7FFFFFFF
-cdef uint64_t HASH_HALF = 0xFFFFFFFF00000000ULL
+
+cdef enum:
+    SLACK = 8               # bytes behind a fixed column's values: `put` always writes eight
+    FEW_ROWS = 64
+    FIRST_MET = 64          # a power of two
+
+cdef uint64_t[4] SECRET
+
+
+def _draw():
+    cdef bytes drawn = os.urandom(sizeof(SECRET))
+    memcpy(SECRET, <const char*>drawn, sizeof(SECRET))
+
+
+_draw()
 
 
 cdef class Weight:
@@ -73,7 +90,7 @@ cdef class Buffer:
 cdef Buffer _like(Buffer old):
     """An empty buffer that takes the room that the batch before needed when its first value
     comes: no growing, no moving; and nothing for a batch that never comes."""
-    return Buffer(old.length)
+    return Buffer(old.length + 64)
 
 
 cdef class Column:
@@ -85,71 +102,89 @@ cdef class Column:
         self.validity = Buffer()
 
     cdef int align(self, Py_ssize_t row) except -1 nogil:
-        cdef Py_ssize_t have = self.length, need, was
-        cdef uint8_t* bits
-        if have == row:
-            return 0
+        if self.length != row:
+            self.settle(row)
+        if row >= self.fit:
+            return self.more(row + 1)
+        return 0
+
+    cdef int settle(self, Py_ssize_t row) except -1 nogil:
+        cdef Py_ssize_t have = self.length
         if have < row:
-            if not self.has_bits:
+            if row > self.fit:
+                self.more(row)
+            if self.bits is NULL:
                 self._begin_bits()
-            self.pad(row - have)
-            need = (row + 7) >> 3
-            was = self.validity.length
-            if need > was:
-                self.validity.reserve(need - was)
-                memset(self.validity.data + was, 0, need - was)
-                self.validity.length = need
+            self.pad(row)
             self.nulls += row - have
-        else:
+        elif have > row:
             self.drop(row)
-            # Rows beyond `row` are given up: clear their bits and count their nulls back.
-            bits = self.validity.data
-            while self.has_bits and have > row:
+            # Rows from `row` on are given up: clear their bits and count their nulls back.
+            while self.bits is not NULL and have > row:
                 have -= 1
-                if bits[have >> 3] & (1 << (have & 7)):
-                    bits[have >> 3] = bits[have >> 3] & <uint8_t>~(1 << (have & 7))
+                if self.bits[have >> 3] & (1 << (have & 7)):
+                    self.bits[have >> 3] = self.bits[have >> 3] & <uint8_t>~(1 << (have & 7))
                 else:
                     self.nulls -= 1
         self.length = row
         return 0
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
+    cdef int more(self, Py_ssize_t rows) except -1 nogil:
+        """Room for `rows` rows, and for twice as many as there was room for."""
+        if rows < 2 * self.fit:
+            rows = 2 * self.fit
+        if rows < FEW_ROWS:
+            rows = FEW_ROWS
+        self.widen(rows)
+        self.fit = rows
+        if self.bits is not NULL:
+            self._cover()
         return 0
 
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
+        return 0
+
+    cdef int drop(self, Py_ssize_t row) except -1 nogil:
+        return 0
+
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        """Memory for `rows` rows, in buffers that begin anew with each batch."""
+        return 0
+
+    cdef int _cover(self) except -1 nogil:
+        """A bit for every row that there is room for."""
+        cdef Py_ssize_t was = self.validity.length, need = (self.fit + 7) >> 3
+        if need > was:
+            self.validity.reserve(need - was)
+            memset(self.validity.data + was, 0, need - was)
+            self.validity.length = need
+        self.bits = self.validity.data
         return 0
 
     cdef int _begin_bits(self) except -1 nogil:
         """Makes the bitmap when the first null comes: most columns that a record fills have
         none, and a bit for each value was a twentieth of all time."""
         cdef Py_ssize_t whole = self.length >> 3
-        self.validity.reserve(whole + 1)
-        memset(self.validity.data, 0xFF, whole)
-        self.validity.length = whole
+        self._cover()
+        memset(self.bits, 0xFF, whole)
         if self.length & 7:
-            self.validity.data[whole] = <uint8_t>((1 << (self.length & 7)) - 1)
-            self.validity.length = whole + 1
-        self.has_bits = True
-        return 0
-
-    cdef int _more_bits(self) except -1 nogil:
-        self.validity.reserve(64)
-        memset(self.validity.data + self.validity.length, 0, 64)
-        self.validity.length += 64
+            self.bits[whole] = <uint8_t>((1 << (self.length & 7)) - 1)
         return 0
 
     cdef object _bitmap(self):
         """The validity buffer for Arrow: None where nothing is null."""
         if self.nulls == 0:
             return None
+        self.validity.length = (self.length + 7) >> 3
         return pa.py_buffer(self.validity)
 
     cdef int _reset(self) except -1:
         self.length = 0
         self.nulls = 0
-        if self.has_bits:
+        self.fit = 0
+        if self.bits is not NULL:
+            self.bits = NULL
             self.validity = _like(self.validity)
-            self.has_bits = False
         return 0
 
     cpdef object finish(self, Py_ssize_t rows):
@@ -161,27 +196,36 @@ cdef class FixedColumn(Column):
     """One buffer of values of one width, for the types that have one."""
 
     def __cinit__(self, type, Weight weight=None):
-        self.width = type.bit_width // 8
+        self.width = 0 if pa.types.is_boolean(type) else type.bit_width // 8
+        while 1 << self.shift < self.width:
+            self.shift += 1
+        self.spare = 64 - 8 * self.width
         self.values = Buffer()
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        self.values.reserve(rows * self.width)
-        memset(self.values.data + self.values.length, 0, rows * self.width)
-        self.values.length += rows * self.width
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
+        memset(
+            self.at + (self.length << self.shift), 0, (row - self.length) << self.shift
+        )
         return 0
 
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        self.values.length = rows * self.width
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        self.values.reserve((rows << self.shift) + SLACK)
+        self.at = self.values.data
         return 0
 
     cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
+        self.settle(rows)
+        self._measure(rows)
         array = pa.Array.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.values)], self.nulls
         )
         self.values = _like(self.values)
         self._reset()
         return array
+
+    cdef int _measure(self, Py_ssize_t rows) except -1:
+        self.values.length = rows << self.shift
+        return 0
 
 
 cdef class IntColumn(FixedColumn):
@@ -196,42 +240,55 @@ cdef class DoubleColumn(FixedColumn):
     """double."""
 
     cdef int put(self, Py_ssize_t row, double value) except -1 nogil:
-        if self.length != row:
-            self.align(row)
-        self.values.reserve(8)
-        memcpy(self.values.data + self.values.length, &value, 8)
-        self.values.length += 8
-        return self.mark()
+        self.begin(row)
+        memcpy(self.at + (row << 3), &value, 8)
+        self.mark()
+        return 0
 
 
 cdef class BoolColumn(FixedColumn):
-    """bool, one bit a row."""
+    """bool, one bit a row; 0 from `length` on."""
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        cdef Py_ssize_t need = (self.length + rows + 7) >> 3, was = self.values.length
-        if need > was:
-            self.values.reserve(need - was)
-            memset(self.values.data + was, 0, need - was)
-            self.values.length = need
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
         return 0
 
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        cdef Py_ssize_t row = self.length
-        cdef uint8_t* bits = self.values.data
-        while row > rows:
-            row -= 1
-            bits[row >> 3] = bits[row >> 3] & <uint8_t>~(1 << (row & 7))
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        cdef Py_ssize_t was = (self.fit + 7) >> 3, need = (rows + 7) >> 3
+        self.values.reserve(need)
+        self.at = self.values.data
+        memset(self.at + was, 0, need - was)
+        return 0
+
+    cdef int drop(self, Py_ssize_t row) except -1 nogil:
+        cdef Py_ssize_t i
+        for i in range(row, self.length):
+            self.at[i >> 3] = self.at[i >> 3] & <uint8_t>~(1 << (i & 7))
         return 0
 
     cdef int put(self, Py_ssize_t row, bint value) except -1 nogil:
-        cdef uint8_t* bits
-        if self.length != row:
-            self.align(row)
-        self.pad(1)
+        self.begin(row)
         if value:
-            bits = self.values.data
-            bits[row >> 3] = bits[row >> 3] | <uint8_t>(1 << (row & 7))
-        return self.mark()
+            self.at[row >> 3] = self.at[row >> 3] | <uint8_t>(1 << (row & 7))
+        self.mark()
+        return 0
+
+    cdef int _measure(self, Py_ssize_t rows) except -1:
+        self.values.length = (rows + 7) >> 3
+        return 0
+
+
+cdef Buffer _offsets(Buffer old):
+    """Offsets of no rows."""
+    new = Buffer() if old is None else _like(old)
+    (<int32_t*>new.data)[0] = 0
+    return new
+
+
+cdef inline void _repeat_end(int32_t* ends, Py_ssize_t first, Py_ssize_t row) noexcept nogil:
+    """Rows `first` to `row` - 1 are empty."""
+    cdef Py_ssize_t i
+    for i in range(first, row):
+        ends[i + 1] = ends[first]
 
 
 cdef class TextColumn(Column):
@@ -242,46 +299,32 @@ cdef class TextColumn(Column):
         self._start()
 
     cdef int _start(self) except -1:
-        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
-        (<int32_t*>self.offsets.data)[0] = 0
-        self.offsets.length = 4
+        self.offsets = _offsets(self.offsets)
+        self.ends = <int32_t*>self.offsets.data
         self.data = Buffer() if self.data is None else _like(self.data)
         return 0
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        cdef Py_ssize_t i
-        cdef int32_t* offsets
-        cdef int32_t end = <int32_t>self.data.length
-        self.offsets.reserve(rows * 4)
-        offsets = <int32_t*>(self.offsets.data + self.offsets.length)
-        for i in range(rows):
-            offsets[i] = end
-        self.offsets.length += rows * 4
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
+        _repeat_end(self.ends, self.length, row)
         return 0
 
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        cdef Py_ssize_t end = (<int32_t*>self.offsets.data)[rows]
-        self.weight.bytes -= self.data.length - end
-        self.data.length = end
-        self.offsets.length = (rows + 1) * 4
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        self.offsets.reserve((rows + 1) * 4)
+        self.ends = <int32_t*>self.offsets.data
+        return 0
+
+    cdef int drop(self, Py_ssize_t row) except -1 nogil:
+        self.weight.bytes -= self.data.length - self.ends[row]
+        self.data.length = self.ends[row]
         return 0
 
     cdef uint8_t* room(self, Py_ssize_t row, Py_ssize_t n) except NULL nogil:
-        if self.length != row:
-            self.align(row)
+        self.begin(row)
         if self.data.length + n > OFFSET_LIMIT:
             with gil:
                 raise OverflowError(f"more than 2 GiB of text in one batch of {self.length} rows")
         self.data.reserve(n)
         return self.data.data + self.data.length
-
-    cdef int wrote(self, Py_ssize_t n) except -1 nogil:
-        self.data.length += n
-        self.weight.bytes += n
-        self.offsets.reserve(4)
-        (<int32_t*>(self.offsets.data + self.offsets.length))[0] = <int32_t>self.data.length
-        self.offsets.length += 4
-        return self.mark()
 
     cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         memcpy(self.room(row, n), p, n)
@@ -301,7 +344,8 @@ cdef class TextColumn(Column):
         return repaired
 
     cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
+        self.settle(rows)
+        self.offsets.length = (rows + 1) * 4
         array = pa.Array.from_buffers(
             self.type,
             rows,
@@ -313,24 +357,6 @@ cdef class TextColumn(Column):
         return array
 
 
-cdef inline uint64_t _hash(const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    # Multiply-and-fold over eight bytes at a time; collisions cost time, never a wrong code.
-    cdef uint64_t h = 0x9E3779B97F4A7C15ULL ^ <uint64_t>n, word
-    while n >= 8:
-        memcpy(&word, p, 8)
-        h = (h ^ word) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-        p += 8
-        n -= 8
-    if n:
-        word = 0
-        memcpy(&word, p, n)
-        h = (h ^ word) * 0xFF51AFD7ED558CCDULL
-        h ^= h >> 32
-    h *= 0xC4CEB9FE1A85EC53ULL
-    return h ^ (h >> 29)
-
-
 cdef class DictColumn(Column):
     """dictionary<int32, utf8>."""
 
@@ -338,88 +364,83 @@ cdef class DictColumn(Column):
         self.words = TextColumn(pa.string(), self.weight)
         self.codes = Buffer()
         self.scratch = Buffer()
+        memcpy(self.secret, SECRET, sizeof(SECRET))
         self._start()
 
     def __dealloc__(self):
-        free(self.slots)
+        free(self.met)
 
     cdef int _start(self) except -1:
         """Forgets all words; the table keeps its size, which the next batch needs too."""
-        self.last = -1
-        if self.slots is NULL:
-            self.slots = <uint64_t*>calloc(64, sizeof(uint64_t))
-            if self.slots is NULL:
+        if self.met is NULL:
+            self.met = <Met*>calloc(FIRST_MET, sizeof(Met))
+            if self.met is NULL:
                 raise MemoryError()
-            self.slot_mask = 63
-        elif self.words.length:
-            memset(self.slots, 0, (self.slot_mask + 1) * sizeof(uint64_t))
+            self.met_mask = FIRST_MET - 1
+        elif self.met_count:
+            memset(self.met, 0, (self.met_mask + 1) * sizeof(Met))
+        self.met_count = 0
         return 0
 
     @property
     def repairs(self):
         return self.words.repairs
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        self.codes.reserve(rows * 4)
-        memset(self.codes.data + self.codes.length, 0, rows * 4)
-        self.codes.length += rows * 4
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
+        memset(self.at + self.length, 0, (row - self.length) * 4)
         return 0
 
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        self.codes.length = rows * 4    # a word that no row uses any more does no harm
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        self.codes.reserve(rows * 4)
+        self.at = <int32_t*>self.codes.data
         return 0
 
     cdef int _regrow(self) except -1 nogil:
-        cdef Py_ssize_t room = (self.slot_mask + 1) * 4, at, i
-        cdef int32_t* offsets = <int32_t*>self.words.offsets.data
-        cdef uint64_t h
-        cdef uint64_t* slots = <uint64_t*>calloc(room, sizeof(uint64_t))
-        if slots is NULL:
+        cdef Py_ssize_t mask = 4 * self.met_mask + 3, at, i
+        cdef Met* met = <Met*>calloc(mask + 1, sizeof(Met))
+        if met is NULL:
             with gil:
                 raise MemoryError()
-        free(self.slots)
-        self.slots = slots
-        self.slot_mask = room - 1
-        for i in range(self.words.length):
-            h = _hash(self.words.data.data + offsets[i], offsets[i + 1] - offsets[i])
-            at = h & self.slot_mask
-            while slots[at]:
-                at = (at + 1) & self.slot_mask
-            slots[at] = (h & HASH_HALF) | <uint64_t>(i + 1)
+        for i in range(self.met_mask + 1):
+            if self.met[i].code:
+                at = <Py_ssize_t>self.met[i].low & mask
+                while met[at].code:
+                    at = (at + 1) & mask
+                met[at] = self.met[i]
+        free(self.met)
+        self.met = met
+        self.met_mask = mask
+        return 0
+
+    cdef int _enter(self, const Key* key, int32_t code) except -1 nogil:
+        cdef Py_ssize_t at = <Py_ssize_t>key.low & self.met_mask
+        while self.met[at].code:
+            at = (at + 1) & self.met_mask
+        self.met[at].low = key.low
+        self.met[at].high = <uint32_t>key.high
+        self.met[at].code = code + 1
+        self.met_count += 1
+        if self.met_count * 2 > self.met_mask:
+            return self._regrow()
         return 0
 
     cdef int32_t code(self, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         """The code of a word, which is added where it is new."""
-        cdef uint64_t h
-        cdef Py_ssize_t at
-        cdef int32_t code = self.last
-        cdef int32_t* offsets = <int32_t*>self.words.offsets.data
-        # Hosts, channels and providers mostly are what they were in the row before.
-        if (
-            code >= 0
-            and offsets[code + 1] - offsets[code] == n
-            and memcmp(self.words.data.data + offsets[code], p, n) == 0
-        ):
+        cdef Key key = key_of(p, n, MET_TEXT, self.secret)
+        cdef int32_t code = self.recall(&key)
+        if code >= 0:
             return code
-        h = _hash(p, n)
-        at = h & self.slot_mask
-        while self.slots[at]:
-            if (self.slots[at] ^ h) & HASH_HALF == 0:
-                code = <int32_t><uint32_t>self.slots[at] - 1
-                if (
-                    offsets[code + 1] - offsets[code] == n
-                    and memcmp(self.words.data.data + offsets[code], p, n) == 0
-                ):
-                    self.last = code
-                    return code
-            at = (at + 1) & self.slot_mask
         code = <int32_t>self.words.length
         self.words.put_valid(code, p, n)
-        self.slots[at] = (h & HASH_HALF) | <uint64_t>(code + 1)
-        self.last = code
-        if (code + 2) * 2 > self.slot_mask:
-            self._regrow()
+        self._enter(&key, code)
         return code
+
+    cdef int learn(self, const Key* key, int32_t code) except -1 nogil:
+        # What is not text can be the same text in many ways (a float that is no number, in 2^52);
+        # the table is not to grow without the words.
+        if self.met_count > 4 * self.words.length + FIRST_MET:
+            return 0
+        return self._enter(key, code)
 
     cdef int put_valid(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         return self.put_code(row, self.code(p, n))
@@ -436,19 +457,27 @@ cdef class DictColumn(Column):
         return 1
 
     cdef int put_utf16(self, Py_ssize_t row, const uint8_t* p, Py_ssize_t units) except -1 nogil:
+        cdef Key key = key_of(p, 2 * units, MET_UTF16, self.secret)
+        cdef int32_t code = self.recall(&key)
         cdef int repaired = 0
         cdef Py_ssize_t n
+        if code >= 0:
+            return self.put_code(row, code)
         self.scratch.length = 0
         self.scratch.reserve(3 * units)
         n = utf16le_utf8(p, units, self.scratch.data, &repaired)
-        self.put_code(row, self.code(self.scratch.data, n))
-        self.words.repairs += repaired
-        return repaired
+        code = self.code(self.scratch.data, n)
+        self.put_code(row, code)
+        if repaired:
+            self.words.repairs += 1
+            return 1            # and not learnt, so that the next one is flagged too
+        return self.learn(&key, code)
 
     cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
+        self.settle(rows)
         self._start()
         words = self.words.finish(self.words.length)
+        self.codes.length = rows * 4
         codes = pa.Array.from_buffers(
             pa.int32(), rows, [self._bitmap(), pa.py_buffer(self.codes)], self.nulls
         )
@@ -457,39 +486,71 @@ cdef class DictColumn(Column):
         return pa.DictionaryArray.from_arrays(codes, words, safe=False)
 
 
-cdef class ListColumn(Column):
+cdef class SpanColumn(Column):
+    """Rows that are spans of items."""
+
+    def __cinit__(self, type, Weight weight=None):
+        self._start()
+
+    cdef int _start(self) except -1:
+        self.offsets = _offsets(self.offsets)
+        self.ends = <int32_t*>self.offsets.data
+        return 0
+
+    cdef int pad(self, Py_ssize_t row) except -1 nogil:
+        _repeat_end(self.ends, self.length, row)
+        return 0
+
+    cdef int widen(self, Py_ssize_t rows) except -1 nogil:
+        self.offsets.reserve((rows + 1) * 4)
+        self.ends = <int32_t*>self.offsets.data
+        return 0
+
+    cdef int drop(self, Py_ssize_t row) except -1 nogil:
+        # The items themselves go when the next span is opened, or with the batch.
+        self.weight.bytes -= (self.ends[self.length] - self.ends[row]) * ITEM_BYTES
+        return 0
+
+    cdef int _cut(self, Py_ssize_t items) except -1 nogil:
+        return 0
+
+    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil:
+        cdef Py_ssize_t items
+        if self.length == row + 1:
+            items = self.ends[row + 1]
+        else:
+            self.begin(row)
+            items = self.ends[row]
+            self.ends[row + 1] = <int32_t>items
+            self.mark()
+        # Items of a row that was given up lie beyond: left there, they would come back where
+        # this row leaves an item null.
+        self._cut(items)
+        return items
+
+    cdef int close(self, Py_ssize_t items) except -1 nogil:
+        cdef int32_t* end = self.ends + self.length
+        if items > OFFSET_LIMIT:
+            with gil:
+                raise OverflowError("more than 2^31 list items in one batch")
+        self.weight.bytes += (items - end[0]) * ITEM_BYTES
+        end[0] = <int32_t>items
+        return 0
+
+
+cdef class ListColumn(SpanColumn):
     """list<item>."""
 
     def __cinit__(self, type, Weight weight=None):
         self.items = column_of(type.value_type, self.weight)
-        self._start()
 
-    cdef int _start(self) except -1:
-        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
-        (<int32_t*>self.offsets.data)[0] = 0
-        self.offsets.length = 4
-        return 0
-
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        return _pad_offsets(self.offsets, rows)
-
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        return _drop_offsets(self, self.offsets, rows)
-
-    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil:
-        cdef Py_ssize_t next = _open(self, self.offsets, row)
-        # Items of a row that was given up lie beyond: left there, they would come back where
-        # this row leaves an item null.
-        if self.items.length > next:
-            self.items.align(next)
-        return next
-
-    cdef int close(self, Py_ssize_t items) except -1 nogil:
-        return _close(self, self.offsets, items)
+    cdef int _cut(self, Py_ssize_t items) except -1 nogil:
+        return self.items.settle(items) if self.items.length > items else 0
 
     cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
-        items = self.items.finish((<int32_t*>self.offsets.data)[rows])
+        self.settle(rows)
+        items = self.items.finish(self.ends[rows])
+        self.offsets.length = (rows + 1) * 4
         array = pa.ListArray.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.offsets)], self.nulls,
             children=[items],
@@ -499,40 +560,23 @@ cdef class ListColumn(Column):
         return array
 
 
-cdef class MapColumn(Column):
+cdef class MapColumn(SpanColumn):
     """map<utf8, utf8>."""
 
     def __cinit__(self, type, Weight weight=None):
         self.keys = DictColumn(pa.dictionary(pa.int32(), pa.string()), self.weight)
         self.values = DictColumn(pa.dictionary(pa.int32(), pa.string()), self.weight)
-        self._start()
 
-    cdef int _start(self) except -1:
-        self.offsets = Buffer() if self.offsets is None else _like(self.offsets)
-        (<int32_t*>self.offsets.data)[0] = 0
-        self.offsets.length = 4
+    cdef int _cut(self, Py_ssize_t items) except -1 nogil:
+        if self.keys.length > items:
+            self.keys.settle(items)
+        if self.values.length > items:
+            self.values.settle(items)
         return 0
 
-    cdef int pad(self, Py_ssize_t rows) except -1 nogil:
-        return _pad_offsets(self.offsets, rows)
-
-    cdef int drop(self, Py_ssize_t rows) except -1 nogil:
-        return _drop_offsets(self, self.offsets, rows)
-
-    cdef Py_ssize_t open(self, Py_ssize_t row) except -1 nogil:
-        cdef Py_ssize_t next = _open(self, self.offsets, row)
-        if self.keys.length > next:     # as in ListColumn
-            self.keys.align(next)
-        if self.values.length > next:
-            self.values.align(next)
-        return next
-
-    cdef int close(self, Py_ssize_t items) except -1 nogil:
-        return _close(self, self.offsets, items)
-
     cpdef object finish(self, Py_ssize_t rows):
-        self.align(rows)
-        cdef Py_ssize_t items = (<int32_t*>self.offsets.data)[rows]
+        self.settle(rows)
+        cdef Py_ssize_t items = self.ends[rows]
         keys = self.keys.finish(items)
         values = self.values.finish(items)
         if not pa.types.is_dictionary(self.type.key_type):
@@ -546,6 +590,7 @@ cdef class MapColumn(Column):
                 pa.field("value", self.type.item_type),
             ],
         )
+        self.offsets.length = (rows + 1) * 4
         array = pa.MapArray.from_buffers(
             self.type, rows, [self._bitmap(), pa.py_buffer(self.offsets)], self.nulls,
             children=[pairs],
@@ -553,51 +598,6 @@ cdef class MapColumn(Column):
         self._start()
         self._reset()
         return array
-
-
-cdef int _pad_offsets(Buffer offsets, Py_ssize_t rows) except -1 nogil:
-    cdef Py_ssize_t i
-    cdef int32_t end
-    cdef int32_t* to
-    offsets.reserve(rows * 4)
-    to = <int32_t*>(offsets.data + offsets.length)
-    end = to[-1]
-    for i in range(rows):
-        to[i] = end
-    offsets.length += rows * 4
-    return 0
-
-
-cdef int _drop_offsets(Column column, Buffer offsets, Py_ssize_t rows) except -1 nogil:
-    # The items themselves go when the next list is opened, or with the batch.
-    cdef int32_t* ends = <int32_t*>offsets.data
-    column.weight.bytes -= (ends[offsets.length // 4 - 1] - ends[rows]) * ITEM_BYTES
-    offsets.length = (rows + 1) * 4
-    return 0
-
-
-cdef Py_ssize_t _open(Column column, Buffer offsets, Py_ssize_t row) except -1 nogil:
-    """Begins the list of `row`, or goes on with it; the index of its next item."""
-    cdef Py_ssize_t items
-    if column.length == row + 1:
-        return (<int32_t*>offsets.data)[row + 1]
-    column.align(row)
-    items = (<int32_t*>offsets.data)[row]
-    offsets.reserve(4)
-    (<int32_t*>offsets.data)[row + 1] = <int32_t>items
-    offsets.length += 4
-    column.mark()
-    return items
-
-
-cdef int _close(Column column, Buffer offsets, Py_ssize_t items) except -1 nogil:
-    cdef int32_t* end = <int32_t*>(offsets.data + offsets.length) - 1
-    if items > OFFSET_LIMIT:
-        with gil:
-            raise OverflowError("more than 2^31 list items in one batch")
-    column.weight.bytes += (items - end[0]) * ITEM_BYTES
-    end[0] = <int32_t>items
-    return 0
 
 
 def column_of(type, Weight weight=None):

@@ -102,6 +102,8 @@ cdef extern from * nogil:
         return tl_fold(tl_fold(a ^ key[8], c ^ key[9]), tl_fold(b ^ key[10], d ^ key[11]) ^ key[12]);
     }
     """
+    uint64_t tl_fold(uint64_t a, uint64_t b)        # of the product, both halves as one
+    uint64_t tl_word(const uint8_t* p)              # the next eight bytes
     uint64_t tl_keyed(const uint8_t* p, Py_ssize_t n, const uint64_t* key)
 
 

@@ -19,6 +19,9 @@ from tracelake.normalize.table import Table
 ROWS = 122_880
 """Rows of a full batch; longer ones work and cost what they cost."""
 
+FEW = 8_192
+"""Rows for which it does not pay to fill a whole batch with a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -50,9 +53,14 @@ def _zeros() -> pa.Array:
     return pa.repeat(pa.scalar(0, pa.int32()), ROWS)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _repeated(value: int, kind: pa.DataType) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), ROWS)
+
+
+@lru_cache(maxsize=256)
+def _word(value: str) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(_zeros(), pa.array([value], pa.string()))
 
 
 def nulls(kind: pa.DataType, rows: int) -> pa.Array:
@@ -65,10 +73,11 @@ def constant(value: str | int | None, kind: pa.DataType, rows: int) -> pa.Array:
     if value is None:
         return nulls(kind, rows)
     if kind == WORD:
-        zero = pa.scalar(0, pa.int32())
-        codes = _zeros().slice(0, rows) if rows <= ROWS else pa.repeat(zero, rows)
+        if rows <= ROWS:
+            return _word(str(value)).slice(0, rows)
+        codes = pa.repeat(pa.scalar(0, pa.int32()), rows)
         return pa.DictionaryArray.from_arrays(codes, pa.array([value], pa.string()))
-    if rows <= ROWS:
+    if FEW < rows <= ROWS:
         return _repeated(value, kind).slice(0, rows)
     return pa.repeat(pa.scalar(value, kind), rows)
 

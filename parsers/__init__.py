@@ -1,6 +1,13 @@
 """Evidence formats. Adding one is a module and a line here."""
 
-from tracelake.parsers import evtx, hive, jsonl, pcap
+from tracelake.parsers import (
+    evtx,
+    hive,
+    jsonl,
+    mft,
+    pcap,
+    usn,
+)
 from tracelake.parsers.artifact import Parser
 
 PARSERS: tuple[Parser, ...] = (
@@ -8,6 +15,8 @@ PARSERS: tuple[Parser, ...] = (
     evtx.PARSER,
     hive.PARSER,
     jsonl.PARSER,
+    mft.PARSER,
+    usn.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}

@@ -154,6 +154,8 @@ cdef class Bound:
 cdef class Sheet:
     """The columns of one table that every event fills."""
     cdef readonly Rows rows
+    cdef dict places            # column -> _Place
+    cdef Output* system         # two for each System field: its column, and for some a second
     cdef MapColumn unmapped
     cdef TextColumn raw
     cdef IntColumn time
@@ -211,6 +213,8 @@ cdef class EventPlans:
     cdef Plan* _meet(self, bytes key) except NULL
     cdef Plan* _ready(self, Plan* plan) except NULL nogil
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1
+    cdef int _system_of(self, Sheet sheet) except -1
+    cdef int _system_targets(self, Plan* plan, Sheet sheet) except -1
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1
     cdef Choice* _new_choice(self, Plan* plan, int count) except NULL
     cdef int _targets_of(self, Plan* plan, event, Sheet sheet) except -1
@@ -219,6 +223,7 @@ cdef class EventPlans:
     cdef Target* _add(self, Plan* plan, bytes name) except NULL
     cdef int _outputs(self, Target* target, list made, Sheet sheet) except -1
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
+    cdef _place(self, made)
     cdef ValueMap* _value_map(self, values) except NULL
     cdef int _argument(self, Output* out, source) except -1
     cdef int _masks(self, ValueMap* made, values) except -1

@@ -63,6 +63,9 @@ SYSTEM = (
 )
 if len(SYSTEM) != SYSTEM_FIELDS:
     raise ImportError("SYSTEM and the System fields differ")
+# A second column of some.
+SECOND = {RECORD_ID: ("original_event_uid", "text"), KEYWORDS: ("status_id", "audit")}
+cdef tuple SYSTEM_NAMES = tuple([name.encode() for _, _, name in SYSTEM])
 
 # Longest "provider \x1f code" that is looked up; a longer one is in no mapping.
 cdef enum:
@@ -75,6 +78,7 @@ cdef class Sheet:
 
     def __cinit__(self, str table):
         self.rows = Rows(table, TABLES[table].schema)
+        self.places = {}
         self.unmapped = self.rows.column("unmapped")
         self.raw = self.rows.column("raw")
         self.time = self.rows.column("time")
@@ -93,6 +97,11 @@ cdef class Sheet:
 
 cdef class Bound:
     """A Target as a Python object."""
+
+
+cdef class _Place:
+    """What every Output of a column says of it."""
+    cdef Output output
 
 
 cdef class _Block:
@@ -139,7 +148,9 @@ cdef class EventPlans:
     cdef Sheet _sheet_of(self, str table):
         sheet = self.sheets.get(table)
         if sheet is None:
-            sheet = self.sheets[table] = Sheet(table)
+            sheet = Sheet(table)
+            self._system_of(sheet)
+            self.sheets[table] = sheet
         return sheet
 
     cdef void* _block(self, Py_ssize_t size) except NULL:
@@ -185,21 +196,13 @@ cdef class EventPlans:
     cdef int _fill_plan(self, Plan* plan, event, str table) except -1:
         """Makes `plan` the plan of a normalize.section.Event (None: no mapping)."""
         cdef Sheet sheet = self._sheet_of(table)
-        cdef Py_ssize_t i
         cdef _NamesBlock names = _NamesBlock(64, self._plans.seed)
         self._keep.append(names)
         plan.names = &names.names
         plan.audited = event is None or (
             "status_id" not in event.constants and "status_id" not in event.columns
         )
-        for i, (column, transform, name) in enumerate(SYSTEM):
-            plan.system[i] = self._free_target(plan, name.encode())
-            made = [(column, transform, None, None)]
-            if i == RECORD_ID:
-                made.append(("original_event_uid", "text", None, None))
-            elif i == KEYWORDS and plan.audited:
-                made.append(("status_id", "audit", None, None))
-            self._outputs(plan.system[i], made, sheet)
+        self._system_targets(plan, sheet)
         plan.severity = True
         if event is not None:
             plan.severity = not {"severity_id"} & {*event.constants, *event.columns}
@@ -207,6 +210,35 @@ cdef class EventPlans:
             self._targets_of(plan, event, sheet)
         plan.event = <PyObject*>event
         plan.sheet = <PyObject*>sheet
+        return 0
+
+    cdef int _system_of(self, Sheet sheet) except -1:
+        """What becomes of the System fields in a table: the same in all plans."""
+        cdef Target target
+        cdef Py_ssize_t i
+        sheet.system = <Output*>self._block(2 * SYSTEM_FIELDS * sizeof(Output))
+        for i, (column, transform, _) in enumerate(SYSTEM):
+            made = [(column, transform, None, None)]
+            if i in SECOND:
+                made.append((*SECOND[i], None, None))
+            self._outputs(&target, made, sheet)
+            memcpy(&sheet.system[2 * i], target.outputs, target.count * sizeof(Output))
+        return 0
+
+    cdef int _system_targets(self, Plan* plan, Sheet sheet) except -1:
+        cdef Target* targets = <Target*>self._block(SYSTEM_FIELDS * sizeof(Target))
+        cdef Output* outputs = <Output*>self._block(2 * SYSTEM_FIELDS * sizeof(Output))
+        cdef bytes name
+        cdef int i
+        memcpy(outputs, sheet.system, 2 * SYSTEM_FIELDS * sizeof(Output))
+        for i in range(SYSTEM_FIELDS):
+            name = SYSTEM_NAMES[i]
+            plan.system[i] = &targets[i]
+            targets[i].plan = plan
+            targets[i].name = <const uint8_t*><const char*>name
+            targets[i].name_length = len(name)
+            targets[i].outputs = &outputs[2 * i]
+            targets[i].count = 2 if i == RECORD_ID or (i == KEYWORDS and plan.audited) else 1
         return 0
 
     cdef int _constants(self, Plan* plan, event, Sheet sheet) except -1:
@@ -351,10 +383,18 @@ cdef class EventPlans:
         return 0
 
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1:
-        made = sheet.rows.column(column)
+        cdef _Place place = sheet.places.get(column)
+        if place is None:
+            place = sheet.places[column] = self._place(sheet.rows.column(column))
+        out[0] = place.output
+        out.transform = WAYS[transform]
+        return 0
+
+    cdef _place(self, made):
+        cdef _Place place = _Place()
+        cdef Output* out = &place.output
         kind = (<Column>made).type
         out.column = <PyObject*>made
-        out.transform = WAYS[transform]
         out.low = INT64_MIN
         out.high = INT64_MAX
         if pa.types.is_dictionary(kind):
@@ -372,7 +412,7 @@ cdef class EventPlans:
             limit = 1 << (kind.bit_width - 1)
             out.low = -limit
             out.high = limit - 1
-        return 0
+        return place
 
     cdef ValueMap* _value_map(self, values) except NULL:
         cdef ValueMap* made = <ValueMap*>self._block(sizeof(ValueMap))
@@ -502,9 +542,9 @@ cdef class EventPlans:
             bound.target = self._free_target(plan, source.field.encode())
             made = [(column, source.transform, source, None)]
             if column == "src_record_id":
-                made.append(("original_event_uid", "text", None, None))
+                made.append((*SECOND[RECORD_ID], None, None))
             elif column == "event_keywords" and plan.audited:
-                made.append(("status_id", "audit", None, None))
+                made.append((*SECOND[KEYWORDS], None, None))
             self._outputs(bound.target, made, <Sheet>plan.sheet)
             if choice is not NULL:
                 bound.target.outputs[0].choice = choice

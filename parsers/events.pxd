@@ -18,7 +18,7 @@ nogil; the GIL is only taken when a plan, name or word is met for the first time
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from tracelake.native.columns cimport Buffer
+from tracelake.native.columns cimport Buffer, DictColumn
 from tracelake.parsers.event_plan cimport EventPlans, Output, Plan, Sheet, Target
 from tracelake.parsers.transforms cimport EventRow
 from tracelake.parsers.values cimport Value
@@ -93,6 +93,7 @@ cdef class Events:
     cdef bint _fits_any(self, Plan* plan, pairs) except -1
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil
     cdef int _view(self, const Value* v, const uint8_t** p, Py_ssize_t* n) except -1 nogil
+    cdef int _word(self, DictColumn column, Py_ssize_t row, const Value* v) except -1 nogil
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil
     cdef int _candidate(self, Target* target, Output* out, const Value* v) except -1 nogil
     cdef Waiting* _waited(self, int i) noexcept nogil

@@ -14,15 +14,16 @@ from libc.string cimport memcmp, memcpy
 
 from tracelake.native.columns cimport Buffer, DictColumn, IntColumn, Rows, TextColumn
 from tracelake.native.hash64 cimport hash64
+from tracelake.native.key cimport Key, key_of
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
 from tracelake.parsers.event_plan cimport (
-    K_WORD, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
+    K_WORD, W_GUID, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
 )
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
 from tracelake.parsers.values cimport (
-    INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_text, is_unset, render, room_for,
+    GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, render, room_for,
     value_of,
 )
 
@@ -100,7 +101,10 @@ cdef class Events:
             return self._pair(target, value)
         if target.count == 1 and target.outputs[0].choice is NULL and not target.kept:
             out = target.outputs
-            if out.transform == W_TEXT and is_text(value):
+            if out.transform == W_TEXT or (
+                # Windows' own form of it; as text it would be read digit by digit.
+                out.transform == W_GUID and value.kind == GUID and value.n == 16
+            ):
                 return self._copy(out, value)
             if out.transform == W_NUMBER and (value.kind == UINT or value.kind == INT):
                 filled = fill(&self.at, out, value, NULL, 0)
@@ -124,27 +128,27 @@ cdef class Events:
         return 0
 
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil:
-        """The text as it is, decoded in place."""
-        cdef int repaired
+        """The text as it is, made in place."""
+        cdef int repaired = 0
         if out.kind == K_WORD:
             if v.kind == UTF16:
                 repaired = (<DictColumn>out.column).put_utf16(self.at.row, v.p, v.n)
-            elif v.kind == TEXT:
-                repaired = (<DictColumn>out.column).put(self.at.row, v.p, v.n)
             else:
-                repaired = (<DictColumn>out.column).put_valid(self.at.row, v.p, v.n)
+                repaired = self._word(<DictColumn>out.column, self.at.row, v)
         elif v.kind == UTF16:
             repaired = (<TextColumn>out.column).put_utf16(self.at.row, v.p, v.n)
         elif v.kind == TEXT:
             repaired = (<TextColumn>out.column).put(self.at.row, v.p, v.n)
         else:
-            repaired = (<TextColumn>out.column).put_valid(self.at.row, v.p, v.n)
+            (<TextColumn>out.column).wrote(
+                render(v, (<TextColumn>out.column).room(self.at.row, room_for(v)), &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         return 0
 
     cdef int _view(self, const Value* v, const uint8_t** p, Py_ssize_t* n) except -1 nogil:
-        """The value's text, in place where it can be."""
+        """The value's text, in place where it can be; 1 where it had to be repaired."""
         cdef int repaired = 0
         if v.kind == TEXT_VALID or (v.kind == TEXT and utf8_valid(v.p, v.n) == v.n):
             p[0] = v.p
@@ -156,7 +160,7 @@ cdef class Events:
         p[0] = self._text.data
         if repaired:
             self.at.flags |= TEXT_REPAIRED
-        return 0
+        return repaired
 
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil:
         """A pair of `unmapped`."""
@@ -170,20 +174,35 @@ cdef class Events:
         (<Sheet>self._sheet).unmapped.keys.put_code(at, target.key)
         if v.kind == UTF16:
             repaired = (<Sheet>self._sheet).unmapped.values.put_utf16(at, v.p, v.n)
-        elif v.kind == TEXT:
-            repaired = (<Sheet>self._sheet).unmapped.values.put(at, v.p, v.n)
-        elif v.kind == TEXT_VALID:
-            (<Sheet>self._sheet).unmapped.values.put_valid(at, v.p, v.n)
         elif v.kind != NOTHING:
-            self._text.length = 0
-            self._text.reserve(room_for(v))
-            (<Sheet>self._sheet).unmapped.values.put_valid(
-                at, self._text.data, render(v, self._text.data, &repaired)
-            )
+            repaired = self._word((<Sheet>self._sheet).unmapped.values, at, v)
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1
         return 0
+
+    cdef int _word(self, DictColumn column, Py_ssize_t row, const Value* v) except -1 nogil:
+        """A value's text into a dictionary; 1 where it had to be repaired. What was met in this
+        batch is neither rendered nor compared: a look at a word's text is two cache misses."""
+        cdef Key key
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
+        cdef int32_t code
+        if v.p is NULL:
+            key = key_of(<const uint8_t*>&v.number, 8, v.kind, column.secret)
+        else:
+            key = key_of(v.p, v.n, v.kind, column.secret)
+        code = column.recall(&key)
+        if code >= 0:
+            return column.put_code(row, code)
+        if self._view(v, &p, &n):
+            # Not learnt: the next one is to be flagged too.
+            column.words.repairs += 1
+            column.put_valid(row, p, n)
+            return 1
+        code = column.code(p, n)
+        column.put_code(row, code)
+        return column.learn(&key, code)
 
     # --- columns with several fields to choose from -------------------------------------------
 

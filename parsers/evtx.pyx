@@ -22,16 +22,16 @@ from array import array
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from tracelake.native.cursor cimport le64, span
+from tracelake.native.cursor cimport le64
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts, Rank
 from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_facts import LogFacts, file_row
 from tracelake.parsers.evtx_parts import LEAST, borders, settle
 from tracelake.parsers.evtx_rows cimport EventRows
-from tracelake.parsers.evtx_walk cimport FILE_HEADER, RECORD_HEADER, RECORD_LEAST, Walk
+from tracelake.parsers.evtx_walk cimport FILE_HEADER, Walk
 from tracelake.parsers.evtx_xml import record_xml
 
 VERSION = "1"
@@ -126,11 +126,7 @@ cdef class _Log:
             ) and self.copies.has(key):
                 walk.account.duplicates += 1
                 continue
-            rows.event.decode(span(
-                p + RECORD_HEADER, walk.size - RECORD_LEAST,
-                walk.origin + walk.record + RECORD_HEADER,
-            ))
-            full = rows.put(walk)
+            full = rows.read(walk)
             self.copies.add(key, number)
             walk.account.in_rows += 1
             if self.first_row < 0:
@@ -238,4 +234,6 @@ def read_part(artifact, part, mappings=None):
 PARSER = Parser(
     "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
     Parts(LEAST, borders, read_part, settle, file_row), CARVER,
+    files=("*.evtx",),
+    rank=Rank.EVENT_LOGS,
 )

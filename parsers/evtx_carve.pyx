@@ -205,11 +205,7 @@ cdef class _Carver:
             self.account.duplicates += 1
             self.carved += walk.size
             return 0
-        self.rows.event.decode(span(
-            p + RECORD_HEADER, walk.size - RECORD_LEAST,
-            walk.origin + walk.record + RECORD_HEADER,
-        ))
-        full = self.rows.put(walk)
+        full = self.rows.read(walk)
         self.copies.add(key, 0)
         self.account.in_rows += 1
         self.carved += walk.size

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.evtx_compile cimport Instance
 from tracelake.parsers.evtx_item cimport Item
 from tracelake.parsers.evtx_names cimport NameSet
 from tracelake.parsers.evtx_plan cimport SLOTS, Op, Plan
@@ -41,6 +42,9 @@ cdef class Event:
     cdef Item[SLOTS] system      # TYPE_NULL: not there
     cdef int32_t[SLOTS] system_op   # that gave the field, of `system_plan`
     cdef Plan* system_plan      # that gave fields of System last; -1 as op: another one gave it
+    cdef Instance top           # the record's outer template instance,
+    cdef Plan* top_plan         # what it is run by,
+    cdef int32_t tops           # and how many there were, bare elements included
     cdef Pair* pairs
     cdef int32_t count
     cdef int32_t room
@@ -63,6 +67,14 @@ cdef class Event:
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
     ) except -1 nogil
     cdef int decode(self, Cursor content) except -1 nogil
+    # Begins a record and takes its outer template instance into `top`, whose `size` is that of all
+    # bytes which follow. NULL: it must be decoded value by value.
+    cdef Plan* open(self, Cursor content) except? NULL nogil
+    cdef int begin_record(self, int64_t origin) noexcept nogil
+    cdef int end_record(self) except -1 nogil
+    # A pair of a plan that is known to have a name, and what is nested in a value of its.
+    cdef int add_pair(self, Plan* plan, int32_t number, const Item* item) except -1 nogil
+    cdef int nested(self, Plan* plan, int32_t number, const Item* item) except -1 nogil
     cdef int _fragment(self, Cursor c, int32_t context, int depth, bint nested) except -1 nogil
     cdef int _more_items(self, int32_t need, int64_t at) except -1 nogil
     cdef int _instance(self, Cursor* c, int32_t context, int depth) except -1 nogil

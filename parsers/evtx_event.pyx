@@ -184,27 +184,71 @@ cdef class Event:
         self.chunk_work = CHUNK_WORK
         return self.plans.begin_chunk(chunk, length, origin)
 
-    cdef int decode(self, Cursor content) except -1 nogil:
-        """Decodes a record's content: what stands between its header and its size copy."""
-        cdef int i
-        for i in range(<int>SLOTS):
-            self.system[i].kind = TYPE_NULL
-            self.system_op[i] = -1
+    cdef int begin_record(self, int64_t origin) noexcept nogil:
         self.system_plan = NULL
+        self.tops = 0
         self.count = 0
         self.item_count = 0
         self.arena_used = 0
         self.pair_plans = 0
         self.renumber = False
         self.guessed = False
-        self.record = content.origin
+        self.record = origin
         self.work = RECORD_WORK
-        self._fragment(content, 0, 0, False)
-        if self.count == 0 and self.system[<int>S_EVENT_ID].kind == TYPE_NULL:
-            return corrupt(self.record, b"record", b"holds no event")
+        return 0
+
+    cdef int end_record(self) except -1 nogil:
+        """All pairs are there; their names are made unique."""
         if self.renumber or (self.pair_plans > 1 and not self._apart()):
             self._renumber()
         return 0
+
+    cdef int decode(self, Cursor content) except -1 nogil:
+        """Decodes a record's content: what stands between its header and its size copy."""
+        cdef int i
+        for i in range(<int>SLOTS):
+            self.system[i].kind = TYPE_NULL
+            self.system_op[i] = -1
+        self.begin_record(content.origin)
+        self._fragment(content, 0, 0, False)
+        if self.count == 0 and self.system[<int>S_EVENT_ID].kind == TYPE_NULL:
+            return corrupt(self.record, b"record", b"holds no event")
+        return self.end_record()
+
+    cdef int add_pair(self, Plan* plan, int32_t number, const Item* item) except -1 nogil:
+        return self._pair(plan, number, item, 0, 0)
+
+    cdef int nested(self, Plan* plan, int32_t number, const Item* item) except -1 nogil:
+        cdef Cursor c = span(
+            item.p, item.n, self.plans.chunk.origin + (item.p - self.plans.chunk.start)
+        )
+        self._spend(item.n)
+        return self._fragment(c, self._context(plan, number), 2, True)
+
+    cdef Plan* open(self, Cursor content) except? NULL nogil:
+        cdef const Place* place
+        cdef Py_ssize_t size = 0
+        cdef int32_t i
+        self.begin_record(content.origin)
+        if left(&content) < 14 or content.at[0] & 0x0F != 0x0F or content.at[4] & 0x0F != 0x0C:
+            return NULL
+        take(&content, 4, b"fragment header")
+        take_descriptors(
+            &content, self.plans.chunk.length, self.plans.chunk.start, &self.top
+        )
+        self.top.values = content.at
+        self.top.size = left(&content)
+        place = self.plans.met(&self.top, 0)
+        if place is NULL:
+            # The first of its template in this chunk. (What is broken is told value by value.)
+            for i in range(self.top.count):
+                size += le16(self.top.descriptors + 4 * i)
+            if size > self.top.size:
+                return NULL
+            place = self.plans.definition(&self.top, 0)
+        if place.guessed or place.plan.guessed:
+            return NULL
+        return place.plan
 
     cdef int _overspent(self) except -1 nogil:
         return corrupt(self.record, b"record", b"its values expand without bound")
@@ -224,6 +268,7 @@ cdef class Event:
             elif token == 0x00:
                 break
             else:
+                self.tops += depth == 0
                 c = span(c.at, left(&c), offset(&c))
                 plan = self.plans.fragment(c, context, nested)
                 self._run(plan, c.start, self.item_count, 0, depth + 1)
@@ -262,6 +307,10 @@ cdef class Event:
             self.guessed = True
             if place.lost and place.plan.op_count != instance.count:
                 return corrupt(at, b"template instance", b"has no template, and too many values")
+        if depth == 0:
+            self.tops += 1
+            self.top = instance
+            self.top_plan = place.plan
         self.item_count = base + instance.count
         self._run(place.plan, place.body, base, instance.count, depth + 1)
         self.item_count = base

@@ -62,7 +62,7 @@ cdef struct Memo:               # two cache lines, of which the second is only r
     int32_t far_room
 
 
-cdef inline bint _equal(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexcept nogil:
+cdef inline bint equal_bytes(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexcept nogil:
     """memcmp without the call, for the many that are short."""
     cdef uint64_t[4] x
     cdef uint64_t[4] y
@@ -105,7 +105,7 @@ cdef inline bint remembered(Memo* memo, const Item* item, int64_t batch) noexcep
         return False
     if item.n > MEMO_NEAR:
         known = memo.far
-    return _equal(known, item.p, item.n)
+    return equal_bytes(known, item.p, item.n)
 
 
 cdef inline int apply_effect(const Effect* effect, Py_ssize_t row) except -1 nogil:

@@ -99,6 +99,7 @@ cdef struct Plan:
     int32_t text_room
     int32_t pairs               # ops that give pairs
     uint8_t local               # holds instances: stands for this one place of this one chunk
+    uint8_t framed              # evtx_frame: 0 not asked yet, 1 yes, 2 no
     uint8_t guessed             # a name did not match its checksum, or the body another's
     uint64_t digest             # of ops, parts and text
     int32_t apart               # number of the plan whose names were seen to be others

@@ -8,6 +8,8 @@ from tracelake.parsers.event_plan cimport Plan as Kind
 from tracelake.parsers.event_plan cimport Target
 from tracelake.parsers.events cimport Events
 from tracelake.parsers.evtx_event cimport Event, Pair
+from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.evtx_frame cimport FRAMES, Frame
 from tracelake.parsers.evtx_item cimport Item
 from tracelake.parsers.evtx_memo cimport Memo
 from tracelake.parsers.evtx_plan cimport Bound, Plan
@@ -37,6 +39,7 @@ cdef class EventRows:
     cdef object mappings
     cdef Py_ssize_t names           # remembered by `events`
     cdef Topic* topics[TOPICS]
+    cdef Frame* frames[FRAMES]
     cdef int topic_count
     cdef uint64_t[SECRET_WORDS] secret
     cdef int64_t count
@@ -49,8 +52,20 @@ cdef class EventRows:
     cdef object host
     cdef object channel
 
-    # Puts the record that `event` holds; 1 when a batch is full.
+    # Decodes the record that `walk` stands at, and puts it; 1 when a batch is full.
+    cdef int read(self, Walk walk) except -1 nogil
+
+    # Puts the record that `event` holds.
     cdef int put(self, Walk walk) except -1 nogil
+    # Puts the record as what its frame says: 0 where there is none, else 1, or 2 when a batch is
+    # full.
+    cdef int replay(self, Walk walk, Cursor content) except -1 nogil
+    cdef int pairs(
+        self, Walk walk, Kind* kind, void* owner, int64_t batch, int flags
+    ) except -1 nogil
+    cdef int field(
+        self, Kind* kind, int i, const Item* item, Memo* memo, int64_t batch
+    ) except -1 nogil
     # Of the plans for a kind of event the first whose condition the record fits.
     cdef Kind* fitting(self, Kind* kind) except NULL nogil
     cdef Kind* kind(self, const Value* provider, int64_t event_id) except NULL nogil

@@ -11,18 +11,23 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from tracelake.native.columns cimport IntColumn, TextColumn
-from tracelake.native.cursor cimport le64
+from tracelake.native.cursor cimport Cursor, le16, le64, span
 from tracelake.native.hash64 cimport hash64, keyed64, spread_secret
 from tracelake.native.text cimport put_uint
 from tracelake.parsers.event_plan cimport (
     CHANNEL, COMPUTER, EVENT_ID, K_TEXT, LEVEL, PROVIDER, RECORD_ID, SYSTEM_FIELDS, TIME_CREATED,
     W_NUMBER, W_TEXT, Output, Sheet,
 )
+from tracelake.parsers.evtx_compile cimport Instance
 from tracelake.parsers.evtx_event cimport pair_name
+from tracelake.parsers.evtx_frame cimport (
+    FRAMES, NESTED, Frame, Step, capture, frame_fits, frame_place,
+)
 from tracelake.parsers.evtx_item cimport TYPE_FILETIME, TYPE_NULL, is_uint, uint_of
-from tracelake.parsers.evtx_memo cimport put, remembered, repeat
+from tracelake.parsers.evtx_memo cimport apply_effect, put, remembered, repeat
 from tracelake.parsers.evtx_plan cimport bound_to
 from tracelake.parsers.evtx_templates cimport Plans
+from tracelake.parsers.evtx_walk cimport RECORD_HEADER, RECORD_LEAST
 from tracelake.parsers.flags cimport NAME_GUESSED, TIME_REPAIRED
 from tracelake.parsers.values cimport (
     FILETIME, INT, TEXT_VALID, UINT, UTF16, is_text, number_value, parse_number, render, room_for,
@@ -50,23 +55,89 @@ cdef class EventRows:
         spread_secret(int.from_bytes(os.urandom(8), "little"), self.secret)
 
     def __dealloc__(self):
+        cdef int i
         self.forget_topics()
+        for i in range(FRAMES):
+            free(self.frames[i])
+
+    cdef int read(self, Walk walk) except -1 nogil:
+        cdef Cursor content = span(
+            walk.chunk + walk.record + RECORD_HEADER, walk.size - RECORD_LEAST,
+            walk.origin + walk.record + RECORD_HEADER,
+        )
+        cdef int done = self.replay(walk, content)
+        if done:
+            return done - 1
+        self.event.decode(content)
+        return self.put(walk)
+
+    cdef int replay(self, Walk walk, Cursor content) except -1 nogil:
+        cdef Plan* plan = self.event.open(content)
+        cdef const Instance* top = &self.event.top
+        cdef Frame* frame
+        cdef Kind* kind
+        cdef Bound* bound = NULL
+        cdef const Step* step
+        cdef Item item
+        cdef Py_ssize_t size
+        cdef int i
+        # Of the first record, host and channel are noted.
+        if plan is NULL or top.count < 3 or top.size < 8 or not self.has_ids:
+            return 0
+        frame = self.frames[frame_place(plan, top)]
+        if frame is NULL or not frame_fits(frame, plan, top):
+            return 0
+        size = frame.size
+        if frame.nests:
+            size += le16(top.descriptors + frame.described)
+        # Behind the values the fragment ends.
+        if size > top.size or (size < top.size and top.values[size] & 0x0F):
+            return 0
+        if plan.pairs:
+            self.event.pair_plans = 1
+            self.event.first = plan
+            self.event.last = plan
+        for i in range(frame.pair_count):
+            step = &frame.pairs[i]
+            item.p = step.literal if step.literal is not NULL else top.values + step.at
+            item.n = step.n
+            item.kind = step.kind
+            if step.slot == NESTED:
+                item.n = <int32_t>(size - frame.size)
+                self.event.nested(plan, step.op, &item)
+            else:
+                self.event.add_pair(plan, step.op, &item)
+        self.event.end_record()
+        kind = (<Topic*>frame.topic).kind
+        if kind.when is not NULL:
+            kind = self.fitting(kind)
+            if kind is not frame.kind:
+                return 0
+        frame.hits = 1
+        self.events.begin(kind)
+        for i in range(frame.effect_count):
+            apply_effect(&frame.effects[i], self.events.at.row)
+        if frame.level >= 0:
+            self.events.at.level = frame.level
+        for i in range(frame.field_count):
+            step = &frame.fields[i]
+            item.p = top.values + step.at
+            item.n = step.n
+            item.kind = step.kind
+            if bound is NULL:
+                bound = bound_to(plan, frame.owner, &self.event.plans.held)
+            self.field(
+                kind, step.slot, &item, NULL if bound.memos is NULL else &bound.memos[step.op],
+                frame.batch,
+            )
+        return 1 + self.pairs(walk, kind, frame.owner, frame.batch, walk.record_flags)
 
     cdef int put(self, Walk walk) except -1 nogil:
-        cdef const uint8_t* p = walk.chunk + walk.record
         cdef Kind* kind
         cdef Topic* topic
         cdef void* owner
-        cdef Pair* pair
-        cdef Plan* plan = NULL
-        cdef Bound* bound = NULL
-        cdef Target* target
-        cdef int32_t i
-        cdef int64_t event_id = -1, us = 0, batch
-        cdef int below = 0
-        cdef int flags = walk.record_flags
+        cdef int64_t event_id = -1, batch
         cdef const Item* item = &self.event.system[EVENT_ID]
-        cdef Memo* memo
         cdef Value value
         if is_uint(item):
             event_id = <int64_t>uint_of(item)
@@ -90,6 +161,29 @@ cdef class EventRows:
         self.events.begin(kind)
         batch = (<Sheet>kind.sheet).rows.batch
         self.system(kind, owner, batch)
+        if topic is not NULL and self.event.top.count >= 3 and self.event.top.size >= 8 and (
+            self.event.tops == 1
+        ):
+            capture(
+                &self.frames[frame_place(self.event.top_plan, &self.event.top)], self.event,
+                kind, owner, topic, batch,
+            )
+        return self.pairs(walk, kind, owner, batch, walk.record_flags)
+
+    cdef int pairs(
+        self, Walk walk, Kind* kind, void* owner, int64_t batch, int flags
+    ) except -1 nogil:
+        """Puts the pairs, and ends the row, of which System is there."""
+        cdef const uint8_t* p = walk.chunk + walk.record
+        cdef Pair* pair
+        cdef Plan* plan = NULL
+        cdef Bound* bound = NULL
+        cdef Target* target
+        cdef int32_t i
+        cdef int64_t us = 0
+        cdef int below = 0
+        cdef Memo* memo
+        cdef Value value
         if self.events.at.has_time:
             self.note_time(self.events.at.time)
         else:
@@ -201,19 +295,17 @@ cdef class EventRows:
                 self.topics[i] = known.next
                 free(known)
         self.topic_count = 0
+        for i in range(FRAMES):
+            if self.frames[i] is not NULL:
+                self.frames[i].plan = -1
         return 0
 
     cdef int system(self, Kind* kind, void* owner, int64_t batch) except -1 nogil:
         """Puts the fields of System."""
         cdef Bound* bound = NULL
         cdef Plan* plan = self.event.system_plan
-        cdef Target* target
         cdef const Item* item
         cdef Memo* memo
-        cdef Value value
-        cdef uint64_t number
-        cdef int64_t us = 0
-        cdef int below = 0
         cdef int i
         if plan is not NULL and plan.number >= 0:
             bound = bound_to(plan, owner, &self.event.plans.held)
@@ -221,34 +313,39 @@ cdef class EventRows:
             item = &self.event.system[i]
             if item.kind == TYPE_NULL:
                 continue
-            target = kind.system[i]
-            if is_uint(item) and target.count and target.outputs[0].transform == W_NUMBER:
-                number = uint_of(item)
-                if i == RECORD_ID:
-                    self.record_id(target, number)
-                    continue
-                if target.count == 1 and number <= <uint64_t>target.outputs[0].high:
-                    (<IntColumn>target.outputs[0].column).put(
-                        self.events.at.row, <int64_t>number
-                    )
-                    if i == LEVEL:
-                        self.events.at.level = <int64_t>number
-                    continue
-            elif i == TIME_CREATED and item.kind == TYPE_FILETIME and item.n == 8:
-                value = number_value(FILETIME, le64(item.p))
-                if value_time(&value, &us, &below):
-                    # What `put` comes to; it would also write the text of the time, twice, to
-                    # see that nothing is lost. A FILETIME loses nothing (and it was 6 % of all).
-                    self.events.set_time(us, below)
-                    continue
             memo = NULL
             if bound is not NULL and bound.memos is not NULL and self.event.system_op[i] >= 0:
                 memo = &bound.memos[self.event.system_op[i]]
-                if remembered(memo, item, batch):
-                    repeat(self.events, memo)
-                    continue
-            self.meet(target, memo, item, batch)
+            self.field(kind, i, item, memo, batch)
         return 0
+
+    cdef int field(
+        self, Kind* kind, int i, const Item* item, Memo* memo, int64_t batch
+    ) except -1 nogil:
+        """Puts a field of System."""
+        cdef Target* target = kind.system[i]
+        cdef Value value
+        cdef uint64_t number
+        cdef int64_t us = 0
+        cdef int below = 0
+        if is_uint(item) and target.count and target.outputs[0].transform == W_NUMBER:
+            number = uint_of(item)
+            if i == RECORD_ID:
+                return self.record_id(target, number)
+            if target.count == 1 and number <= <uint64_t>target.outputs[0].high:
+                (<IntColumn>target.outputs[0].column).put(self.events.at.row, <int64_t>number)
+                if i == LEVEL:
+                    self.events.at.level = <int64_t>number
+                return 0
+        elif i == TIME_CREATED and item.kind == TYPE_FILETIME and item.n == 8:
+            value = number_value(FILETIME, le64(item.p))
+            if value_time(&value, &us, &below):
+                # What `put` comes to; it would also write the text of the time, twice, to see
+                # that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
+                return self.events.set_time(us, below)
+        if memo is not NULL and remembered(memo, item, batch):
+            return repeat(self.events, memo)
+        return self.meet(target, memo, item, batch)
 
     cdef int record_id(self, Target* target, uint64_t number) except -1 nogil:
         """The record's number, which stands in two columns: as number and as text."""

@@ -73,6 +73,8 @@ cdef class Plans:
         self, const uint8_t* chunk, Py_ssize_t length, int64_t origin
     ) except -1 nogil
     cdef int32_t context(self, int section, const uint8_t* prefix, int32_t length) except -1 nogil
+    # The place of an instance's definition, where that was met in this chunk before; else NULL.
+    cdef Place* met(self, const Instance* instance, int32_t context) noexcept nogil
     cdef Place* definition(self, const Instance* instance, int32_t context) except NULL nogil
     cdef int _resolve(self, Place* place, const Instance* instance) except -1 with gil
     cdef Plan* _lost(self, const Instance* instance, int32_t context) except? NULL

@@ -37,6 +37,12 @@ cdef enum:
     PLACES = 1024               # a power of two
 
 
+cdef inline int32_t _slot(uint32_t where, uint32_t id, int32_t context) noexcept nogil:
+    """Where the search for a definition begins."""
+    cdef uint32_t mixed = where * 0x9E3779B1U + context * 0x85EBCA77U + id * 0xC2B2AE3DU
+    return <int32_t>(mixed >> 22) & (PLACES - 1)
+
+
 cdef class Plans:
     def __cinit__(self):
         self.variants = <Variant**>calloc(BUCKETS, sizeof(void*))
@@ -157,11 +163,23 @@ cdef class Plans:
         self.context_count += 1
         return self.context_count - 1
 
+    cdef Place* met(self, const Instance* instance, int32_t context) noexcept nogil:
+        cdef Place* place
+        cdef int32_t slot = _slot(instance.definition, instance.id, context)
+        while self.places[slot].offset >= 0:
+            place = &self.places[slot]
+            if (
+                place.offset == instance.definition and place.id == instance.id
+                and place.context == context
+            ):
+                return place
+            slot = (slot + 1) & (PLACES - 1)
+        return NULL
+
     cdef Place* definition(self, const Instance* instance, int32_t context) except NULL nogil:
         """The plan of an instance's template, for a place where it is used."""
         cdef uint32_t where = instance.definition, id = instance.id
-        cdef uint32_t mixed = where * 0x9E3779B1U + context * 0x85EBCA77U + id * 0xC2B2AE3DU
-        cdef int32_t slot = <int32_t>(mixed >> 22) & (PLACES - 1)
+        cdef int32_t slot = _slot(where, id, context)
         cdef Place* place
         cdef const uint8_t* p
         cdef Py_ssize_t size

@@ -243,8 +243,10 @@ def test_a_reader_that_leaves_is_no_error(lake: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
-        (["ingest"], 2, "Missing argument"),
-        (["nonsense"], 2, "No such command"),
+        (["ingest"], 2, "arguments are required: PATH"),
+        (["nonsense"], 2, "invalid choice: 'nonsense'"),
+        (["ingest", LOG, "-e", "t", "--worker", "2"], 2, "unrecognized arguments: --worker"),
+        (["ingest", LOG, "-e", "t", "--workers", "0"], 2, "--workers: it is at least 1"),
         (["query", "selec 1", "-e", "t"], 1, "Parser Error"),
         (["query", "select 1; select 2", "-e", "t"], 1, "one statement"),
         (["query", "select cast(x as int) from (select 'a' as x)", "-e", "t"], 1, "Could not"),
@@ -267,6 +269,23 @@ def test_errors_are_one_line(
     (line,) = done.stderr.splitlines()
     assert line.startswith("tracelake: ")
     assert part in line
+
+
+def test_options_stand_anywhere_and_end_where_it_says_so(tmp_path: Path) -> None:
+    for name in ("-a.evtx", "b.evtx"):
+        shutil.copy(LOG, tmp_path / name)
+    for words in (["b.evtx", "-e", "t", "./-a.evtx"], ["-e", "t", "--", "-a.evtx", "b.evtx"]):
+        done = tracelake("ingest", "--dry-run", "--json", *words, cwd=tmp_path)
+        found = [Path(json.loads(line)["source"]).name for line in done.stdout.splitlines()]
+        assert sorted(found) == ["-a.evtx", "b.evtx"]
+
+
+def test_help_needs_no_case_and_names_every_command() -> None:
+    done = tracelake("--help")
+    for name in ("ingest", "query", "tables", "sources", "damage", "show", "verify", "doctor"):
+        assert f"\n    {name} " in done.stdout
+        assert f"usage: tracelake {name} " in tracelake(name, "--help").stdout
+    assert tracelake(code=2).stdout == done.stdout
 
 
 def on_a_terminal(columns: int, *arguments: str | Path) -> str:

@@ -188,9 +188,10 @@ def test_two_large_logs_and_small_ones_together(
     sound(tmp_path / "three")
 
 
-def test_two_runs_at_once(log: Path, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_two_runs_at_once(log: Path, undisturbed: Path, tmp_path: Path, workers: str) -> None:
     arguments = command(
-        "ingest", log, "-e", "t", "--lake", tmp_path, "--workers", "2", "--json"
+        "ingest", log, "-e", "t", "--lake", tmp_path, "--workers", workers, "--json"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     runs = [
@@ -208,8 +209,8 @@ def test_killed_at_any_moment(log: Path, undisturbed: Path, tmp_path: Path) -> N
     whole = rows(undisturbed)
     chance = random.Random(3)
     took = 3.0
-    for round_ in range(8):
-        run = start(tmp_path, log, workers=chance.choice((2, 3)))
+    for round_ in range(10):
+        run = start(tmp_path, log, workers=chance.choice((1, 2, 3)))
         begun = time.monotonic()
         time.sleep(chance.uniform(0.2, took))
         if round_ % 2:

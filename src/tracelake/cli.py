@@ -2,79 +2,65 @@
 
 Exit codes: 0 done (damage is reported, it is no error), 1 something could not be ingested or
 answered, 2 wrong usage. Errors are one line on standard error.
+
+Each command imports what it needs: `--help`, and what is wrong, should not take longer than that.
 """
 
+from __future__ import annotations
+
+import gc
 import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
+from tracelake.arguments import UsageError, read
 
-from tracelake.case import DEFAULT_LAKE, Case, as_time, lake_uri
-from tracelake.lake.errors import LakeError
-from tracelake.lake.lake import Lake
-from tracelake.version import VERSION
+if TYPE_CHECKING:
+    from tracelake.case import Case
+    from tracelake.ingest.events import Key
+    from tracelake.lake.lake import Lake
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Captures, event logs and EDR telemetry into one body of tables, and SQL on them.",
-)
+# A key file is read up to this size.
+MAX_KEY = 1 << 20
 
 # Whose errors are about the lake's files, not about this program.
 FOREIGN = {"_duckdb", "duckdb", "pyarrow.lib", "_internal", "deltalake.exceptions"}
 
-Engagement = Annotated[
-    str,
-    typer.Option(
-        "--engagement", "-e", metavar="ID", envvar="TRACELAKE_ENGAGEMENT",
-        help="The case: a-z, 0-9, - and _, at most 63.",
-    ),
-]
-LakeOption = Annotated[
-    str | None,
-    typer.Option("--lake", metavar="URI", help=f"The lake; TRACELAKE_LAKE or {DEFAULT_LAKE}."),
-]
-Since = Annotated[str | None, typer.Option(metavar="T", help="Only rows from this time (UTC) on.")]
-Until = Annotated[str | None, typer.Option(metavar="T", help="Only rows before this time (UTC).")]
-Form = Annotated[str, typer.Option("--format", help="table, csv, json (lines) or parquet.")]
-FormOrNone = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        help="table, csv, json (lines) or parquet; without it what FILE's name says, or a table.",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option("-o", metavar="FILE", help="Write to a file; what would be a table as CSV."),
-]
+# New objects after which Python looks for garbage. What is imported is none and stays, some ten
+# thousand objects: to look through them again and again took a tenth of a short run.
+COLLECT_AFTER = 100_000
 
 
-@app.command()
+class StopError(Exception):
+    """The program ends with this exit code; what is to be said has been said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", show_default=False)],
-    engagement: Engagement,
-    lake: LakeOption = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes; one a core by default.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what each file is and who would read it.")
-    ] = False,
-    carve: Annotated[
-        bool,
-        typer.Option("--carve", help="Also deleted records, from the slack of event logs."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
-) -> None:
-    """Take evidence in: files, folders, and .gz .zst .zip .tar of them."""
+    paths: list[Path],
+    engagement: str,
+    lake: str | None,
+    workers: int | None,
+    dry_run: bool,
+    carve: bool,
+    all_files: bool,
+    key: list[str] | None,
+    shadow_copies: bool,
+    full_hash: bool,
+    as_json: bool,
+) -> int:
+    """Take evidence in: files and folders, archives of them, images of disks."""
+    from tracelake.case import lake_uri
     from tracelake.ingest.dry_run import look
+    from tracelake.ingest.events import How
     from tracelake.ingest.run import Ingest, plan
     from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
@@ -83,17 +69,16 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
+    how = How(all_files, keys_of(key), shadow_copies, full_hash)
     if dry_run:
         checked(engagement, lake)
-        planned = list(look(paths, own_folders(lake_uri(lake))))
-        print_plan(planned, as_json)
-        raise typer.Exit(1 if any(item.unreachable for item in planned) else 0)
+        looked = list(look(paths, own_folders(lake_uri(lake)), how))
+        print_plan(looked, as_json)
+        return 1 if any(item.unreachable for item in looked) else 0
     opened = open_lake(engagement, lake, create=True)
-    tasks, unreachable = plan(paths, own_folders(opened.uri))
-    with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
-        report = Ingest(opened, progress.watch, carve).run(
-            tasks, unreachable, workers or os.cpu_count() or 1
-        )
+    planned = plan(paths, own_folders(opened.uri), how)
+    with Progress(sum(task.size for task in planned.tasks), quiet=as_json) as progress:
+        report = Ingest(opened, progress.watch, carve).run(planned, workers or os.cpu_count() or 1)
     if as_json:
         print(json.dumps(report.as_dict()))
     else:
@@ -102,28 +87,26 @@ def ingest(
         say(f"{path}: {why}")
     if report.interrupted:
         say("stopped; what was committed stays, and the same command goes on from here")
-    raise typer.Exit(report.exit_code)
+    return report.exit_code
 
 
-@app.command()
 def query(
-    sql: Annotated[str, typer.Argument(metavar='"SQL"')],
-    engagement: Engagement,
-    lake: LakeOption = None,
-    since: Since = None,
-    until: Until = None,
-    form: FormOrNone = None,
-    output: Output = None,
-) -> None:
+    sql: str,
+    engagement: str,
+    lake: str | None,
+    since: str | None,
+    until: str | None,
+    form: str | None,
+    output: Path | None,
+) -> int:
     """Ask the tables of one engagement (DuckDB SQL; `tracelake tables` lists them)."""
     if form is None:
         form = form_of(output)
     writable(form, output)
-    answer(case_of(engagement, lake, since, until), sql, form, output)
+    return answer(case_of(engagement, lake, since, until), sql, form, output)
 
 
-@app.command()
-def tables(engagement: Engagement, lake: LakeOption = None) -> None:
+def tables(engagement: str, lake: str | None) -> int:
     """List the tables that have rows, and the views over them."""
     from tracelake.normalize import TABLES
     from tracelake.output import print_table
@@ -140,13 +123,13 @@ def tables(engagement: Engagement, lake: LakeOption = None) -> None:
     print("views: timeline, artifact_path, and the same rows under others' names:")
     for schema, names in views:
         print(f"  {schema}.* {names}")
+    return 0
 
 
-@app.command()
-def sources(engagement: Engagement, lake: LakeOption = None, form: Form = "table") -> None:
+def sources(engagement: str, lake: str | None, form: str) -> int:
     """List the evidence that is in, and what became of it."""
     writable(form, None)
-    answer(
+    return answer(
         case_of(engagement, lake),
         "select source_id, uri, size, records, duplicates, damage, rows, ingested from source "
         "order by uri",
@@ -154,11 +137,10 @@ def sources(engagement: Engagement, lake: LakeOption = None, form: Form = "table
     )
 
 
-@app.command()
-def damage(engagement: Engagement, lake: LakeOption = None, form: Form = "table") -> None:
+def damage(engagement: str, lake: str | None, form: str) -> int:
     """List every record that could not be read, with its place and the reason."""
     writable(form, None)
-    answer(
+    return answer(
         case_of(engagement, lake),
         "select d.row_id, a.path, d.src_offset, d.src_length, d.parser, d.what, d.why "
         "from damage as d left join artifact_path as a using (source_id, artifact_no) "
@@ -167,23 +149,19 @@ def damage(engagement: Engagement, lake: LakeOption = None, form: Form = "table"
     )
 
 
-@app.command()
-def show(
-    row_id: Annotated[str, typer.Argument(metavar="ROW_ID")],
-    engagement: Engagement,
-    lake: LakeOption = None,
-) -> None:
+def show(row_id: str, engagement: str, lake: str | None, key: list[str] | None) -> int:
     """Show a row, where it came from, and the bytes at that place."""
+    from tracelake.ingest.events import How
     from tracelake.show import NoSuchRow, show_row
 
     try:
-        show_row(case_of(engagement, lake), row_id)
+        show_row(case_of(engagement, lake), row_id, How(keys=keys_of(key)))
     except NoSuchRow as error:
         fail(1, f"{row_id}: {error}")
+    return 0
 
 
-@app.command()
-def verify(engagement: Engagement, lake: LakeOption = None) -> None:
+def verify(engagement: str, lake: str | None) -> int:
     """Check hashes, statistics and accounts of everything that is in."""
     from tracelake.ingest.verify import verify as check_all
     from tracelake.output import shown
@@ -196,12 +174,12 @@ def verify(engagement: Engagement, lake: LakeOption = None) -> None:
         for line in (*finding.wrong, *finding.notes):
             print(shown(f"{finding.subject}: {line}"))
     print(f"{checked:,} checks, {findings:,} findings")
-    raise typer.Exit(1 if findings else 0)
+    return 1 if findings else 0
 
 
-@app.command()
-def doctor(lake: LakeOption = None) -> None:
+def doctor(lake: str | None) -> int:
     """Check this installation: versions, extensions, permissions, disk."""
+    from tracelake.case import lake_uri
     from tracelake.doctor import examine
     from tracelake.lake.lake import lake_folder
     from tracelake.output import shown
@@ -214,23 +192,21 @@ def doctor(lake: LakeOption = None) -> None:
     for check_name, good, detail in examine(folder):
         ok = ok and good
         print(shown(f"{'ok  ' if good else 'FAIL'}  {check_name}: {detail}"))
-    raise typer.Exit(0 if ok else 1)
+    return 0 if ok else 1
 
 
-@app.callback(invoke_without_command=True)
-def version(
-    shown: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Captures, event logs and EDR telemetry into one body of tables, and SQL on them."""
-    if shown:
-        print(f"tracelake {VERSION}")
-        raise typer.Exit
+COMMANDS: dict[str, Callable[..., int]] = {
+    command.__name__: command
+    for command in (ingest, query, tables, sources, damage, show, verify, doctor)
+}
 
 
 def case_of(
     engagement: str, lake: str | None, since: str | None = None, until: str | None = None
 ) -> Case:
     """The engagement that the options name; ends the program where there is none."""
+    from tracelake.case import Case, as_time
+
     for name, value in (("--since", since), ("--until", until)):
         try:
             as_time(value)
@@ -239,7 +215,7 @@ def case_of(
     return Case(open_lake(engagement, lake), since, until)
 
 
-def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
+def answer(case: Case, sql: str, form: str, output: Path | None = None) -> int:
     """Prints or writes the result of a query."""
     import duckdb
 
@@ -250,6 +226,21 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> None:
     except (duckdb.Error, ValueError) as error:
         fail(1, str(error))
     write_result(result.fetch_arrow_reader(), form, output)
+    return 0
+
+
+def keys_of(given: list[str] | None) -> tuple[Key, ...]:
+    """The keys that options name: what stands in a file of that name, else the text itself."""
+    from tracelake.ingest.events import Key
+
+    keys = []
+    for key in given or ():
+        try:
+            with open(key, "rb") as file:
+                keys.append(Key(file.read(MAX_KEY), key))
+        except OSError:
+            keys.append(Key(os.fsencode(key)))
+    return tuple(keys)
 
 
 def form_of(output: Path | None) -> str:
@@ -271,12 +262,16 @@ def writable(form: str, output: Path | None) -> None:
 
 def open_lake(engagement: str, lake: str | None, create: bool = False) -> Lake:
     """The engagement's lake; ends the program where its id or the lake's URI is none."""
+    from tracelake.case import lake_uri
+    from tracelake.lake.lake import Lake
+
     checked(engagement, lake)
     return Lake.open(lake_uri(lake), engagement, create=create)
 
 
 def checked(engagement: str, lake: str | None) -> None:
     """Ends the program where the engagement's id or the lake's URI is none."""
+    from tracelake.case import lake_uri
     from tracelake.lake.lake import check_engagement, lake_folder
 
     try:
@@ -289,7 +284,7 @@ def checked(engagement: str, lake: str | None) -> None:
 def fail(code: int, why: str) -> NoReturn:
     """One line on standard error, and the exit code."""
     say(why)
-    raise typer.Exit(code)
+    raise StopError(code)
 
 
 def say(why: str) -> None:
@@ -305,28 +300,41 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A terminal that has not all letters is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
-    code = 1
+    gc.set_threshold(COLLECT_AFTER)
     try:
-        code = app(standalone_mode=False) or 0
+        code = _run(sys.argv[1:])
         sys.stdout.flush()
-        if code == 130:  # what typer makes of Ctrl-C
-            say("stopped")
-            code = 1
-    except (BrokenPipeError, SystemExit):
-        # `tracelake query ... | head`: the reader has what it wanted. Typer makes an exit of it.
+    except BrokenPipeError:
+        # `tracelake query ... | head`: the reader has what it wanted.
         code = 0
         # What was not written must not be tried once more at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except KeyboardInterrupt:
+        say("stopped")
+        code = 1
     except Exception as error:  # noqa: BLE001 - each is said in one line, whatever it is
         code = _end(error)
+    # What is alive now goes with the process: no need to look for garbage among it.
+    gc.freeze()
     sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        command, given = read(words, COMMANDS)
+    except SystemExit as asked:  # argparse, when it has printed the help
+        return int(asked.code or 0)
+    return command(**given)
 
 
 def _end(error: Exception) -> int:
     """Says what ended the program; the exit code."""
-    if hasattr(error, "format_message"):  # wrong usage, as typer sees it
-        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
-            say(error.format_message())
+    from tracelake.lake.errors import LakeError
+
+    if isinstance(error, StopError):
+        return error.code
+    if isinstance(error, UsageError):
+        say(str(error))
         return 2
     if isinstance(error, OSError) and error.filename is not None:
         say(f"{os.fsdecode(error.filename)}: {error.strerror}")

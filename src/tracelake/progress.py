@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Progress:
     """Bytes read of bytes found, bytes a second, and what is being read.
 
-    A source is read twice, for its hash and for its rows; the bar counts both.
+    A source is read for its hash and for its rows, at once or one after the other; the bar counts
+    both.
     """
 
     def __init__(self, size: int, quiet: bool = False) -> None:
