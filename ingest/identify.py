@@ -10,7 +10,6 @@ HEAD = 65536
 # Evidence that responders do bring and that is not opened yet: to be told by its name, not by
 # what each parser misses in it.
 NOT_YET = {
-    b"regf": "a registry hive, not read yet",
     b"SQLite format 3\x00": "an SQLite database, not read yet",
 }
 

@@ -11,6 +11,8 @@ from tracelake.ingest.want import LAST_STAGE, stage_of
 SMALL = 4 << 20
 LOT_BYTES = 64 << 20
 LOT_FILES = 512
+# Large files that small ones may be taken in before.
+MOST_PASSED = 64
 
 
 class Waiting:
@@ -58,16 +60,21 @@ class Waiting:
                 self._stages[rest.later.stage].append(rest)
 
     def lot(self, most: int) -> Lot:
-        """Takes the next task, and with a small one the small ones that follow in its stage."""
+        """Takes the next task, and with a small one the small ones after it in its stage. Large
+        ones among them stay where they are: a lot that ended at each would be a pack for each."""
         queue = self._queue()
         tasks = [queue.popleft()]
         size = tasks[0].size
         if size <= SMALL and not tasks[0].again:
-            while queue and len(tasks) < most and queue[0].size <= SMALL:
-                if queue[0].again or size + queue[0].size > LOT_BYTES:
-                    break
-                tasks.append(queue.popleft())
-                size += tasks[-1].size
+            passed = []
+            while queue and len(tasks) < most and len(passed) < MOST_PASSED:
+                task = queue.popleft()
+                if task.again or task.size > SMALL or size + task.size > LOT_BYTES:
+                    passed.append(task)
+                else:
+                    tasks.append(task)
+                    size += task.size
+            queue.extendleft(reversed(passed))
         return Lot(tuple(tasks))
 
     def _queue(self) -> deque[Task]:

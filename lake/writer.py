@@ -34,6 +34,10 @@ ROLL = 1_000_000
 IN_MEMORY = 4 << 20
 """Bytes of a file that began small, after which the next file begins."""
 
+GATHERED = 64 << 10
+"""Bytes that are written to a file at once, at least: each page comes with headers of its own, and
+nine writes of ten would be of less than 128 bytes."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -191,7 +195,7 @@ class UnitWriter:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         self._paths.append(path)
         try:
-            sink = pa.BufferOutputStream() if rows < SMALL else pa.OSFile(str(path), "wb")
+            sink = pa.BufferOutputStream() if rows < SMALL else _buffered(path)
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer = pq.ParquetWriter(
@@ -232,6 +236,10 @@ class UnitWriter:
         self.discard()
         number = error.errno or errno.EIO
         return OSError(number, error.strerror or str(error), str(path))
+
+
+def _buffered(path: Path) -> pa.NativeFile:
+    return pa.BufferedOutputStream(pa.OSFile(str(path), "wb"), GATHERED)
 
 
 def _stream(batches: list[pa.RecordBatch]) -> bytes:

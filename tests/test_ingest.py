@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from line import EVIDENCE, command, rows, tracelake
 from tracelake.case import open_case
 from tracelake.ingest import pack, workers
 from tracelake.ingest import run as ingest_run
-from tracelake.ingest.events import UnitReady
+from tracelake.ingest.events import Task, UnitReady
 from tracelake.ingest.identify import Identified
 from tracelake.lake.lake import Lake
 from tracelake.lake.pack import is_pack
@@ -307,6 +308,20 @@ def test_a_bug_fails_its_source_and_damage_fails_nothing(
         assert report.parsers["bad"].damage == 1
         row = case.sql("select what, why, src_offset from damage where parser = 'bad'").fetchall()
         assert row == [("header", "contradicts itself", 4)]
+
+
+def test_small_files_go_to_a_worker_together_past_large_ones() -> None:
+    sizes = [10, workers.SMALL + 1, 20, 30, workers.SMALL + 2, 40]
+    waiting = deque(Task(str(number), str(number), size) for number, size in enumerate(sizes))
+    waiting.append(replace(waiting[0], path="6", again=True))
+    waiting.append(Task("7", "7", 70))
+    lots = []
+    while waiting:
+        lots.append([task.path for task in workers.next_lot(waiting, 4).tasks])
+    assert lots == [["0", "2", "3", "5"], ["1"], ["4"], ["6"], ["7"]]
+    many = deque(Task(str(number), "", workers.SMALL) for number in range(20))
+    assert len(workers.next_lot(many, 100).tasks) == workers.LOT_BYTES // workers.SMALL
+    assert [task.path for task in many] == ["16", "17", "18", "19"]
 
 
 def test_small_logs_share_columns_and_not_each_others_troubles(
