@@ -39,7 +39,7 @@ $(BIN)/python:
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) and building the extensions (a minute or two, once)"
 	@$(PIP) install -c constraints.txt setuptools wheel cython
-	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[test,dev]'
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[test,dev,images]'
 	@touch $@ $(VENV)/built
 
 # Make runs this also when it has just made `installed`, which has built everything: hence `find`.

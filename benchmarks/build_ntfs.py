@@ -3,8 +3,8 @@
 - A $MFT: the seed's entries, many volumes side by side in one table. Each copy has entry numbers of
   its own (in the headers, and in every reference to a parent or base record), and its root is a
   folder of the first one's root.
-- A change journal ($UsnJrnl:$J): what a host writes when the files of that $MFT are made, written and
-  closed: three records a file, with its own name, entry, parent and time.
+- A change journal ($UsnJrnl:$J): what a host writes when the files of that $MFT are made, written
+  and closed: three records a file, with its own name, entry, parent and time.
 """
 
 import struct
@@ -123,14 +123,18 @@ def changes(seed: list[Entry], first: int, start: int) -> Iterator[bytes]:
         if at is None or len(each.references) == 0:
             continue
         parent, when = struct.unpack_from("<QQ", each.data, at)
+        # All copies share one root.
+        if parent & 0xFFFFFFFF != ROOT:
+            parent += first
         units = each.data[at + 64]
         name = each.data[at + 66 : at + 66 + 2 * units]
-        sequence = struct.unpack_from("<H", each.data, 16)[0]
+        sequence, flags = struct.unpack_from("<H4xH", each.data, 16)
+        kind = 0x10 if flags & 2 else 0x20
         length = (60 + len(name) + 7) & ~7
         for step, reason in enumerate((MADE, WRITTEN, CLOSED)):
             yield struct.pack(
-                "<IHHQQQQIIIIHH", length, 2, 0, sequence << 48 | (number + first), parent + first,
-                start, when + 1000 * step, reason, 0, 0, 0x20, len(name), 60,
+                "<IHHQQQQIIIIHH", length, 2, 0, sequence << 48 | (number + first), parent,
+                start, when + 1000 * step, reason, 0, 0, kind, len(name), 60,
             ).__add__(name).ljust(length, b"\0")  # fmt: skip
             start += length
 

@@ -223,6 +223,7 @@ CREATE TABLE file_query (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
+  "file_short_name" VARCHAR, -- its name of 8 and 3 characters, where it has another one
   "file_ext" VARCHAR, -- extension, lower case, without the dot
   "file_size" BIGINT, -- bytes
   "file_alloc_size" BIGINT, -- bytes allocated
@@ -248,11 +249,15 @@ CREATE TABLE file_query (
   "fn_modified" TIMESTAMPTZ, -- $FILE_NAME: content modified
   "fn_accessed" TIMESTAMPTZ, -- $FILE_NAME: accessed
   "fn_changed" TIMESTAMPTZ, -- $FILE_NAME: entry changed
+  "time_digits" INTEGER, -- the 100 ns of the eight times above, in their order, as eight decimal digits
   "lsn" BIGINT, -- log file sequence number
   "usn" BIGINT, -- update sequence number
   "owner_uid" VARCHAR, -- SID or number of the owner
   "security_id" INTEGER, -- number in $Secure
   "ads" VARCHAR[], -- names of its alternate data streams
+  "file_contents" VARCHAR, -- text of the file, where it stands in the entry itself
+  "reparse_tag" BIGINT, -- kind of reparse point: link, mount point, compressed (WOF), ...
+  "link_target" VARCHAR, -- what a link or mount point leads to
   "zone_host_url" VARCHAR, -- Zone.Identifier: HostUrl
   "zone_referrer_url" VARCHAR, -- Zone.Identifier: ReferrerUrl
   "zone_id" TINYINT, -- Zone.Identifier: ZoneId
@@ -387,6 +392,7 @@ CREATE TABLE registry_activity (
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
+  "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
   "reg_value_name" VARCHAR, -- name of the value
   "reg_value_type" VARCHAR, -- type of the value (REG_SZ, ...)
   "reg_value_data" VARCHAR, -- data of the value, as text
@@ -2392,7 +2398,7 @@ CREATE TABLE raw_event (
 -- One piece of evidence. Written last: with it, everything of that source is there.
 CREATE TABLE source (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "id_kind" VARCHAR, -- what source_id is taken over: sha256 or sampled
   "sha256" VARCHAR, -- SHA-256 of the object as it was acquired
   "uri" VARCHAR, -- where it was read from
@@ -2404,13 +2410,15 @@ CREATE TABLE source (
   "records" BIGINT, -- records seen in all its artifacts
   "rows" MAP(VARCHAR, BIGINT), -- rows per table
   "duplicates" BIGINT, -- records left out because a byte-identical one is there
-  "damage" BIGINT -- records that could not be read
+  "damage" BIGINT, -- records that could not be read
+  "not_opened" MAP(VARCHAR, BIGINT), -- files in it that were not opened, by the reason why
+  "facts" MAP(VARCHAR, VARCHAR) -- of an image: its kind, hashes stored in it, its volumes, ...
 );
 
 -- One file seen in a source, also when no parser took it. With its row its unit is complete.
 CREATE TABLE artifact (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "unit" VARCHAR, -- what was committed together
   "paths" VARCHAR[], -- where it stands in the source; several where the bytes are the same
@@ -2437,7 +2445,7 @@ CREATE TABLE artifact (
 -- One record that was seen and could not be read.
 CREATE TABLE damage (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "src_offset" BIGINT, -- where it begins in its artifact, bytes
   "src_length" BIGINT, -- its length, bytes
@@ -2450,7 +2458,7 @@ CREATE TABLE damage (
 -- One Windows event log file: what its header says and what was found.
 CREATE TABLE evtx_file (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
-  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)
   "artifact_no" INTEGER NOT NULL, -- file inside the source, from 0
   "device_hostname" VARCHAR, -- host of its records
   "log_name" VARCHAR, -- channel of its records

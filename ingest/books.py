@@ -3,13 +3,12 @@
 import datetime
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from tracelake.ingest.events import Facts
+from tracelake.ingest.events import Facts, Identity
+from tracelake.ingest.sofar import SoFar
 from tracelake.normalize import MAPPING_VERSION, TABLES
 
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
@@ -52,36 +51,30 @@ def artifact_row(
 
 def source_row(
     engagement: str,
-    source_id: str,
-    sha256: str,
+    identity: Identity,
     path: str,
     size: int,
     unit: str,
     version: str,
-    artifacts: Iterable[Facts],
+    sofar: SoFar,
 ) -> dict[str, Any]:
     """The row of `source` that closes it: the sums over its artifacts."""
-    rows: Counter[str] = Counter()
-    records = duplicates = damage = 0
-    for facts in artifacts:
-        rows.update(facts.rows)
-        records += facts.records
-        duplicates += facts.duplicates
-        damage += facts.damage
     return {
         "engagement_id": engagement,
-        "source_id": source_id,
-        "id_kind": "sha256",
-        "sha256": sha256,
+        "source_id": identity.source_id,
+        "id_kind": identity.kind,
+        "sha256": identity.sha256,
         "uri": printable(path),
         "size": size,
         "unit": unit,
         "parser_version": version,
         "ingested": now(),
-        "records": records,
-        "rows": sorted(rows.items()),
-        "duplicates": duplicates,
-        "damage": damage,
+        "records": sofar.records,
+        "rows": sorted(sofar.rows.items()),
+        "duplicates": sofar.duplicates,
+        "damage": sofar.damage,
+        "not_opened": sorted(sofar.not_opened.items()),
+        "facts": sorted(sofar.facts.items()),
     }
 
 

@@ -1,13 +1,15 @@
 """The unit that closes a source: what no parser took, and its row of `source`."""
 
 import os
+import zlib
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from tracelake.ingest.books import artifact_row, source_row
-from tracelake.ingest.events import Event, Facts, Stamp, Task
+from tracelake.ingest.events import Event, Facts, Identity, Task
 from tracelake.ingest.pack import Outlet, Pack
+from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
 from tracelake.normalize import MAPPING_VERSION, Provenance
 from tracelake.parsers.artifact import Parser
@@ -35,38 +37,49 @@ def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -
     )
 
 
+def close_left(lake: Lake, pack: Pack, task: Task, source_id: str, left: LeftOver) -> Iterator[
+    Event
+]:
+    """Makes a unit of what was left so far, where the source is not at its end."""
+    if not left:
+        return
+    # The same in every run that leaves the same: what is in does not come again.
+    numbers = zlib.crc32(",".join(map(str, sorted(left))).encode())
+    unit = f"{source_id[:16]}-left-{numbers:08x}"
+    outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
+    _put_left(lake, outlet, unit, source_id, left)
+    yield from outlet.close(task, Facts("", None), 0.0)
+
+
 def close_source(
     lake: Lake,
     pack: Pack,
     task: Task,
-    sha256: str,
-    stamp: Stamp,
-    facts: dict[int, Facts],
+    identity: Identity,
+    size: int,
+    sofar: SoFar,
     left: LeftOver,
 ) -> Iterator[Event]:
     """Makes the source's last unit: what was left, and the row that closes it.
 
     Args:
         pack: what the unit joins.
-        facts: of the artifacts that have units of their own.
+        sofar: the sums of all its artifacts.
     """
-    source_id = sha256[:32]
+    source_id = identity.source_id
     unit = f"{source_id[:16]}-source"
     outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
+    _put_left(lake, outlet, unit, source_id, left)
+    path = os.path.realpath(task.path)
+    row = source_row(lake.engagement, identity, path, size, unit, VERSION, sofar)
+    outlet.book("source", row)
+    yield from outlet.close(task, None, 0.0)
+
+
+def _put_left(lake: Lake, outlet: Outlet, unit: str, source_id: str, left: LeftOver) -> None:
     for number, (found, damage) in left.items():
         if damage is not None:
             outlet.put("damage", damage, provenance(lake, source_id, number, None))
-        row = artifact_row(lake.engagement, source_id, number, unit, VERSION, found)
-        outlet.book("artifact", row)
-    row = source_row(
-        lake.engagement,
-        source_id,
-        sha256,
-        os.path.realpath(task.path),
-        stamp[0],
-        unit,
-        VERSION,
-        [*facts.values(), *(found for found, _ in left.values())],
-    )
-    outlet.book("source", row)
-    yield from outlet.close(task, None, 0.0)
+        outlet.book(
+            "artifact", artifact_row(lake.engagement, source_id, number, unit, VERSION, found)
+        )

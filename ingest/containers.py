@@ -3,10 +3,14 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
+from tracelake.ingest.beside import NOBODY, Siblings
+from tracelake.ingest.events import Read
+from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import (
     FeedFile,
     Guard,
@@ -22,6 +26,7 @@ from tracelake.native.feed import Feed
 MAX_DEPTH = 5
 # A zip inside another container has to be held in memory, since its directory is at its end.
 MAX_NESTED_ZIP = 64 << 20
+ARCHIVE_KINDS = {"zip", "tar"}
 
 MAGIC = {
     b"\x1f\x8b\x08": "gzip",
@@ -34,7 +39,7 @@ MAGIC = {
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of the end of an empty stream
 TAR_MAGIC_AT = 257
 ENCRYPTED = 1  # in a zip member's general purpose flags
-
+LOCKED = "it is encrypted: unpack it with its password and ingest what it holds"
 
 # Headers that only describe the next one (names longer than 100 bytes, attributes): the library
 # reads each whole into memory, whatever length it claims.
@@ -70,6 +75,7 @@ class Member:
         container: the kind of container (zip, tar, ...) that broke, where this is not a file
             but the place at which a container could not be read on.
         whole: it is the source itself: a loose file, whose hash is known.
+        beside: the other files of its folder, where they can be reached.
     """
 
     path: str
@@ -79,6 +85,21 @@ class Member:
     unread: str | None = None
     container: str | None = None
     whole: bool = False
+    beside: Siblings = NOBODY
+
+
+class Base:
+    """What every walk over a source has (walk.Walk), where there is nothing to it."""
+
+    def __init__(self) -> None:
+        self.not_opened: Counter[str] = Counter()
+        self.facts: dict[str, str] = {}
+        self.sha256: str | None = None
+        self.plan: list[Planned] | None = None
+
+    def audit(self, path: str) -> Generator[Read, None, None]:
+        """See `Walk`."""
+        yield from ()
 
 
 def kind_of(head: bytes) -> str | None:
@@ -104,104 +125,132 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
         head = file.read(512)
         file.seek(0)
     except OSError as error:
-        yield _broken(name, "file", Corrupt("file", 0, sentence(error)))
+        yield broken(name, "file", Corrupt("file", 0, sentence(error)))
         return
     kind = kind_of(head)
     if kind is None:
         yield Member(name, lambda: Guard(cast(Readable, file), "file"), whole=True)
     elif kind == "zip":
-        yield from _zip(file, "", name, 0)
+        yield from members_of_zip(file, "", name, 0)
     else:
         feed = Feed(Guard(cast(Readable, file), "file"))
-        yield from _unpack(feed, kind, "" if kind == "tar" else _inner_name(name), name, 0)
+        yield from _unpack(feed, kind, "" if kind == "tar" else _inner_name(name), name, 0)[1]
 
 
-def _unpack(feed: Feed, kind: str | None, path: str, name: str, depth: int) -> Iterator[Member]:
-    """What stands in `feed`, which is of `kind`; `path` is its own path inside the source."""
-    if kind is None:
-        yield Member(path, lambda: FeedFile(feed))
-        return
-    if depth > MAX_DEPTH:
-        why = f"containers nested more than {MAX_DEPTH} deep are not opened"
-        yield _broken(path or name, kind, Unsupported(kind, 0, why))
-        return
-    if kind == "tar":
-        yield from _tar(feed, path, name, depth)
-        return
-    if kind == "zip":
-        yield from _nested_zip(feed, path, name, depth)
-        return
-    content = unpacked(feed, kind)
-    try:
-        inner = kind_of(content.peek(512))
-    except EvidenceError as error:
-        yield _broken(path or name, kind, error)
-        return
-    yield from _unpack(content, inner, path, name, depth + 1)
+def nested(
+    stream: Readable, path: str, size: int | None, depth: int
+) -> tuple[bool, Iterator[Member]]:
+    """A member of an archive: a plain file, or once more a container.
 
+    Args:
+        depth: how many containers it is in.
 
-def _nested(stream: Readable, path: str, size: int | None, depth: int) -> Iterator[Member]:
-    """A member of an archive: a plain file, or once more a container."""
+    Returns:
+        whether it is an archive, with files of its own; and those files, or the one there is.
+    """
     feed = Feed(stream)
     try:
         kind = kind_of(feed.peek(512))
     except EvidenceError as error:
-        yield Member(path, lambda: FeedFile(feed), size, error)
-        return
+        return False, iter([Member(path, lambda: FeedFile(feed), size, error)])
     if kind is None:
-        yield Member(path, lambda: FeedFile(feed), size)
-    else:
-        inside = path if kind in ("zip", "tar") else _inner_name(path)
-        yield from _unpack(feed, kind, inside, path, depth + 1)
+        return False, iter([Member(path, lambda: FeedFile(feed), size)])
+    inside = path if kind in ARCHIVE_KINDS else _inner_name(path)
+    return _unpack(feed, kind, inside, path, depth + 1)
 
 
-def _zip(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
+def _unpack(
+    feed: Feed, kind: str | None, path: str, name: str, depth: int
+) -> tuple[bool, Iterator[Member]]:
+    """What stands in `feed`, which is of `kind`; `path` is its own path inside the source."""
+    if kind is None:
+        return False, iter([Member(path, lambda: FeedFile(feed))])
+    if depth > MAX_DEPTH:
+        why = f"containers nested more than {MAX_DEPTH} deep are not opened"
+        return False, iter([broken(path or name, kind, Unsupported(kind, 0, why))])
+    if kind == "tar":
+        return True, _tar(feed, path, name, depth)
+    if kind == "zip":
+        return True, _nested_zip(feed, path, name, depth)
+    content = unpacked(feed, kind)
+    try:
+        inner = kind_of(content.peek(512))
+    except EvidenceError as error:
+        return False, iter([broken(path or name, kind, error)])
+    return _unpack(content, inner, path, name, depth + 1)
+
+
+def members_of_zip(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
+    """The files of a zip, in the order of its directory; `path` is its own path inside the
+    source, `name` how it is called where it cannot be read, `depth` as for `nested`."""
+    try:
+        archive, infos = zip_directory(file)
+    except EvidenceError as error:
+        yield broken(path or name, "zip", error)
+        return
+    with archive:
+        for info in infos:
+            yield from zip_member(archive, info, join(path, info.filename), depth)[1]
+
+
+def zip_directory(file: BinaryIO) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """A zip and its files, without its folders.
+
+    Raises:
+        Corrupt: it has no directory that can be read.
+    """
     try:
         archive = zipfile.ZipFile(file)
         infos = archive.infolist()
     except Exception as error:
         if not blames_evidence(error):
             raise
-        yield _broken(path or name, "zip", Corrupt("zip directory", 0, sentence(error)))
-        return
-    with archive:
-        for info in infos:
-            if info.filename.endswith("/"):  # is_dir() does not bear an empty name
-                continue
-            inside = _join(path, info.filename)
-            if info.flag_bits & ENCRYPTED:
-                secret = Unsupported("zip member", info.header_offset, "it is encrypted")
-                yield Member(inside, _nothing, info.file_size, secret)
-                continue
-            try:
-                stream = archive.open(info)
-            except Exception as error:
-                if not blames_evidence(error):
-                    raise
-                trouble = Unsupported("zip member", info.header_offset, sentence(error))
-                yield Member(inside, _nothing, info.file_size, trouble)
-                continue
-            with stream:
-                guard = Guard(
-                    cast(Readable, stream), "zip member", packed_size=info.compress_size
-                )
-                yield from _nested(guard, inside, info.file_size, depth)
+        raise Corrupt("zip directory", 0, sentence(error)) from error
+    # is_dir() does not bear an empty name.
+    return archive, [info for info in infos if not info.filename.endswith("/")]
+
+
+def zip_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, inside: str, depth: int
+) -> tuple[bool, Iterator[Member]]:
+    """What one file of a zip is, under the path `inside`: see `nested`."""
+    if info.flag_bits & ENCRYPTED:
+        secret = Unsupported("zip member", info.header_offset, LOCKED)
+        return False, iter([Member(inside, nothing, info.file_size, secret)])
+    try:
+        stream = archive.open(info)
+    except Exception as error:
+        if not blames_evidence(error):
+            raise
+        trouble = Unsupported("zip member", info.header_offset, sentence(error))
+        return False, iter([Member(inside, nothing, info.file_size, trouble)])
+    guard = Guard(cast(Readable, stream), "zip member", packed_size=info.compress_size)
+    archived, found = nested(guard, inside, info.file_size, depth)
+    return archived, _closing(stream, found)
+
+
+def _closing(stream: IO[bytes], found: Iterator[Member]) -> Iterator[Member]:
+    with stream:
+        yield from found
 
 
 def _nested_zip(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
+    """Held in memory: its directory is at its end."""
+    held = io.BytesIO()
     try:
-        data = feed.read(MAX_NESTED_ZIP + 1)
+        while held.tell() <= MAX_NESTED_ZIP and (data := feed.read(1 << 20)):
+            held.write(data)
     except EvidenceError as error:
-        yield _broken(path or name, "zip", error)
+        yield broken(path or name, "zip", error)
         return
-    if len(data) > MAX_NESTED_ZIP:
+    if held.tell() > MAX_NESTED_ZIP:
         why = (
             f"a zip inside another container is opened up to {MAX_NESTED_ZIP >> 20} MiB; "
             "unpack the outer one"
         )
-        yield _broken(path or name, "zip", Unsupported("zip", 0, why))
+        yield broken(path or name, "zip", Unsupported("zip", 0, why))
         return
-    yield from _zip(io.BytesIO(data), path, name, depth)
+    yield from members_of_zip(held, path, name, depth)
 
 
 def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
@@ -211,11 +260,11 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
                 # The library keeps every header it read, for random access: a million of them
                 # are a gigabyte.
                 archive.members.clear()  # type: ignore[attr-defined]
-                inside = _join(path, info.name)
+                inside = join(path, info.name)
                 if info.isdir():
                     continue
                 if not info.isfile():
-                    yield Member(inside, _nothing, unread=_kind_of_entry(info))
+                    yield Member(inside, nothing, unread=_kind_of_entry(info))
                     continue
                 content = archive.extractfile(info)
                 if content is None:
@@ -224,15 +273,15 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
                 pieces = cast("list[tuple[int, int]] | None", info.sparse)
                 stored = sum(size for _, size in pieces) if pieces is not None else None
                 guard = Guard(cast(Readable, content), "tar member", packed_size=stored)
-                yield from _nested(guard, inside, info.size, depth)
+                yield from nested(guard, inside, info.size, depth)[1]
             if hidden := _after_the_end(archive):
                 raise Unsupported("tar", hidden, "there are bytes after the end of the archive")
     except EvidenceError as error:
-        yield _broken(path or name, "tar", error)
+        yield broken(path or name, "tar", error)
     except Exception as error:
         if not blames_evidence(error):
             raise
-        yield _broken(path or name, "tar", Corrupt("tar", feed.position, sentence(error)))
+        yield broken(path or name, "tar", Corrupt("tar", feed.position, sentence(error)))
 
 
 class _Header(tarfile.TarInfo):
@@ -281,11 +330,27 @@ def _after_the_end(archive: tarfile.TarFile) -> int | None:
     return None
 
 
-def _broken(path: str, kind: str, error: EvidenceError) -> Member:
-    return Member(path, _nothing, trouble=error, container=kind)
+def content_of(member: Member, most: int) -> bytes | None:
+    """All bytes of a file, or None where there are more than `most` or they cannot be read."""
+    if member.trouble is not None or member.unread is not None:
+        return None
+    held = bytearray()
+    try:
+        feed = Feed(member.open())
+        while len(held) <= most and (data := feed.read(1 << 20)):
+            held += data
+    except EvidenceError:
+        return None
+    return bytes(held) if len(held) <= most else None
 
 
-def _nothing() -> Readable:
+def broken(path: str, kind: str, error: EvidenceError) -> Member:
+    """A place at which a container cannot be read (on)."""
+    return Member(path, nothing, trouble=error, container=kind)
+
+
+def nothing() -> Readable:
+    """The content of what is not read."""
     return io.BytesIO()
 
 
@@ -297,5 +362,6 @@ def _inner_name(name: str) -> str:
     return name
 
 
-def _join(path: str, inside: str) -> str:
+def join(path: str, inside: str) -> str:
+    """The path of a file in a container that is itself in one."""
     return f"{path}/{inside}" if path else inside

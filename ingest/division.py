@@ -19,6 +19,7 @@ from tracelake.ingest.events import (
     Event,
     Failed,
     Hashed,
+    Identity,
     Skipped,
     SourceDone,
     Task,
@@ -42,6 +43,7 @@ from tracelake.ingest.parts import (
     WantRange,
 )
 from tracelake.ingest.reading import Sink, completing, summed
+from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
 from tracelake.lake.standin import new_stand_in
 from tracelake.lake.writer import WrittenUnit
@@ -300,9 +302,11 @@ class Division:
             writer.write("artifact", batch_of("artifact", [row]))
             whole = _united([*(part.written for part in parts), writer.close()])
             pack = Pack(lake)
+            sofar = SoFar()
+            sofar.add(0, facts)
             sha256 = self._hashed.sha256
             closing = [
-                *close_source(lake, pack, task, sha256, self._stamp, {0: facts}, {}),
+                *close_source(lake, pack, task, Identity.of(sha256), self._stamp[0], sofar, {}),
                 *pack.flush(),
             ]
         yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))

@@ -5,10 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tracelake.ingest.beside import read_with
 from tracelake.ingest.books import printable
-from tracelake.ingest.containers import Member, members
+from tracelake.ingest.containers import Member
 from tracelake.ingest.discover import Found, discover
+from tracelake.ingest.events import PLAINLY, How
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.walk import walk_of
+from tracelake.ingest.want import LAST_STAGE
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 
@@ -34,11 +38,14 @@ class Planned:
         return asdict(self)
 
 
-def look(roots: list[Path], leave_out: frozenset[Path] = frozenset()) -> Iterator[Planned]:
+def look(
+    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
+) -> Iterator[Planned]:
     """Every artifact under `roots` with its parser. Archives are walked, not unpacked.
 
     Args:
         roots: files and folders. leave_out: folders that are not entered.
+        how: what is wanted of them.
     """
     for item in discover(roots, leave_out):
         source = printable(str(item.path))
@@ -47,8 +54,11 @@ def look(roots: list[Path], leave_out: frozenset[Path] = frozenset()) -> Iterato
             continue
         try:
             with open(item.path, "rb", buffering=0) as file:
-                for member in members(file, item.name):
+                walk = walk_of(file, item.name, str(item.path), how)
+                for _, member in walk.members(range(LAST_STAGE + 1)):
                     yield _planned(source, item, member)
+                for why, count in walk.not_opened.items():
+                    yield Planned(source, "", None, refused={"*": f"{count:,} files: {why}"})
         except OSError as error:
             why = error.strerror or str(error)
             yield Planned(source, "", item.size, trouble=why, unreachable=True)
@@ -66,5 +76,7 @@ def _planned(source: str, item: Found, member: Member) -> Planned:
     except EvidenceError as error:
         return Planned(source, inside, size, trouble=str(error))
     found = identify(head, member.path)
+    if found.parser is None and (why := read_with(member.path, member.beside)) is not None:
+        return Planned(source, inside, size, refused={"*": why})
     name = found.parser.name if found.parser else None
     return Planned(source, inside, size, name, found.refused)

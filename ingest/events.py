@@ -1,12 +1,46 @@
 """What a worker tells the parent while it reads sources. Plain values that can be sent."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from tracelake.ingest.want import LAST_STAGE
 from tracelake.lake.writer import WrittenUnit
+
+if TYPE_CHECKING:
+    from tracelake.ingest.sofar import SoFar
 
 Stamp = tuple[int, int]
 """A file's size and mtime in nanoseconds: what a change would change."""
 
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A password, a recovery password, or a key file with its path. It is nowhere written."""
+
+    data: bytes = field(repr=False)
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the user wants of the evidence.
+
+    Attributes:
+        every_file: open also the files of images that no parser asks for, and list all files
+            with their hashes.
+        keys: for encrypted volumes.
+        shadow_copies: read volume shadow copies, too.
+        full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
+            right.
+    """
+
+    every_file: bool = False
+    keys: tuple[Key, ...] = ()
+    shadow_copies: bool = False
+    full_hash: bool = True
+
+
+PLAINLY = How()
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -16,6 +50,9 @@ class Task:
         path: where it is. name: its path relative to the given root.
         known: its stamp and hash, and that it is to be read, where that is known already.
         again: it was begun in this run, by a worker that died of another file.
+        how: what is wanted of it.
+        last: the last stage (want.py) that is to be read now.
+        later: where it is gone on with, after an earlier stage.
         looks_new: no other file of this run has its size, and no source that is in: it is worth
             being read before its hash is known.
     """
@@ -25,6 +62,9 @@ class Task:
     size: int
     known: "tuple[Stamp, str, Decision] | None" = None
     again: bool = False
+    how: How = PLAINLY
+    last: int = LAST_STAGE
+    later: "Later | None" = None
     looks_new: bool = False
 
 
@@ -73,6 +113,25 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Which evidence a source is.
+
+    Attributes:
+        kind: what `source_id` is taken over (`source.id_kind`): sha256 or sampled.
+        sha256: of all its bytes, where it is known.
+    """
+
+    source_id: str
+    sha256: str | None
+    kind: str = "sha256"
+
+    @classmethod
+    def of(cls, sha256: str) -> "Identity":
+        """Of a source that was hashed."""
+        return cls(sha256[:32], sha256)
+
+
+@dataclass(frozen=True, slots=True)
 class Hashed:
     """A source's identity, known before it is parsed; answered by a Decision."""
 
@@ -103,7 +162,7 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class UnitReady:
     """A unit's files are written and wait for their commit. Without `unit` they are those of the
-    pack that was ready before."""
+    pack that was ready before; without `facts` it is the one that closes its source."""
 
     task: Task
     unit: WrittenUnit | None
@@ -148,10 +207,28 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What a source's next stage has to know of those before.
+
+    Attributes:
+        size: bytes, of all files of an image.
+        stage: the next one.
+    """
+
+    stamp: Stamp
+    size: int
+    identity: Identity
+    decision: Decision
+    sofar: "SoFar"
+    stage: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceDone:
-    """The worker is free for the next source."""
+    """The worker is free for the next source. `later`: what is left of this one."""
 
     task: Task
+    later: Task | None = None
 
 
 Event = Read | UnitReady | PackReady | Left | Skipped | Failed | SourceDone

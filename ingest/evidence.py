@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tracelake.ingest.books import path_of
-from tracelake.ingest.containers import Member, members
+from tracelake.ingest.containers import Member
+from tracelake.ingest.events import PLAINLY, How
+from tracelake.ingest.image_identity import (
+    SMALL_IMAGE,
+    files_of,
+    kind_of_image,
+    sampled,
+    sha256_of_image,
+)
+from tracelake.ingest.image_storage import Files
+from tracelake.ingest.walk import walk_of
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 
@@ -30,37 +40,59 @@ class Bytes:
 
 
 @contextmanager
-def artifact_bytes(uri: str, number: int) -> Iterator[Feed]:
+def artifact_bytes(
+    uri: str, number: int, path: str | None = None, how: How = PLAINLY
+) -> Iterator[Feed]:
     """The bytes of artifact `number` of the source at `uri`, in order.
 
     Args:
         uri: the source's path.
-        number: its place in the order in which `containers.members` finds files.
+        number: its number in the source. path: its path there, which may spare a search.
+        how: with what the source is opened (keys).
 
     Raises:
         EvidenceGone: it is not there, or has no such artifact.
     """
     with _opened(uri) as file:
-        for at, member in enumerate(members(file, os.path.basename(uri))):
-            if at == number:
-                yield _open(uri, member)
-                return
-        raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
+        member = walk_of(file, os.path.basename(uri), path_of(uri), how).find(number, path)
+        if member is None:
+            raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
+        yield _open(uri, member)
 
 
-def expect_same(uri: str, size: int, sha256: str) -> None:
+def expect_same(uri: str, size: int, sha256: str | None, source_id: str = "") -> None:
     """Sees to it that the source still is what was taken in: by its size, and by its hash where
-    that takes no time (`tracelake verify` hashes all of them).
+    that takes no time (`tracelake verify` hashes all of them), of a large image by its samples.
 
     Raises:
         EvidenceGone: it is not there, or is another.
     """
     with _opened(uri) as file:
-        there = os.fstat(file.fileno()).st_size
-        if there != size:
-            raise EvidenceGone(f"{uri}: has {there} bytes, it had {size} when it was taken in")
-        if size <= SMALL and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+        kind = kind_of_image(file)
+        if kind is None:
+            there = os.fstat(file.fileno()).st_size
+            _expect_size(uri, there, size)
+            if size <= SMALL and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise EvidenceGone(f"{uri}: its SHA-256 is not that of what was taken in")
+            return
+    try:
+        files = Files(files_of(path_of(uri), kind))
+    except OSError as error:
+        raise EvidenceGone(f"{uri}: {error.strerror}") from error
+    try:
+        _expect_size(uri, files.size, size)
+        if size > SMALL_IMAGE:
+            if source_id and sampled(files) != source_id:
+                raise EvidenceGone(f"{uri}: its samples are not those of what was taken in")
+        elif size <= SMALL and sha256_of_image(path_of(uri), kind)[0] != sha256:
             raise EvidenceGone(f"{uri}: its SHA-256 is not that of what was taken in")
+    finally:
+        files.close()
+
+
+def _expect_size(uri: str, there: int, size: int) -> None:
+    if there != size:
+        raise EvidenceGone(f"{uri}: has {there} bytes, it had {size} when it was taken in")
 
 
 def _opened(uri: str) -> io.FileIO:

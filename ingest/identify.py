@@ -15,7 +15,6 @@ NOT_YET = {
     b"QFI\xfb": "a QCOW2 disk image, not opened yet",
     b"KDMV": "a VMDK disk image, not opened yet",
     b"vhdxfile": "a VHDX disk image, not opened yet",
-    b"regf": "a registry hive, not read yet",
     b"SQLite format 3\x00": "an SQLite database, not read yet",
 }
 

@@ -6,13 +6,14 @@ from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 
+from tracelake.ingest.beside import Read
 from tracelake.ingest.events import Facts
 from tracelake.native.account import Account
 from tracelake.native.columns import Stretch
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, Provenance, complete
-from tracelake.parsers.artifact import Artifact, Parser
+from tracelake.parsers.artifact import Artifact, Parser, nothing_beside
 
 # Bytes after which a reading without a full batch says how far it is.
 TELL_EVERY = 16 << 20
@@ -91,6 +92,7 @@ def read_artifact(
     parser: Parser,
     put: Put,
     again: Feed | None = None,
+    beside: Read = nothing_beside,
     stands: bool = False,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
@@ -100,6 +102,7 @@ def read_artifact(
         feed: its bytes. sha256: their hash, asked for when all of them have been read.
         put: takes the rows.
         again: its bytes once more, for a parser that reads them twice.
+        beside: the bytes of other files of its folder, for a parser that needs them.
         stands: whether `put` takes stretches of columns that the next artifact goes on with.
 
     Yields:
@@ -109,7 +112,7 @@ def read_artifact(
         what became of its records and bytes.
     """
     sink = Sink(put)
-    artifact = Artifact(path, feed, sink.account, again, stands=stands)
+    artifact = Artifact(path, feed, sink.account, again, beside, stands)
     told = 0
     try:
         for table, given in parser.read(artifact):

@@ -36,6 +36,7 @@ class Report:
 
     Attributes:
         sources: taken in by this run. skipped: path and reason of those that were in already.
+        pieces: path and reason of files that are read with others, as parts of an image.
         failed: path and reason of what could not be taken in at all.
         left: path inside its source, and each parser's reason, of files that nobody took;
             unopened: the same of those that could not be opened, with a row in `damage` each.
@@ -48,6 +49,7 @@ class Report:
     sources: int = 0
     bytes: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    pieces: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     left: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     unopened: list[tuple[str, str, str]] = field(default_factory=list)
@@ -75,6 +77,6 @@ class Report:
         out["unopened"] = [
             {"source": source, "path": path, "why": why} for source, path, why in self.unopened
         ]
-        for name in ("skipped", "failed"):
+        for name in ("skipped", "pieces", "failed"):
             out[name] = [{"path": path, "why": why} for path, why in out[name]]
         return out

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,23 @@ from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.division import LEAST
 from tracelake.ingest.events import (
+    PLAINLY,
     Decision,
     Event,
     Facts,
     Failed,
     Hashed,
+    How,
     Left,
     PackReady,
     Skipped,
     Task,
     UnitReady,
 )
+from tracelake.ingest.pieces import without_pieces
 from tracelake.ingest.report import ParserReport, Report
-from tracelake.ingest.source import carver_of
+from tracelake.ingest.sofar import carver_of
+from tracelake.ingest.want import is_image
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
@@ -53,24 +57,40 @@ CARVED = frozenset(parser.name for parser in CARVERS)
 Watch = Callable[[Event, Report], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is to be taken in.
+
+    Attributes:
+        tasks: the sources. unreachable: paths that cannot be looked at, with reasons.
+        pieces: files that are read with others, with reasons.
+    """
+
+    tasks: list[Task]
+    unreachable: list[tuple[str, str]]
+    pieces: list[tuple[str, str]]
+
+
 def plan(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset()
-) -> tuple[list[Task], list[tuple[str, str]]]:
-    """The files under `roots` as tasks, and the paths that cannot be looked at, with reasons.
+    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
+) -> Plan:
+    """The files under `roots`.
 
     Args:
         roots: files and folders.
         leave_out: folders that are not entered, such as `lake.own_folders`: who ingests `.`
             with the lake in `./lake` does not mean the lake.
+        how: what is wanted of them.
     """
     tasks = []
     unreachable = []
     for item in discover(roots, leave_out):
         if isinstance(item, Found):
-            tasks.append(Task(str(item.path), item.name, item.size))
+            tasks.append(Task(str(item.path), item.name, item.size, how=how))
         else:
             unreachable.append((str(item.path), item.why))
-    return tasks, unreachable
+    kept, pieces = without_pieces(tasks)
+    return Plan(kept, unreachable, pieces)
 
 
 def ingest(
@@ -79,6 +99,7 @@ def ingest(
     workers: int = 1,
     watch: Watch | None = None,
     carve: bool = False,
+    how: How = PLAINLY,
 ) -> Report:
     """Takes in every file under `roots`; what was in already is skipped.
 
@@ -88,12 +109,13 @@ def ingest(
         workers: processes; 1 works in this one.
         watch: is told each event, after it was counted.
         carve: also read deleted records, of sources that are in already, too.
+        how: what is wanted of archives and images.
 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    tasks, unreachable = plan(roots, own_folders(lake.uri))
-    return Ingest(lake, watch, carve).run(tasks, unreachable, workers)
+    planned = plan(roots, own_folders(lake.uri), how)
+    return Ingest(lake, watch, carve).run(planned, workers)
 
 
 class Ingest:
@@ -111,15 +133,16 @@ class Ingest:
         self._begun: dict[str, str] = {}
         self._seen_again: dict[str, list[Task]] = {}
 
-    def run(
-        self, tasks: list[Task], unreachable: list[tuple[str, str]], workers: int
-    ) -> Report:
+    def run(self, planned: Plan, workers: int) -> Report:
         """The one loop."""
-        self.report.failed += unreachable
+        tasks = planned.tasks
+        self.report.failed += planned.unreachable
+        self.report.pieces += planned.pieces
         if not any(task.size >= LEAST for task in tasks):
             workers = min(workers, len(tasks))
         crew: list[Worker] = []
-        if workers > 1:
+        # Images are read by libraries in C, of other people: not in the process that commits.
+        if workers > 1 or any(is_image(task.path) for task in tasks):
             # Before anything of deltalake runs, which has threads (see crew.py).
             for _ in range(workers):
                 start(crew, self._lake)
@@ -225,7 +248,7 @@ class Ingest:
                 sums.add(event.facts, event.cpu_seconds)
                 if not event.facts.closes:
                     report.open_accounts.append(f"{event.task.path}: {event.facts.path}")
-            else:
+            elif event.facts is None:
                 report.sources += 1
                 report.bytes += event.task.size
         elif isinstance(event, Left):

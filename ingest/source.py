@@ -7,19 +7,23 @@ is read once.
 """
 
 import io
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from tracelake.ingest.beside import in_folder, read_with
 from tracelake.ingest.books import artifact_row
-from tracelake.ingest.closing import LeftOver, close_source, provenance, unit_id
-from tracelake.ingest.containers import Member, kind_of, members
+from tracelake.ingest.closing import LeftOver, close_left, close_source, provenance, unit_id
+from tracelake.ingest.containers import Member, kind_of
 from tracelake.ingest.events import (
     Decision,
     Event,
     Facts,
     Hashed,
+    Identity,
+    Later,
     Left,
     Read,
     Skipped,
@@ -29,17 +33,23 @@ from tracelake.ingest.events import (
 from tracelake.ingest.failures import told
 from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of, stamp_of
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
+from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
 from tracelake.ingest.streams import UpTo
+from tracelake.ingest.walk import Walk, walk_of
+from tracelake.ingest.want import AUDIT
 from tracelake.lake.lake import Lake
 from tracelake.lake.standin import StandIn, new_stand_in
 from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
-from tracelake.parsers import BY_NAME
 from tracelake.parsers.artifact import Parser
+
+# Files that no parser took wait for the end of their source, up to this many.
+MOST_LEFT = 2000
 
 Ask = Callable[[Hashed], Decision]
 
@@ -56,75 +66,69 @@ def take_in(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
     pack = Pack(lake)
     done = []
     for task in tasks:
-        yield from told(task.path, _Source(task, lake, pack).take_in(ask))
-        done.append(task)
+        source = _Source(task, lake, pack)
+        yield from told(task.path, source.take_in(ask))
+        done.append(source)
     if done:
-        yield from told(done[-1].path, pack.flush())
-    for task in done:
-        yield SourceDone(task)
-
-
-def carver_of(facts: Facts | None) -> Parser | None:
-    """The parser of what the one that read an artifact left aside, where it has one."""
-    read_by = BY_NAME.get(facts.parser or "") if facts is not None else None
-    return read_by.carve if read_by is not None else None
+        yield from told(done[-1].task.path, pack.flush())
+    for source in done:
+        yield SourceDone(source.task, source.later)
 
 
 class _Source:
     """A source while it is read, and its books."""
 
     def __init__(self, task: Task, lake: Lake, pack: Pack) -> None:
-        self._task = task
+        self.task = task
+        self.later: Task | None = None
+        """What is left of it for a later stage, when it was taken in without a `Failed`."""
         self._lake = lake
         self._pack = pack
         self._stamp = (0, 0)
-        self._sha256 = self._id = ""
-        self._facts: dict[int, Facts] = {}
+        self._size = 0
+        self._is = Identity("", None)
+        self._sofar = SoFar()
         self._left: LeftOver = {}
 
     def take_in(self, ask: Ask) -> Iterator[Event]:
         """Every artifact as a unit, then what was left and the row of `source`."""
-        with opened(self._task.path) as file:
-            if self._task.known is not None:
-                self._stamp, self._sha256, decision = self._task.known
+        task = self.task
+        with opened(task.path) as file:
+            if task.later is not None:
+                self._stamp, self._is = task.later.stamp, task.later.identity
+                self._size = task.later.size
+                self._sofar, decision = task.later.sofar, task.later.decision
+                check_unchanged(task.path, self._stamp)
             else:
-                self._stamp = stamp_of(file)
-                parser = self._parser_of_new(file)
-                if parser is not None:
-                    decision = yield from self._in_one_pass(file, parser, ask)
+                if task.known is not None:
+                    self._stamp, sha256, decision = task.known
+                    self._is, self._size = Identity.of(sha256), self._stamp[0]
                 else:
-                    self._sha256 = yield from sha256_of(file, self._task.path)
-                    decision = ask(self._hashed())
-            yield from self._as_decided(file, decision)
+                    self._stamp = stamp_of(file)
+                    parser = self._parser_of_new(file)
+                    if parser is not None:
+                        decision = yield from self._in_one_pass(file, parser, ask)
+                    else:
+                        yield from self._identify(file)
+                        decision = ask(self._hashed())
+                if decision.skip is not None:
+                    yield Skipped(task, self._is.source_id, decision.skip)
+                    return
+                for number, facts in decision.done.items():
+                    self._sofar.add(number, facts)
+            if decision.closed:
+                yield Skipped(task, self._is.source_id, decision.closed)
+            elif decision.closed is None:
+                yield from self._read(file, decision)
+            if decision.carve and self.later is None:
+                yield from self._carve(file, decision.carved)
 
     def _hashed(self) -> Hashed:
-        return Hashed(self._task, self._sha256[:32], self._sha256)
-
-    def _as_decided(self, file: io.FileIO, decision: Decision) -> Iterator[Event]:
-        """What is left to be done when the hash is known, and what it means."""
-        self._id = self._sha256[:32]
-        if decision.skip is not None:
-            yield Skipped(self._task, self._id, decision.skip)
-            return
-        file.seek(0)
-        self._facts.update(decision.done)
-        if decision.closed:
-            yield Skipped(self._task, self._id, decision.closed)
-        elif decision.closed is None:
-            for number, member in enumerate(members(file, self._task.name)):
-                if number not in self._facts:
-                    yield from self._member(number, member)
-            check_unchanged(self._task.path, self._stamp)
-            yield from close_source(
-                self._lake, self._pack, self._task, self._sha256, self._stamp, self._facts,
-                self._left,
-            )
-        if decision.carve:
-            yield from self._carve(file, decision.carved)
+        return Hashed(self.task, self._is.source_id, self._is.sha256 or "")
 
     def _parser_of_new(self, file: io.FileIO) -> Parser | None:
         """The parser of a file that is no container and looks new; None to hash it first."""
-        if not self._task.looks_new:
+        if not self.task.looks_new:
             return None
         try:
             head = file.read(HEAD)
@@ -133,7 +137,7 @@ class _Source:
             return None  # who hashes it will say so
         if kind_of(head) is not None:
             return None
-        return identify(head, self._task.name).parser
+        return identify(head, self.task.name).parser
 
     def _in_one_pass(
         self, file: io.FileIO, parser: Parser, ask: Ask
@@ -144,32 +148,84 @@ class _Source:
         after all, they are removed, and nothing has come of it.
         """
         started = time.process_time()
-        name, stand_in = self._task.name, new_stand_in()
+        name, stand_in = self.task.name, new_stand_in()
         stream = HashedOnce(file)
+        beside = in_folder(os.path.dirname(self.task.path)).read
         outlet = Outlet(
             self._lake, self._pack, unit_id(stand_in, 0, parser),
             provenance(self._lake, stand_in, 0, parser),
         )
         try:
-            reading = read_artifact(name, Feed(stream), stream.hexdigest, parser, outlet.put)
+            reading = read_artifact(
+                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside
+            )
             facts = yield from self._told(reading, hashed=True)
-            self._sha256 = stream.hexdigest()
-            self._id = self._sha256[:32]
+            self._is, self._size = Identity.of(stream.hexdigest()), self._stamp[0]
+            source_id = self._is.source_id
             decision = ask(self._hashed())
             if decision.skip is not None or decision.closed is not None or decision.done:
                 outlet.discard()
                 return decision
             outlet.settle(
-                unit_id(self._id, 0, parser), provenance(self._lake, self._id, 0, parser),
-                StandIn(stand_in, self._id),
+                unit_id(source_id, 0, parser), provenance(self._lake, source_id, 0, parser),
+                StandIn(stand_in, source_id),
             )
             events = self._close(0, parser, outlet, facts, started)
         except BaseException:
             outlet.discard()
             raise
-        self._facts[0] = facts
+        self._sofar.add(0, facts)
         yield from events
         return decision
+
+    def _identify(self, file: io.FileIO) -> Iterator[Event]:
+        kind = kind_of_image(file)
+        if kind is None:
+            self._is = Identity.of((yield from sha256_of(file, self.task.path)))
+            self._size = self._stamp[0]
+        else:
+            self._is, self._size = yield from identify_image(self.task.path, kind)
+
+    def _read(self, file: io.FileIO, decision: Decision) -> Iterator[Event]:
+        """The artifacts of the stages that are due; the end of the source, if it is there."""
+        task = self.task
+        sofar = self._sofar
+        walk = walk_of(
+            file, task.name, task.path, task.how, sofar.plan, self._is.sha256 is None
+        )
+        first = task.later.stage if task.later is not None else 0
+        yield from self._members(walk, range(first, min(task.last + 1, AUDIT)))
+        if sofar.plan is None:
+            sofar.not_opened = walk.not_opened
+            sofar.plan = walk.plan
+        if task.last == AUDIT == walk.later(AUDIT - 1):
+            yield from walk.audit(task.path)
+            yield from self._members(walk, range(AUDIT, AUDIT + 1))
+            self._is = replace(self._is, sha256=self._is.sha256 or walk.sha256)
+        sofar.facts |= walk.facts
+        check_unchanged(task.path, self._stamp)
+        stage = walk.later(task.last)
+        if stage is not None:
+            yield from self._close_left()
+            rest = Later(
+                self._stamp, self._size, self._is, replace(decision, done={}), sofar, stage
+            )
+            self.later = replace(task, last=stage, later=rest, known=None)
+            return
+        yield from close_source(
+            self._lake, self._pack, task, self._is, self._size, sofar, self._left
+        )
+
+    def _members(self, walk: Walk, stages: range) -> Iterator[Event]:
+        done = self._sofar.numbers
+        for number, member in walk.members(stages, lambda n: n not in done):
+            yield from self._member(number, member)
+            if len(self._left) >= MOST_LEFT:
+                yield from self._close_left()
+
+    def _close_left(self) -> Iterator[Event]:
+        left, self._left = self._left, {}
+        yield from close_left(self._lake, self._pack, self.task, self._is.source_id, left)
 
     def _member(self, number: int, member: Member) -> Iterator[Event]:
         if member.trouble is not None:
@@ -178,80 +234,95 @@ class _Source:
         if member.unread is not None:
             yield self._leave(number, Facts(member.path, None, {"*": member.unread}))
             return
+        sha256: Callable[[], str]
         if member.whole:  # it has been hashed just now
-            stream, sha256 = member.open(), lambda: self._sha256
+            stream, sha256 = member.open(), partial(str, self._is.sha256 or "")
         else:
             stream = HashedStream(member.open())
             sha256 = stream.hexdigest
         feed = Feed(stream)
         try:
             head = feed.peek(HEAD)
+            found = identify(head, member.path)
+            if found.parser is None:
+                size = member.size if head else 0
+                refused = found.refused
+                if (why := read_with(member.path, member.beside)) is not None:
+                    refused = {"*": why}
+                facts = Facts(member.path, None, refused, size)
+                if self.task.how.every_file:
+                    size = feed.drain()
+                    facts = replace(facts, size=size, sha256=sha256())
+                yield self._leave(number, facts)
+                return
         except EvidenceError as error:
             yield self._leave(number, Facts(member.path, None), error)
             return
-        found = identify(head, member.path)
-        if found.parser is None:
-            size = member.size if head else 0
-            yield self._leave(number, Facts(member.path, None, found.refused, size))
-            return
-        yield from self._unit(number, member.path, found.parser, feed, sha256)
+        yield from self._unit(number, member, found.parser, feed, sha256)
 
     def _carve(self, file: io.FileIO, carved: frozenset[int]) -> Iterator[Event]:
         """What the artifacts' formats no longer count as their own, as units of its own. The
         source is walked through twice, side by side: a stream cannot be rewound."""
-        file.seek(0)
-        name = self._task.name
-        with open(self._task.path, "rb", buffering=0) as second:
-            walks = zip(members(file, name), members(second, name), strict=False)
-            for number, (member, same) in enumerate(walks):
-                facts = self._facts.get(number)
+        task = self.task
+        carvable = self._sofar.carvable
+        numbers = [number for number in sorted(carvable) if number not in carved]
+        with open(task.path, "rb", buffering=0) as second:
+            walk, again = (walk_of(f, task.name, task.path, task.how) for f in (file, second))
+            pairs = zip(walk.pick(numbers), again.pick(numbers), strict=False)
+            for (number, member), (_, same) in pairs:
+                facts = carvable[number]
                 parser = carver_of(facts)
-                if facts is None or parser is None or number in carved:
-                    continue
+                assert parser is not None
                 # Where the artifact broke off is said by a row in `damage` already.
-                feed, again = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
+                feed, twice = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
                 sha256 = partial(str, facts.sha256 or "")
-                yield from self._unit(number, member.path, parser, feed, sha256, again)
+                yield from self._unit(number, member, parser, feed, sha256, twice)
 
     def _unit(
         self,
         number: int,
-        path: str,
+        member: Member,
         parser: Parser,
         feed: Feed,
         sha256: Callable[[], str],
         again: Feed | None = None,
     ) -> Iterator[Event]:
         started = time.process_time()
-        unit = unit_id(self._id, number, parser)
-        constants = provenance(self._lake, self._id, number, parser)
+        unit = unit_id(self._is.source_id, number, parser)
+        constants = provenance(self._lake, self._is.source_id, number, parser)
         outlet = Outlet(self._lake, self._pack, unit, constants)
         try:
-            reading = read_artifact(path, feed, sha256, parser, outlet.put, again, stands=True)
+            reading = read_artifact(
+                member.path, feed, sha256, parser, outlet.put, again, member.beside.read,
+                stands=True,
+            )
             facts = yield from self._told(reading)
-            twin = self._twin(facts) if again is None else None
+            twin = self._sofar.twin(facts) if again is None else None
             if twin is not None:
                 outlet.discard()
                 why = {"*": f"the same bytes as {twin}, which is read"}
-                yield self._leave(number, Facts(path, None, why, facts.size, facts.sha256))
+                yield self._leave(number, Facts(member.path, None, why, facts.size, facts.sha256))
                 return
             events = self._close(number, parser, outlet, facts, started)
         except BaseException:
             outlet.discard()
             raise
         if again is None:
-            self._facts[number] = facts
+            self._sofar.add(number, facts)
         yield from events
 
     def _close(
         self, number: int, parser: Parser, outlet: Outlet, facts: Facts, started: float
     ) -> list[Event]:
         """Closes the unit of an artifact that was read; what became ready by that."""
-        check_unchanged(self._task.path, self._stamp)
-        unit = unit_id(self._id, number, parser)
-        row = artifact_row(self._lake.engagement, self._id, number, unit, parser.version, facts)
+        check_unchanged(self.task.path, self._stamp)
+        source_id = self._is.source_id
+        unit = unit_id(source_id, number, parser)
+        row = artifact_row(
+            self._lake.engagement, source_id, number, unit, parser.version, facts
+        )
         outlet.book("artifact", row)
-        return list(outlet.close(self._task, facts, time.process_time() - started))
+        return list(outlet.close(self.task, facts, time.process_time() - started))
 
     def _told(
         self, reading: Generator[int, None, Facts], hashed: bool = False
@@ -265,16 +336,8 @@ class _Source:
                 facts: Facts = stop.value
                 return facts
             more = at - told
-            yield Read(self._task.path, hashed=more if hashed else 0, parsed=more)
+            yield Read(self.task.path, hashed=more if hashed else 0, parsed=more)
             told = at
-
-    def _twin(self, facts: Facts) -> str | None:
-        for other in self._facts.values():
-            # Bytes that are the same and broke differently (a wrong checksum around one copy)
-            # are not: the damage would be lost.
-            if other.sha256 == facts.sha256 and other.damage == facts.damage:
-                return other.path
-        return None
 
     def _leave(self, number: int, facts: Facts, error: EvidenceError | None = None) -> Left:
         damage = None
@@ -284,4 +347,5 @@ class _Source:
             damage = account.take_damage()
             facts = replace(facts, records=1, damage=1)
         self._left[number] = (facts, damage)
-        return Left(self._task, facts, str(error) if error is not None else None)
+        self._sofar.add(number, facts)
+        return Left(self.task, facts, str(error) if error is not None else None)

@@ -7,7 +7,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import zstandard
 
@@ -40,6 +40,47 @@ class UpTo(io.RawIOBase):
         done = self._stream.readinto(buffer[: self._left]) if self._left else 0
         self._left -= done or 0
         return done or 0
+
+
+class Section(io.RawIOBase):
+    """A stretch of a file, as a file that can be read at random.
+
+    Args:
+        file: is sought before each read, so others may read it in between.
+        start, size: the stretch, bytes.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file = file
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"a place before the begin: {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        room = max(0, min(len(buffer), self._size - self._at))
+        if not room:
+            return 0
+        self._file.seek(self._start + self._at)
+        data = self._file.read(room)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 class Decoder(Protocol):

@@ -5,7 +5,6 @@ happens. A pool of our own rather than `multiprocess.Pool`, which waits for ever
 killed (by the kernel for memory, by a bug in a library).
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
@@ -25,40 +24,24 @@ from tracelake.ingest.events import (
 from tracelake.ingest.file import CannotRead
 from tracelake.ingest.parts import HashJob, JobDone, PartJob
 from tracelake.ingest.source import Ask, take_in
+from tracelake.ingest.waiting import LOT_FILES, Waiting
 from tracelake.lake.lake import Lake
 
 Job = Lot | HashJob | PartJob
 
-# Files up to this size go to a worker several at a time: what is written of them goes together.
-SMALL = 4 << 20
-LOT_BYTES = 64 << 20
-LOT_FILES = 512
-
-
 def one_by_one(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Generator[Event, None, None]:
     """Takes in the tasks in this process."""
     use_plain_malloc()
-    waiting = deque(tasks)
+    waiting = Waiting(tasks, workers=1)
     while waiting:
-        yield from take_in(next_lot(waiting, LOT_FILES).tasks, lake, ask)
+        for event in take_in(waiting.lot(LOT_FILES).tasks, lake, ask):
+            waiting.hear(event)
+            yield event
 
 
 def path_of(event: UnitReady | Left | Failed | Skipped) -> str:
     """The path of the file that an event is about."""
     return event.path if isinstance(event, Failed) else event.task.path
-
-
-def next_lot(waiting: deque[Task], most: int) -> Lot:
-    """Takes the next file off the queue, and with a small one the small ones that follow."""
-    tasks = [waiting.popleft()]
-    size = tasks[0].size
-    if size <= SMALL and not tasks[0].again:
-        while waiting and len(tasks) < most and waiting[0].size <= SMALL:
-            if waiting[0].again or size + waiting[0].size > LOT_BYTES:
-                break
-            tasks.append(waiting.popleft())
-            size += tasks[-1].size
-    return Lot(tuple(tasks))
 
 
 def side_by_side(
@@ -95,7 +78,7 @@ class _Work:
         crew: list[Worker],
         looks_new: Callable[[Task], bool],
     ) -> None:
-        self._waiting = deque(tasks)
+        self._waiting = Waiting(tasks, len(crew))
         self._lake = lake
         self._ask = ask
         self._crew = crew
@@ -158,7 +141,7 @@ class _Work:
                 return job
         if not self._waiting:
             return None
-        task = self._waiting[0]
+        task = self._waiting.first()
         parser = divisible(task) if self._wanted > 1 else None
         if parser is not None:
             try:
@@ -166,14 +149,14 @@ class _Work:
                     task, parser, self._lake, self._ask, self._wanted, self._looks_new(task)
                 )
             except (CannotRead, OSError):
-                return next_lot(self._waiting, 1)  # who reads it will say why it cannot be
-            self._waiting.popleft()
+                return self._waiting.lot(1)  # who reads it will say why it cannot be
+            self._waiting.take()
             self._divided.append(division)
             self._division_of[worker] = division
             return division.job(worker)
         # Smaller towards the end, so that all workers end together.
         fair = len(self._waiting) // (2 * self._wanted) + 1
-        return next_lot(self._waiting, min(LOT_FILES, fair))
+        return self._waiting.lot(min(LOT_FILES, fair))
 
     def _heard(self, worker: Worker, message: object) -> Generator[Event, None, None]:
         division = self._division_of.get(worker)
@@ -191,6 +174,7 @@ class _Work:
             assert isinstance(job, Lot)
             if isinstance(message, UnitReady | Left | Failed | Skipped):
                 self._heard_of.setdefault(worker, set()).add(path_of(message))
+            self._waiting.hear(message)
             yield message
             if isinstance(message, SourceDone):
                 self._done[worker] = self._done.get(worker, 0) + 1
@@ -212,7 +196,7 @@ class _Work:
             for task in left:
                 # Which of several killed it cannot be known: each is tried once more, alone.
                 if len(left) > 1 and task.path not in heard:
-                    self._waiting.appendleft(replace(task, again=True))
+                    self._waiting.again(replace(task, again=True))
                 else:
                     yield Failed(task.path, why)
                     yield SourceDone(task)
@@ -223,7 +207,7 @@ class _Work:
     def _look_at(self, division: Division) -> None:
         """Takes over what a division leaves to one worker, and lets go of one that is over."""
         if division.rest is not None:
-            self._waiting.appendleft(division.rest)
+            self._waiting.again(division.rest)
             division.rest = None
         if division.over:
             self._divided.remove(division)

@@ -6,6 +6,12 @@ from tracelake.native.cursor cimport be16
 
 
 cdef const char* DIGITS = "0123456789abcdef"
+# 00 to 99
+cdef const char* PAIRS = (
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+    "8081828384858687888990919293949596979899"
+)
 
 
 cdef inline bint _ascii8(const uint8_t* p) noexcept nogil:
@@ -77,24 +83,57 @@ cdef Py_ssize_t utf8_repair(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexce
     return o
 
 
+cdef extern from * nogil:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    /* Eight units at `p` to eight bytes; 0 where one is no ASCII. */
+    static inline int tl_ascii8(const uint8_t *p, uint8_t *out) {
+        const __m128i units = _mm_loadu_si128((const __m128i *)p);
+        const __m128i high = _mm_and_si128(units, _mm_set1_epi16((short)0xFF80));
+        if (_mm_movemask_epi8(_mm_cmpeq_epi16(high, _mm_setzero_si128())) != 0xFFFF) return 0;
+        _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(units, units));
+        return 1;
+    }
+    #else
+    static inline int tl_ascii8(const uint8_t *p, uint8_t *out) {
+        uint64_t a, b;
+        int i;
+        memcpy(&a, p, 8);
+        memcpy(&b, p + 8, 8);
+        if ((a | b) & 0xFF80FF80FF80FF80ULL) return 0;
+        for (i = 0; i < 8; i++) out[i] = p[2 * i];
+        return 1;
+    }
+    #endif
+
+    /* How many of the units at `p` are ASCII, as far as one that is not (or, near the end, up to
+       seven before it): these are in `out`. The last eight are taken once more where fewer than
+       eight are left: one by one they cost as much as all before. */
+    static inline Py_ssize_t tl_ascii_units(const uint8_t *p, Py_ssize_t units, uint8_t *out) {
+        Py_ssize_t i = 0;
+        while (i + 8 <= units && tl_ascii8(p + 2 * i, out + i)) i += 8;
+        if (i >= 8 && i < units && units - i < 8
+            && tl_ascii8(p + 2 * (units - 8), out + units - 8)) return units;
+        return i;
+    }
+    """
+    Py_ssize_t ascii_units "tl_ascii_units"(
+        const uint8_t* p, Py_ssize_t units, uint8_t* out
+    )
+
+
 cdef Py_ssize_t utf16le_utf8(
     const uint8_t* p, Py_ssize_t units, uint8_t* out, int* repaired
 ) noexcept nogil:
-    cdef Py_ssize_t i = 0, o = 0
+    cdef Py_ssize_t i = 0, o = 0, ascii
     cdef uint32_t c, d
-    cdef uint64_t a, b
-    cdef int k
     while i < units:
-        # Eight units at a time while they are ASCII; the packing loop becomes two SSE2 steps.
-        while i + 8 <= units:
-            memcpy(&a, p + 2 * i, 8)
-            memcpy(&b, p + 2 * i + 8, 8)
-            if (a | b) & 0xFF80FF80FF80FF80ULL:
-                break
-            for k in range(8):
-                out[o + k] = p[2 * i + 2 * k]
-            i += 8
-            o += 8
+        ascii = ascii_units(p + 2 * i, units - i, out + o)
+        i += ascii
+        o += ascii
         if i >= units:
             break
         c = p[2 * i] | (<uint32_t>p[2 * i + 1] << 8)
@@ -130,17 +169,23 @@ cdef Py_ssize_t utf16le_utf8(
 
 
 cdef Py_ssize_t put_uint(uint8_t* out, uint64_t value) noexcept nogil:
+    # From the back, two digits a division.
     cdef uint8_t[20] digits
-    cdef Py_ssize_t n = 0, i
-    while True:
-        digits[n] = <uint8_t>(48 + value % 10)
-        n += 1
-        value //= 10
-        if value == 0:
-            break
-    for i in range(n):
-        out[i] = digits[n - 1 - i]
-    return n
+    cdef Py_ssize_t at = 20
+    cdef uint64_t rest
+    while value >= 100:
+        rest = value // 100
+        at -= 2
+        memcpy(digits + at, PAIRS + 2 * (value - 100 * rest), 2)
+        value = rest
+    if value >= 10:
+        at -= 2
+        memcpy(digits + at, PAIRS + 2 * value, 2)
+    else:
+        at -= 1
+        digits[at] = <uint8_t>(48 + value)
+    memcpy(out, digits + at, 20 - at)
+    return 20 - at
 
 
 cdef Py_ssize_t put_int(uint8_t* out, int64_t value) noexcept nogil:

@@ -1,9 +1,23 @@
 """Evidence formats. Adding one is a module and a line here."""
 
-from tracelake.parsers import evtx, jsonl, mft, pcap, usn
+from tracelake.parsers import (
+    evtx,
+    hive,
+    jsonl,
+    mft,
+    pcap,
+    usn,
+)
 from tracelake.parsers.artifact import Parser
 
-PARSERS: tuple[Parser, ...] = (pcap.PARSER, evtx.PARSER, jsonl.PARSER, mft.PARSER, usn.PARSER)
+PARSERS: tuple[Parser, ...] = (
+    pcap.PARSER,
+    evtx.PARSER,
+    hive.PARSER,
+    jsonl.PARSER,
+    mft.PARSER,
+    usn.PARSER,
+)
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
 """Every parser by the name that stands in its rows."""

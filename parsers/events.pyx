@@ -18,12 +18,12 @@ from tracelake.native.key cimport Key, key_of
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
 from tracelake.parsers.event_plan cimport (
-    K_WORD, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
+    K_WORD, W_GUID, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
 )
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
 from tracelake.parsers.values cimport (
-    INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_text, is_unset, render, room_for,
+    GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, render, room_for,
     value_of,
 )
 
@@ -101,7 +101,10 @@ cdef class Events:
             return self._pair(target, value)
         if target.count == 1 and target.outputs[0].choice is NULL and not target.kept:
             out = target.outputs
-            if out.transform == W_TEXT and is_text(value):
+            if out.transform == W_TEXT or (
+                # Windows' own form of it; as text it would be read digit by digit.
+                out.transform == W_GUID and value.kind == GUID and value.n == 16
+            ):
                 return self._copy(out, value)
             if out.transform == W_NUMBER and (value.kind == UINT or value.kind == INT):
                 filled = fill(&self.at, out, value, NULL, 0)
@@ -125,21 +128,21 @@ cdef class Events:
         return 0
 
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil:
-        """The text as it is, decoded in place."""
-        cdef int repaired
+        """The text as it is, made in place."""
+        cdef int repaired = 0
         if out.kind == K_WORD:
             if v.kind == UTF16:
                 repaired = (<DictColumn>out.column).put_utf16(self.at.row, v.p, v.n)
-            elif v.kind == TEXT:
-                repaired = (<DictColumn>out.column).put(self.at.row, v.p, v.n)
             else:
-                repaired = (<DictColumn>out.column).put_valid(self.at.row, v.p, v.n)
+                repaired = self._word(<DictColumn>out.column, self.at.row, v)
         elif v.kind == UTF16:
             repaired = (<TextColumn>out.column).put_utf16(self.at.row, v.p, v.n)
         elif v.kind == TEXT:
             repaired = (<TextColumn>out.column).put(self.at.row, v.p, v.n)
         else:
-            repaired = (<TextColumn>out.column).put_valid(self.at.row, v.p, v.n)
+            (<TextColumn>out.column).wrote(
+                render(v, (<TextColumn>out.column).room(self.at.row, room_for(v)), &repaired)
+            )
         if repaired == 1:
             self.at.flags |= TEXT_REPAIRED
         return 0

@@ -25,7 +25,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from tracelake.native.cursor cimport le64
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts
+from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Parts, Rank
 from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_facts import LogFacts, file_row
@@ -234,4 +234,6 @@ def read_part(artifact, part, mappings=None):
 PARSER = Parser(
     "evtx", VERSION, match, (*load().tables, "evtx_file"), read, record_xml,
     Parts(LEAST, borders, read_part, settle, file_row), CARVER,
+    files=("*.evtx",),
+    rank=Rank.EVENT_LOGS,
 )

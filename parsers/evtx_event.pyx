@@ -227,6 +227,8 @@ cdef class Event:
 
     cdef Plan* open(self, Cursor content) except? NULL nogil:
         cdef const Place* place
+        cdef Py_ssize_t size = 0
+        cdef int32_t i
         self.begin_record(content.origin)
         if left(&content) < 14 or content.at[0] & 0x0F != 0x0F or content.at[4] & 0x0F != 0x0C:
             return NULL
@@ -234,11 +236,18 @@ cdef class Event:
         take_descriptors(
             &content, self.plans.chunk.length, self.plans.chunk.start, &self.top
         )
-        place = self.plans.met(&self.top, 0)
-        if place is NULL or place.guessed or place.plan.guessed:
-            return NULL
         self.top.values = content.at
         self.top.size = left(&content)
+        place = self.plans.met(&self.top, 0)
+        if place is NULL:
+            # The first of its template in this chunk. (What is broken is told value by value.)
+            for i in range(self.top.count):
+                size += le16(self.top.descriptors + 4 * i)
+            if size > self.top.size:
+                return NULL
+            place = self.plans.definition(&self.top, 0)
+        if place.guessed or place.plan.guessed:
+            return NULL
         return place.plan
 
     cdef int _overspent(self) except -1 nogil:

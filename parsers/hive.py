@@ -69,7 +69,8 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     root = find_root(key, inner, artifact.path)
     alias = _alias(root, key)
     rows = HiveRows(hive, alias)
-    meaning = Meaning(artifact, root)
+    current = alias[0].decode().rsplit("\\", 1)[-1].lower() if alias is not None else ""
+    meaning = Meaning(artifact, root, current)
     path = root.path.encode()
     if key is None:
         account.broken(36, 4, "registry hive", "no root key can be found")
@@ -83,6 +84,7 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
                 found = key_at(hive, walk.key, "", walk.key_path)
                 if found is not None:
                     meaning.read(PATTERNS.kinds(walk.state), found)
+                    yield from meaning.full()
         yield NO_ROWS_YET
     end = BASE + bins if 0 < bins <= len(data) - BASE else len(data)
     lost = Lost(hive, rows, account, root_cell, path, end)

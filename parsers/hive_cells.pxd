@@ -53,15 +53,17 @@ cdef class Hive:
     cdef Py_ssize_t big_room
     cdef readonly int64_t handed            # keys and values that decoders were given
     cdef readonly int64_t handed_bytes
-    cdef Py_ssize_t lost_from               # lost bytes from this file offset on are slack
+    cdef uint8_t* slack                     # a bit for each 8 bytes: they are counted as slack
     cdef readonly object replayed           # sorted (begin, end) of what logs have written
 
     cdef int cell(self, uint32_t offset, Cursor* out) noexcept nogil
     cdef Py_ssize_t cell_size(self, uint32_t offset) noexcept nogil
+    cdef Py_ssize_t in_file(self, uint32_t offset) noexcept nogil
     cdef bint first_visit(self, uint32_t offset) noexcept nogil
     cdef bint was_seen(self, uint32_t offset) noexcept nogil
     cdef bint was_used(self, Py_ssize_t offset) noexcept nogil
     cdef int64_t use(self, Py_ssize_t offset, Py_ssize_t length, int kind) noexcept nogil
+    cdef int count_slack(self, Py_ssize_t offset, Py_ssize_t length) noexcept nogil
     cdef int value_data(self, const uint8_t* vk, bint mark, Data* out) except -1 nogil
     cdef Py_ssize_t unused_run(self, Py_ssize_t offset, Py_ssize_t most) noexcept nogil
     cdef int lost_data(self, const uint8_t* vk, Data* out) except -1 nogil

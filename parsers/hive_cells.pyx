@@ -42,7 +42,8 @@ cdef class Hive:
         self.granules = self.size // 8 + 1
         self.seen = <uint8_t*>calloc(self.granules // 8 + 1, 1)
         self.used = <uint8_t*>calloc(self.granules // 8 + 1, 1)
-        if self.seen is NULL or self.used is NULL:
+        self.slack = <uint8_t*>calloc(self.granules // 8 + 1, 1)
+        if self.seen is NULL or self.used is NULL or self.slack is NULL:
             raise MemoryError()
         self.minor = 5
         if self.size >= 48:
@@ -52,6 +53,7 @@ cdef class Hive:
     def __dealloc__(self):
         free(self.seen)
         free(self.used)
+        free(self.slack)
         free(self.big)
 
     cdef Py_ssize_t cell_size(self, uint32_t offset) noexcept nogil:
@@ -80,6 +82,13 @@ cdef class Hive:
         out[0] = span(self.p + at + head, min(size, self.size - at) - head, at + head)
         return CELL_FREE
 
+    cdef Py_ssize_t in_file(self, uint32_t offset) noexcept nogil:
+        """Bytes of the cell at `offset` that the file itself has; 0 where a log put it behind
+        the file's end."""
+        return max(min(
+            self.cell_size(offset), self.file_size - <Py_ssize_t>offset - BASE
+        ), 0)
+
     cdef bint first_visit(self, uint32_t offset) noexcept nogil:
         """Whether the cell at `offset` has not been read; from now on it has."""
         cdef Py_ssize_t granule = (<Py_ssize_t>offset + BASE) >> 3
@@ -99,7 +108,8 @@ cdef class Hive:
         return granule >= self.granules or (self.used[granule >> 3] >> (granule & 7)) & 1
 
     cdef int64_t use(self, Py_ssize_t offset, Py_ssize_t length, int kind) noexcept nogil:
-        """Counts the bytes at file offset `offset` as read, those that were not before."""
+        """Marks the bytes at file offset `offset` as read, and counts those that neither were
+        before nor are slack; how many."""
         cdef Py_ssize_t granule = offset >> 3, end = min((offset + length + 7) >> 3, self.granules)
         cdef Py_ssize_t whole = self.file_size >> 3
         cdef int64_t fresh = 0
@@ -108,8 +118,10 @@ cdef class Hive:
             bit = <uint8_t>(1 << (granule & 7))
             if not self.used[granule >> 3] & bit:
                 self.used[granule >> 3] = self.used[granule >> 3] | bit
-                if granule < whole and (kind != LOST or granule << 3 >= self.lost_from):
+                if granule < whole and not self.slack[granule >> 3] & bit:
                     fresh += 8
+                    if kind == LOST:
+                        self.slack[granule >> 3] = self.slack[granule >> 3] | bit
             granule += 1
         if kind == RECORD:
             self.account.bytes_records += fresh
@@ -118,6 +130,18 @@ cdef class Hive:
         else:
             self.account.bytes_slack += fresh
         return fresh
+
+    cdef int count_slack(self, Py_ssize_t offset, Py_ssize_t length) noexcept nogil:
+        """Counts the bytes at file offset `offset` that nothing has as slack."""
+        cdef Py_ssize_t granule = offset >> 3, end = min((offset + length + 7) >> 3, self.granules)
+        cdef uint8_t bit
+        while granule < end:
+            bit = <uint8_t>(1 << (granule & 7))
+            if not (self.used[granule >> 3] | self.slack[granule >> 3]) & bit:
+                self.slack[granule >> 3] = self.slack[granule >> 3] | bit
+                self.account.bytes_slack += max(min(8, self.file_size - (granule << 3)), 0)
+            granule += 1
+        return 0
 
     cdef int value_data(self, const uint8_t* vk, bint mark, Data* out) except -1 nogil:
         """The data of the value at `vk` (VALUE_LEAST bytes are there). What there is of them is

@@ -94,7 +94,7 @@ cdef class Key:
 
     Attributes:
         name: its own; path: from the root, as rows have it.
-        offset, length: of its cell in the artifact.
+        offset, length: of its cell in the artifact; 0 where only a log has it.
         modified: (microseconds since 1970 UTC, nanoseconds below), or None.
         count: of its values, as it says itself.
     """
@@ -252,8 +252,8 @@ cdef Value _value(Hive hive, uint32_t offset, Cursor* c):
     out.name = _name(c.at + VALUE_LEAST, n, le16(c.at + 16) & 1)
     out.kind = le32(c.at + 12)
     out.data = (<const char*>data.at)[:data.length]
-    out.offset = <int64_t>offset + BASE
-    out.length = hive.cell_size(offset)
+    out.length = hive.in_file(offset)
+    out.offset = <int64_t>offset + BASE if out.length else 0
     return out
 
 
@@ -277,8 +277,8 @@ def key_at(Hive hive not None, uint32_t offset, str parent, str path=None):
     out.cell = offset
     out.name = _name(c.at + KEY_LEAST, n, le16(c.at + 2) & 0x20)
     out.path = path if path is not None else f"{parent}\\{out.name}"
-    out.offset = <int64_t>offset + BASE
-    out.length = hive.cell_size(offset)
+    out.length = hive.in_file(offset)
+    out.offset = <int64_t>offset + BASE if out.length else 0
     out.modified = filetime(le64(c.at + 4))
     out.count = le32(c.at + 36)
     return out

@@ -1,6 +1,7 @@
 """What a hive no longer counts as its own: deleted keys and values, and cells no key leads to.
 
-To be run when the tree has been walked. Every bin is read cell by cell. An allocated key or value
+To be run when the tree has been walked. Every bin is read cell by cell, twice: first for keys,
+which say which values were theirs, then for the values that are left. An allocated key or value
 that the tree did not reach is a row, as is every key or value that still stands in a free cell
 (or behind the last bin), with parse_flags 2. Its path is followed up the parents' offsets to the
 root; where they lead elsewhere, it begins with "?". Data are shown as far as no record has
@@ -46,7 +47,8 @@ cdef class Lost:
     cdef Py_ssize_t at, bin_end, end, free_at, free_end
     cdef const uint8_t* list_at         # offsets of the values of the lost key at hand
     cdef Py_ssize_t list_left
-    cdef int64_t unknown, slack
+    cdef int64_t unknown
+    cdef int phase                      # 0: keys and their values, 1: values of no known key
     cdef Buffer path
     cdef uint32_t[64] chain
 
@@ -67,12 +69,11 @@ cdef class Lost:
         with nogil:
             more = self.run()
         if not more:
-            self.account.bytes_slack += self.slack
             if self.unknown:
                 name = "cells that no key leads to"
                 self.account.records += self.unknown
                 self.account.counters[name] = self.account.counters.get(name, 0) + self.unknown
-            self.slack = self.unknown = 0
+            self.unknown = 0
         return more
 
     cdef bint run(self) except -1 nogil:
@@ -96,21 +97,19 @@ cdef class Lost:
                     self.begin_free(self.at, self.hive.size)
                     self.at = self.hive.size
                     continue
-                return False
+                if self.phase == 1:
+                    return False
+                self.phase = 1
+                self.at = self.bin_end = BASE
+                continue
             if self.rows.rows.full():
                 return True
             self.next_cell()
 
     cdef int begin_free(self, Py_ssize_t begin, Py_ssize_t end) except -1 nogil:
-        cdef Py_ssize_t at = begin
-        while at < end:
-            if not self.hive.was_used(at) and at < self.hive.file_size:
-                self.slack += min(8, self.hive.file_size - at)
-            at += 8
+        self.hive.count_slack(begin, end - begin)
         self.free_at = begin
         self.free_end = end
-        # What of it is found lost is counted here already.
-        self.hive.lost_from = end
         return 0
 
     cdef int next_bin(self) except -1 nogil:
@@ -143,6 +142,8 @@ cdef class Lost:
         return 0
 
     cdef int bad(self, int64_t at, int64_t n, const char* what, const char* why) except -1 nogil:
+        if self.phase:
+            return 0
         self.account.records += 1
         return self.account.damage(at, n, what, why, NULL, 0)
 
@@ -169,7 +170,6 @@ cdef class Lost:
             self.begin_free(at, at + size)
             return 0
         self.at = at - size
-        self.hive.lost_from = self.at
         if not self.hive.was_seen(offset):
             self.look(at, at - size, False)
         return 0
@@ -179,24 +179,23 @@ cdef class Lost:
         cdef Cursor c
         cdef Py_ssize_t head = 8 if self.hive.old_cells else 4
         cdef uint32_t offset = <uint32_t>(at - BASE)
-        if end - at < head + VALUE_LEAST:
-            if not is_free:
-                self.unknown += 1
+        if self.hive.was_used(at):
             return 0
-        c = span(self.hive.p + at + head, end - at - head, at + head)
-        if c.at[1] == 107 and not self.hive.was_used(at):
-            if c.at[0] == 110 and self.is_key(&c) and self.hive.first_visit(offset):
-                self.put_key(offset, &c, is_free)
-                return 0
-            if c.at[0] == 118 and self.is_value(&c) and self.hive.first_visit(offset):
-                self.rows.set_path(NULL, 0)
-                self.rows.written = 0
-                self.put_value(offset, &c, is_free)
-                return 0
-            if c.at[0] == 115 and not is_free:
-                self.hive.use(at, end - at, STRUCTURE)
-                return 0
-        if not is_free:
+        if end - at >= head + VALUE_LEAST:
+            c = span(self.hive.p + at + head, end - at - head, at + head)
+            if c.at[1] == 107:
+                if c.at[0] == 110 and self.phase == 0:
+                    if self.is_key(&c) and self.hive.first_visit(offset):
+                        return self.put_key(offset, &c, is_free)
+                elif c.at[0] == 118 and self.phase == 1:
+                    if self.is_value(&c) and self.hive.first_visit(offset):
+                        self.rows.set_path(NULL, 0)
+                        self.rows.written = 0
+                        return self.put_value(offset, &c, is_free)
+                elif c.at[0] == 115 and not is_free:
+                    self.hive.use(at, end - at, STRUCTURE)
+                    return 0
+        if self.phase and not is_free:
             self.unknown += 1
         return 0
 

@@ -11,7 +11,7 @@ from tracelake.parsers.hive_cells cimport Hive
 cdef class HiveRows:
     cdef Hive hive
     cdef readonly Rows rows
-    cdef IntColumn time, time_ns, class_uid, activity_id, modified, src_offset, src_length
+    cdef IntColumn time, time_ns, class_uid, activity_id, modified, sub, src_offset, src_length
     cdef IntColumn record_hash, parse_flags
     cdef DictColumn time_desc, path_column, alias_column, name, kind
     cdef TextColumn data, raw

@@ -62,6 +62,7 @@ cdef class HiveRows:
         self.kind = rows.column("reg_value_type")
         self.data = rows.column("reg_value_data")
         self.modified = rows.column("reg_modified_time")
+        self.sub = rows.column("sub")
         self.src_offset = rows.column("src_offset")
         self.src_length = rows.column("src_length")
         self.record_hash = rows.column("record_hash")
@@ -130,8 +131,14 @@ cdef class HiveRows:
     ) except -1 nogil:
         """Where a row's record stands, and its bytes where the file does not have them."""
         cdef Py_ssize_t row = self.rows.count
-        self.src_offset.put(row, <int64_t>offset + BASE)
-        self.src_length.put(row, min(self.hive.cell_size(offset), <Py_ssize_t>0x7FFFFFFF))
+        cdef Py_ssize_t length = self.hive.in_file(offset)
+        if length:
+            self.src_offset.put(row, <int64_t>offset + BASE)
+        else:
+            # The file ends before it: cited by its number among the hive's 8-byte pieces.
+            self.src_offset.put(row, 0)
+            self.sub.put(row, (offset >> 3) + 1)
+        self.src_length.put(row, min(length, <Py_ssize_t>0x7FFFFFFF))
         if flags:
             self.parse_flags.put(row, flags)
         if self.has_replayed:

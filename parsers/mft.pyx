@@ -105,7 +105,8 @@ cdef class _Table:
         self.record = self.rows.record
         self.held = Held()
         self.extensions = Extensions()
-        self.copy = Buffer(SIZE_MOST)
+        self.copy = Buffer()
+        self.copy.reserve(SIZE_MOST)
 
     def read(self):
         """Yields the rows as (table, RecordBatch)."""

@@ -56,7 +56,8 @@ cdef class FileRows:
         self.account = account
         self.folders = folders
         self.record = Record()
-        self._path = Buffer(PATH_ROOM)
+        self._path = Buffer()
+        self._path.reserve(PATH_ROOM)
         self.path_column = rows.column("file_path")
         self.name = rows.column("file_name")
         self.short_name = rows.column("file_short_name")

@@ -188,7 +188,10 @@ cdef class Folders:
                 break
             known = NULL
             total += folder.length + 1
-            if depth == DEPTH_MOST or total > PATH_MOST - 512:
+            if (
+                depth == DEPTH_MOST or total > PATH_MOST - 512
+                or entry_of(folder.parent) == entry_of(at)
+            ):
                 # A circle, or deeper than can be.
                 depth = 0
                 at = reference

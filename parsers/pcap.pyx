@@ -600,4 +600,5 @@ PARSER = Parser(
     match=match,
     tables=("network_activity", "dns_activity"),
     read=read,
+    files=("*.pcap", "*.pcapng"),
 )

@@ -171,7 +171,8 @@ cdef class _Journal:
         self.rows = rows
         self.folders = Folders(b"$Unknown\\")
         self.folders.all_seen = True
-        self._path = Buffer(PATH_ROOM)
+        self._path = Buffer()
+        self._path.reserve(PATH_ROOM)
         self.olds = <Old*>calloc(RENAMED, sizeof(Old))
         if self.olds is NULL:
             raise MemoryError()

@@ -100,3 +100,32 @@ def test_rows_are_what_each_record_gives_alone(provider: str, code: str, table: 
     assert {found for found, _ in together} == {table}
     for ours, theirs in zip(together, alone, strict=True):
         assert ours == theirs
+
+
+def test_fields_of_system_are_put_anew_where_one_of_them_changes() -> None:
+    rng = random.Random("frames")
+    data = [(0x01, utf16(texts[0])) for texts in TEXTS.values()]
+    made = []
+    given = values(rng, 1)[:8]
+    for number in range(1, 400):
+        # Most records change what changes in every log, some one thing beside.
+        fresh = values(rng, number)[:8]
+        given[3] = (0x0A, struct.pack("<Q", number))
+        given[4] = (0x11, struct.pack("<Q", TIME + number))
+        if rng.random() < 0.4:
+            at = rng.randrange(8)
+            given[at] = fresh[at]
+        made.append([*given, *data])
+    template = kind("Nobody", "1")
+    chunks, alone = [], []
+    for start in range(0, len(made), 100):
+        chunk = Chunk()
+        for number, one in enumerate(made[start : start + 100], start + 1):
+            chunk.record(number, [instance(template, one)])
+            only = Chunk()
+            only.record(number, [instance(template, one)])
+            alone += rows(log([only]))
+        chunks.append(chunk)
+    together = rows(log(chunks))
+    assert len(together) == len(made)
+    assert together == alone

@@ -17,7 +17,7 @@ from tracelake.normalize.table import table
 
 ENGAGEMENT = column("engagement_id", WORD, "the case that the evidence belongs to",
                     ocsf="metadata.tenant_uid", required=True)
-SOURCE_ID = column("source_id", WORD, "the evidence: first 32 hex digits of its SHA-256",
+SOURCE_ID = column("source_id", WORD, "the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)",
                    required=True, stats=True)
 ARTIFACT_NO = column("artifact_no", INT, "file inside the source, from 0", required=True)
 
@@ -38,6 +38,8 @@ SOURCE = table(
     column("rows", COUNTS, "rows per table"),
     column("duplicates", BIG, "records left out because a byte-identical one is there"),
     column("damage", BIG, "records that could not be read"),
+    column("not_opened", COUNTS, "files in it that were not opened, by the reason why"),
+    column("facts", REASONS, "of an image: its kind, hashes stored in it, its volumes, ..."),
 )
 
 ARTIFACT = table(

@@ -54,6 +54,11 @@ _FORM = _argument(
     "--format", dest="form", metavar="FORM", default="table", help=f"{_FORMATS}."
 )
 
+_KEY = _argument(
+    "--key", action="append", metavar="FILE|TEXT",
+    help="Key file, password or recovery password of encrypted volumes; may be repeated.",
+)
+
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     "ingest": (
         _argument("paths", type=Path, nargs="+", metavar="PATH"),
@@ -69,6 +74,18 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         _argument(
             "--carve", action="store_true",
             help="Also deleted records, from the slack of event logs.",
+        ),
+        _argument(
+            "--all-files", action="store_true",
+            help="Open every file of archives and images, and list it with its hash.",
+        ),
+        _KEY,
+        _argument(
+            "--shadow-copies", action="store_true", help="Also volume shadow copies in images."
+        ),
+        _argument(
+            "--no-full-hash", dest="full_hash", action="store_false",
+            help="Do not read whole images for their hashes, at the end.",
         ),
         _argument("--json", dest="as_json", action="store_true", help="The summary as JSON."),
     ),
@@ -90,7 +107,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     "tables": (_ENGAGEMENT, _LAKE),
     "sources": (_ENGAGEMENT, _LAKE, _FORM),
     "damage": (_ENGAGEMENT, _LAKE, _FORM),
-    "show": (_argument("row_id", metavar="ROW_ID"), _ENGAGEMENT, _LAKE),
+    "show": (_argument("row_id", metavar="ROW_ID"), _ENGAGEMENT, _LAKE, _KEY),
     "verify": (_ENGAGEMENT, _LAKE),
     "doctor": (_LAKE,),
 }

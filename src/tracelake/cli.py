@@ -22,7 +22,11 @@ from tracelake.arguments import UsageError, read
 
 if TYPE_CHECKING:
     from tracelake.case import Case
+    from tracelake.ingest.events import Key
     from tracelake.lake.lake import Lake
+
+# A key file is read up to this size.
+MAX_KEY = 1 << 20
 
 # Whose errors are about the lake's files, not about this program.
 FOREIGN = {"_duckdb", "duckdb", "pyarrow.lib", "_internal", "deltalake.exceptions"}
@@ -47,11 +51,16 @@ def ingest(
     workers: int | None,
     dry_run: bool,
     carve: bool,
+    all_files: bool,
+    key: list[str] | None,
+    shadow_copies: bool,
+    full_hash: bool,
     as_json: bool,
 ) -> int:
-    """Take evidence in: files, folders, and .gz .zst .zip .tar of them."""
+    """Take evidence in: files and folders, archives of them, images of disks."""
     from tracelake.case import lake_uri
     from tracelake.ingest.dry_run import look
+    from tracelake.ingest.events import How
     from tracelake.ingest.run import Ingest, plan
     from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
@@ -60,17 +69,16 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
+    how = How(all_files, keys_of(key), shadow_copies, full_hash)
     if dry_run:
         checked(engagement, lake)
-        planned = list(look(paths, own_folders(lake_uri(lake))))
-        print_plan(planned, as_json)
-        return 1 if any(item.unreachable for item in planned) else 0
+        looked = list(look(paths, own_folders(lake_uri(lake)), how))
+        print_plan(looked, as_json)
+        return 1 if any(item.unreachable for item in looked) else 0
     opened = open_lake(engagement, lake, create=True)
-    tasks, unreachable = plan(paths, own_folders(opened.uri))
-    with Progress(sum(task.size for task in tasks), quiet=as_json) as progress:
-        report = Ingest(opened, progress.watch, carve).run(
-            tasks, unreachable, workers or os.cpu_count() or 1
-        )
+    planned = plan(paths, own_folders(opened.uri), how)
+    with Progress(sum(task.size for task in planned.tasks), quiet=as_json) as progress:
+        report = Ingest(opened, progress.watch, carve).run(planned, workers or os.cpu_count() or 1)
     if as_json:
         print(json.dumps(report.as_dict()))
     else:
@@ -141,12 +149,13 @@ def damage(engagement: str, lake: str | None, form: str) -> int:
     )
 
 
-def show(row_id: str, engagement: str, lake: str | None) -> int:
+def show(row_id: str, engagement: str, lake: str | None, key: list[str] | None) -> int:
     """Show a row, where it came from, and the bytes at that place."""
+    from tracelake.ingest.events import How
     from tracelake.show import NoSuchRow, show_row
 
     try:
-        show_row(case_of(engagement, lake), row_id)
+        show_row(case_of(engagement, lake), row_id, How(keys=keys_of(key)))
     except NoSuchRow as error:
         fail(1, f"{row_id}: {error}")
     return 0
@@ -218,6 +227,20 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> int:
         fail(1, str(error))
     write_result(result.fetch_arrow_reader(), form, output)
     return 0
+
+
+def keys_of(given: list[str] | None) -> tuple[Key, ...]:
+    """The keys that options name: what stands in a file of that name, else the text itself."""
+    from tracelake.ingest.events import Key
+
+    keys = []
+    for key in given or ():
+        try:
+            with open(key, "rb") as file:
+                keys.append(Key(file.read(MAX_KEY), key))
+        except OSError:
+            keys.append(Key(os.fsencode(key)))
+    return tuple(keys)
 
 
 def form_of(output: Path | None) -> str:

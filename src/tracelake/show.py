@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from tracelake.case import Case
+from tracelake.ingest.events import PLAINLY, How
 from tracelake.ingest.evidence import (
     EvidenceGone,
     artifact_bytes,
@@ -27,8 +28,9 @@ class NoSuchRow(Exception):
     """There is no row of this id; the text says why."""
 
 
-def show_row(case: Case, row_id: str) -> None:
-    """Prints the row's values, its source and artifact, and its raw bytes.
+def show_row(case: Case, row_id: str, how: How = PLAINLY) -> None:
+    """Prints the row's values, its source and artifact, and its raw bytes. `how`: with what an
+    image is opened (keys).
 
     Raises:
         NoSuchRow: the id is malformed, or no such row is in this engagement.
@@ -44,21 +46,21 @@ def show_row(case: Case, row_id: str) -> None:
     if origin is None:
         raise NoSuchRow("its source is not closed yet: an ingest of it runs, or was stopped")
     uri, sha256, size, path = origin
-    print(f"source    {shown(uri)}\nSHA-256   {sha256}\nartifact  {shown(path)}")
+    print(f"source    {shown(uri)}\nSHA-256   {sha256 or 'not taken'}\nartifact  {shown(path)}")
     offset, length = row["src_offset"], row["src_length"] or 0
     print(f"record    offset {offset} (0x{offset:x}), {length} bytes")
     parser = BY_NAME.get(row["parser"])
     render = parser.render if parser is not None else None
     try:
-        expect_same(uri, size, sha256)
-        with artifact_bytes(uri, row["artifact_no"]) as feed:
+        expect_same(uri, size, sha256, row["source_id"])
+        with artifact_bytes(uri, row["artifact_no"], path, how) as feed:
             # Of a break its place is known, not its length.
             found = read_at(feed, offset, min(length, DUMP_BYTES) or BREAK_BYTES)
         print(hexdump(found.data, found.offset))
         if length > DUMP_BYTES:
             print(f"... and {length - DUMP_BYTES} more bytes")
         if render is not None and table != "damage":
-            with artifact_bytes(uri, row["artifact_no"]) as feed:
+            with artifact_bytes(uri, row["artifact_no"], path, how) as feed:
                 print(shown_lines(render(feed, offset)))
     except (EvidenceGone, EvidenceError) as error:
         print(shown(f"the evidence cannot be shown: {error}"))

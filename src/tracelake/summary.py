@@ -27,6 +27,8 @@ def print_report(report: Report) -> None:
         if tables:
             print_table(["parser", "table", "rows"], tables, right=[2])
     _skipped(report.skipped)
+    if report.pieces:
+        print(f"pieces of images, read with their first files: {len(report.pieces):,}")
     if report.left:
         print(f"nobody took {len(report.left):,} files:")
         _refusals([(_place(source, path), refused) for source, path, refused in report.left])

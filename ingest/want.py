@@ -1,0 +1,145 @@
+"""Which files are worth opening, and how soon: by their paths, before any byte of them is read.
+
+What a parser wants stands in `Parser.files`. In a disk image and in an archive with very many
+members only such files are opened; everywhere the ranks give the order.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import translate
+from functools import cache
+from urllib.parse import unquote
+
+from tracelake.parsers import PARSERS
+from tracelake.parsers.artifact import Rank
+
+# What is read in one go over all sources, before the next begins: what responders ask first is
+# there for every host before anything else of any host.
+STAGES: tuple[frozenset[Rank], ...] = (
+    frozenset({Rank.EVENT_LOGS, Rank.FILE_SYSTEM, Rank.REGISTRY, Rank.EXECUTION}),
+    frozenset({Rank.LOGS, Rank.USE}),
+    frozenset({Rank.BROWSER, Rank.REST}),
+)
+# The hash of a whole image comes when all else is in.
+AUDIT = len(STAGES)
+LAST_STAGE = AUDIT
+STAGE_OF = {rank: stage for stage, ranks in enumerate(STAGES) for rank in ranks}
+
+Wanted = Callable[[int], bool]
+"""Whether the file of a number is still to be read."""
+
+ARCHIVES = (
+    ".zip", ".tar", ".7z", ".tgz", ".tzst", ".tbz", ".tbz2", ".txz",
+    ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.zstd",
+)
+IMAGES = (
+    ".e01", ".ex01", ".s01", ".dd", ".raw", ".img", ".001", ".000", ".00001", ".vmdk", ".vhd",
+    ".vhdx", ".avhdx", ".qcow2", ".qcow", ".dmg", ".iso",
+)
+COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
+# Characters that mean something in a pattern.
+WILD = re.compile(r"[*?\[]")
+
+
+def every(_number: int) -> bool:
+    """All files are wanted."""
+    return True
+
+
+class Patterns:
+    """Patterns of paths with a rank each, found by the last part of the path.
+
+    Args:
+        patterns: (pattern as in `Parser.files`, rank).
+    """
+
+    def __init__(self, patterns: Iterable[tuple[str, Rank]]) -> None:
+        self._names: dict[str, list[tuple[re.Pattern[str], Rank]]] = {}
+        self._suffixes: dict[str, list[tuple[re.Pattern[str], Rank]]] = {}
+        self._others: list[tuple[re.Pattern[str], Rank]] = []
+        for pattern, rank in patterns:
+            # In a collection a volume stands below folders of the collector's own.
+            whole = re.compile(rf"(?s:(?:.*/)?){translate(pattern)}"), rank
+            last = pattern.rpartition("/")[2]
+            dot = last.rpartition(".")[2]
+            if not WILD.search(last):
+                self._names.setdefault(last, []).append(whole)
+            elif "." in last and not WILD.search(dot):
+                self._suffixes.setdefault(dot, []).append(whole)
+            else:
+                self._others.append(whole)
+
+    def rank(self, path: str) -> Rank | None:
+        """The best rank of the patterns that a path fits; None where it fits none.
+
+        Args:
+            path: in lower case, folders divided by `/`.
+        """
+        last = path.rpartition("/")[2]
+        suffix = last.rpartition(".")[2]
+        best: Rank | None = None
+        for patterns in (self._names.get(last), self._suffixes.get(suffix), self._others):
+            for pattern, rank in patterns or ():
+                if (best is None or rank < best) and pattern.match(path):
+                    best = rank
+        return best
+
+
+@cache
+def _of_parsers() -> Patterns:
+    return Patterns((pattern, p.rank) for p in PARSERS for pattern in p.files)
+
+
+@cache
+def _by_last_part() -> Patterns:
+    """For loose files, which have no folders: `*/winevt/logs/*.evtx` as `*.evtx`."""
+    found = []
+    for parser in PARSERS:
+        for pattern in parser.files:
+            last = pattern.rpartition("/")[2]
+            if last.strip("*"):  # a pattern of the folder alone would be everything
+                found.append((last, parser.rank))
+    return Patterns(found)
+
+
+def plain(path: str) -> str:
+    """A path as patterns have it: lower case, `/`, and without the escapes that collectors put
+    in place of what a name may not hold (Velociraptor: `%3A`, `%5C`)."""
+    if "%" in path:
+        path = unquote(path, errors="replace")
+    return path.replace("\\", "/").lower()
+
+
+def rank_of(path: str) -> Rank | None:
+    """The rank of a file by its path in its volume or archive; None: no parser asks for it. What
+    is compressed counts as what it holds (`syslog.2.gz`)."""
+    path = plain(path)
+    best = _of_parsers().rank(path)
+    for suffix in COMPRESSED:
+        if path.endswith(suffix):
+            inner = _of_parsers().rank(path[: -len(suffix)])
+            if inner is not None and (best is None or inner < best):
+                best = inner
+    return best
+
+
+def is_archive(path: str) -> bool:
+    """Whether a name is that of an archive with members of its own."""
+    return path.lower().endswith(ARCHIVES)
+
+
+def is_image(path: str) -> bool:
+    """Whether a name is one that images of disks have."""
+    return path.lower().endswith(IMAGES)
+
+
+def stage_of(name: str) -> int:
+    """When a source of this name is begun. What an archive or an image holds is not known
+    beforehand: it is begun at once, and what can wait in it is put off."""
+    name = plain(name)
+    if is_archive(name) or is_image(name):
+        return 0
+    rank = rank_of(name)
+    if rank is None:  # a loose file, without the folders that it stood in
+        rank = _by_last_part().rank(name.rpartition("/")[2])
+    return STAGE_OF[Rank.REST if rank is None else rank]
