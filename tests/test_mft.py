@@ -371,8 +371,8 @@ def test_against_another_reader(shared: Path) -> None:
     assert found.account.counters == {"zeroed": 20, "extension": 22}
     rows = {row["mft_entry"]: row for row in found.rows if row["sub"] == 0}
     checked = extensions = 0
-    lines = reader.PyMftParser(io.BytesIO(held)).entries_csv()
-    for theirs in csv.DictReader(line.decode() for line in lines):
+    lines = b"".join(reader.PyMftParser(io.BytesIO(held)).entries_csv()).decode()
+    for theirs in csv.DictReader(io.StringIO(lines, newline="")):
         number = int(theirs["EntryId"])
         if theirs["BaseEntryId"] != "0":
             extensions += 1
