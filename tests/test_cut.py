@@ -10,8 +10,9 @@ from tests.fuzz.examine import Outcome, read
 from tests.ntfs_build import usn
 from tracelake.parsers import PARSERS
 
-EVIDENCE = Path(__file__).parent.parent / "examples" / "evidence"
-BOOKS = Path(__file__).parent / "data" / "ntfs"
+ROOT = Path(__file__).parent.parent
+EVIDENCE = ROOT / "examples" / "evidence"
+BOOKS = ROOT / "tests" / "data" / "ntfs"
 
 
 def lines(path: str, count: int) -> bytes:
@@ -32,12 +33,15 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     events, end = log("logs/new-user-security.evtx")
     table = lzma.decompress((BOOKS / "museum.mft.xz").read_bytes())[176 * 1024 : 186 * 1024]
     changes = b"".join(usn(f"file {i}", reason=i, version=2 + i % 2) for i in range(20))
-    index = (BOOKS / "grr.i30").read_bytes()
+    index = lzma.decompress((BOOKS / "grr.i30.xz").read_bytes())
     first = lzma.decompress((BOOKS / "grr.logfile.xz").read_bytes())[: 6 * 4096]
+    registry = lzma.decompress((ROOT / "tests/data/regipy/SAM.xz").read_bytes())
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
         ("pcap", "pcapng", pcapng, range(len(pcapng) + 1)),
         ("jsonl", "mordor", told, range(len(told) + 1)),
+        ("hive", "base block", registry, range(4096)),
+        ("hive", "bins", registry, range(4096, 4096 + 20480 + 1, 7)),
         ("evtx", "header", events, range(4096)),
         ("evtx", "records", events, range(4096, end + 1)),
         # Behind the last record a chunk holds nothing but zeros.

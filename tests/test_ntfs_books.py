@@ -15,6 +15,10 @@ FROM_SLACK, CHECKSUM_BAD = 2, 4
 CONTENT = 24  # bytes of an attribute before the $FILE_NAME
 
 
+def unpacked(name: str) -> bytes:
+    return lzma.decompress((DATA / name).read_bytes())
+
+
 def index_entry(name: str, file: int, parent: tuple[int, int] = (5, 5)) -> bytes:
     attribute = named(name, parent)
     size = struct.unpack_from("<I", attribute, 16)[0]
@@ -38,7 +42,7 @@ def index_record(*entries: bytes, slack: bytes = b"", signature: bytes = b"INDX"
 
 
 def test_a_real_index() -> None:
-    found = read("ntfs_index", (DATA / "grr.i30").read_bytes())
+    found = read("ntfs_index", unpacked("grr.i30.xz"))
     assert found.account.damaged == 0
     allocated = [row for row in found.rows if row.get("in_use")]
     assert {row["file_name"] for row in allocated} >= {"$MFT", "adstest", "."}
@@ -119,7 +123,7 @@ def restart(bits: int = 45) -> bytes:
 
 
 def test_a_real_log() -> None:
-    found = read("ntfs_log", lzma.decompress((DATA / "grr.logfile.xz").read_bytes()))
+    found = read("ntfs_log", unpacked("grr.logfile.xz"))
     account = found.account
     assert (account.records, account.in_rows, account.damaged) == (253, 18, 0)
     assert account.counters == {"other": 222}
@@ -186,7 +190,7 @@ def test_broken_log_pages() -> None:
 
 
 def test_a_real_boot_sector() -> None:
-    found = read("ntfs_boot", (DATA / "grr.boot").read_bytes())
+    found = read("ntfs_boot", unpacked("grr.boot.xz"))
     (row,) = found.rows
     assert row["fact"] == "volume"
     assert row["unmapped"]["mft_entry_size"] == "1024"
@@ -199,8 +203,8 @@ def test_a_real_boot_sector() -> None:
 @pytest.mark.parametrize(
     ("parser", "head", "path", "sure"),
     [
-        (ntfs_boot, (DATA / "grr.boot").read_bytes(), "x", Match.CONTENT),
-        (ntfs_boot, (DATA / "grr.boot").read_bytes() * 8, "disk.dd", Match.NO),
+        (ntfs_boot, unpacked("grr.boot.xz"), "x", Match.CONTENT),
+        (ntfs_boot, unpacked("grr.boot.xz") * 8, "disk.dd", Match.NO),
         (ntfs_boot, b"", "$Boot", Match.NO),
         (ntfs_index, index_record(), "x", Match.CONTENT),
         (ntfs_index, bytes(4096), "C/$I30", Match.NAME),
