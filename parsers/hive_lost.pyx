@@ -115,7 +115,7 @@ cdef class Lost:
     cdef int next_bin(self) except -1 nogil:
         """Reads a bin's header at `at`; a broken one is damage, and the next page is tried."""
         cdef const uint8_t* p = self.hive.p + self.at
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size, begin
         if self.end - self.at < HEADER:
             self.at = self.end
             return 0
@@ -132,9 +132,18 @@ cdef class Lost:
                 self.bin_end = self.end
                 self.at += HEADER
                 return 0
-            self.bad(self.at, 4096, b"hive bin", b"its header is broken")
-            self.at = min(self.at + 4096, self.end)
+            # One damage row for all pages to the next bin; keys in them may still be found.
+            begin = self.at
+            self.at = min(begin + 4096, self.end)
+            while self.end - self.at >= HEADER:
+                p = self.hive.p + self.at
+                if p[0] == 104 and p[1] == 98 and p[2] == 105 and p[3] == 110:
+                    break
+                self.at = min(self.at + 4096, self.end)
+            self.bad(begin, self.at - begin, b"hive bin", b"its header is broken")
             self.bin_end = self.at
+            self.free_at = begin
+            self.free_end = self.at
             return 0
         self.hive.use(self.at, HEADER, STRUCTURE)
         self.bin_end = self.at + size

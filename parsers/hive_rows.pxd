@@ -35,6 +35,7 @@ cdef class HiveRows:
     cdef int put_value(
         self, uint32_t offset, const uint8_t* vk, Py_ssize_t there, int flags, bint owned
     ) except -1 nogil
+    cdef int _value_time(self, Py_ssize_t row, uint64_t written) except -1 nogil
     cdef int _find_owner(self, uint32_t offset) except -1 nogil
     cdef int _paths(self, Py_ssize_t row) except -1 nogil
     cdef int _note(

@@ -102,6 +102,30 @@ def test_values_of_every_type() -> None:
     assert found.unexplained == 0
 
 
+def test_settings_of_packaged_applications_have_a_date() -> None:
+    time = struct.pack("<Q", FILETIME_2020)
+    values = {"text": (0x5F5E10C, "x".encode("utf-16-le") + b"\0\0" + time),
+              "number": (0x5F5E105, struct.pack("<I", 7) + time), "yes": (0x5F5E10B, b"\1" + time),
+              "other": (0x5F5E10D, b"\1\2" + time)}
+    found = read(Builder().hive(tree({"LocalState": values}), "settings.dat"), "settings.dat")
+    rows = {r["reg_value_name"]: r for r in found.values}
+    assert {n: (r["reg_value_type"], r["reg_value_data"]) for n, r in rows.items()} == {
+        "text": ("APPDATA_STRING", "x"), "number": ("APPDATA_UINT32", "7"),
+        "yes": ("APPDATA_BOOLEAN", "true"), "other": ("APPDATA_COMPOSITE", "0102")}
+    assert {r["time"].isoformat() for r in rows.values()} == {"2020-01-01T00:00:00+00:00"}
+    assert {r["time_desc"] for r in rows.values()} == {"value_written"}
+
+
+def test_broken_bins_are_one_damage_row() -> None:
+    paths = {f"Microsoft\\{i:04}": {"v": sz("x" * 40)} for i in range(400)}
+    data = software(paths) + bytes(1 << 20)
+    broken = bytearray(data)
+    broken[4096:4100] = b"\0\0\0\0"
+    found = read(bytes(broken))
+    assert [d["what"] for d in found.damage] == ["hive bin"]
+    assert len(found.values) == 400
+
+
 def test_keys_have_a_date_and_values_that_of_their_key() -> None:
     root = tree(SOFTWARE)
     root.keys["Microsoft"] = K({"v": sz("x")}, written=FILETIME_2020 + 10_000_003, class_name="Cls")
