@@ -10,6 +10,7 @@ from typing import IO, BinaryIO, cast
 
 from tracelake.ingest.beside import NOBODY, Siblings
 from tracelake.ingest.events import Read
+from tracelake.ingest.sevenzip import files_of
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import (
     FeedFile,
@@ -25,8 +26,8 @@ from tracelake.native.feed import Feed
 # Containers in containers: deeper than any collection goes, and an end for those that never do.
 MAX_DEPTH = 5
 # A zip inside another container has to be held in memory, since its directory is at its end.
-MAX_NESTED_ZIP = 64 << 20
-ARCHIVE_KINDS = {"zip", "tar"}
+MAX_NESTED_ZIP = 128 << 20
+ARCHIVE_KINDS = {"zip", "tar", "7z"}
 
 MAGIC = {
     b"\x1f\x8b\x08": "gzip",
@@ -35,6 +36,7 @@ MAGIC = {
     b"\xfd7zXZ\x00": "xz",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
 }
 BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # of a block, and of the end of an empty stream
 TAR_MAGIC_AT = 257
@@ -132,6 +134,8 @@ def members(file: BinaryIO, name: str) -> Iterator[Member]:
         yield Member(name, lambda: Guard(cast(Readable, file), "file"), whole=True)
     elif kind == "zip":
         yield from members_of_zip(file, "", name, 0)
+    elif kind == "7z":
+        yield from members_of_7z(file, "", name, 0)
     else:
         feed = Feed(Guard(cast(Readable, file), "file"))
         yield from _unpack(feed, kind, "" if kind == "tar" else _inner_name(name), name, 0)[1]
@@ -170,8 +174,8 @@ def _unpack(
         return False, iter([broken(path or name, kind, Unsupported(kind, 0, why))])
     if kind == "tar":
         return True, _tar(feed, path, name, depth)
-    if kind == "zip":
-        return True, _nested_zip(feed, path, name, depth)
+    if kind in OF_HELD:
+        return True, _held(feed, kind, path, name, depth)
     content = unpacked(feed, kind)
     try:
         inner = kind_of(content.peek(512))
@@ -234,23 +238,44 @@ def _closing(stream: IO[bytes], found: Iterator[Member]) -> Iterator[Member]:
         yield from found
 
 
-def _nested_zip(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
-    """Held in memory: its directory is at its end."""
+def members_of_7z(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[Member]:
+    """The files of a 7-Zip archive; see `members_of_zip`."""
+    try:
+        for inside, size, part, trouble, unread, packed in files_of(file):
+            inside = join(path, inside)
+            if part is None:
+                yield Member(inside, nothing, size, trouble, unread)
+            else:
+                guard = Guard(part, "7z file", packed_size=packed)
+                yield from nested(guard, inside, size, depth)[1]
+    except EvidenceError as error:
+        if isinstance(error, Unsupported) and error.what == "image":  # no library
+            yield Member(path or name, nothing, unread=error.why)
+        else:
+            yield broken(path or name, "7z", error)
+
+
+OF_HELD = {"zip": members_of_zip, "7z": members_of_7z}
+"""Archives whose directory is at their end."""
+
+
+def _held(feed: Feed, kind: str, path: str, name: str, depth: int) -> Iterator[Member]:
+    """An archive in another container, held in memory."""
     held = io.BytesIO()
     try:
         while held.tell() <= MAX_NESTED_ZIP and (data := feed.read(1 << 20)):
             held.write(data)
     except EvidenceError as error:
-        yield broken(path or name, "zip", error)
+        yield broken(path or name, kind, error)
         return
     if held.tell() > MAX_NESTED_ZIP:
         why = (
-            f"a zip inside another container is opened up to {MAX_NESTED_ZIP >> 20} MiB; "
+            f"a {kind} inside another container is opened up to {MAX_NESTED_ZIP >> 20} MiB; "
             "unpack the outer one"
         )
-        yield broken(path or name, "zip", Unsupported("zip", 0, why))
+        yield broken(path or name, kind, Unsupported(kind, 0, why))
         return
-    yield from members_of_zip(held, path, name, depth)
+    yield from OF_HELD[kind](held, path, name, depth)
 
 
 def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tracelake.ingest.image_storage import KINDS, NAMES
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Match, Parser
 
@@ -9,12 +10,6 @@ HEAD = 65536
 # Evidence that responders do bring and that is not opened yet: to be told by its name, not by
 # what each parser misses in it.
 NOT_YET = {
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive, not opened yet: unpack it and ingest the folder",
-    b"EVF\x09\x0d\x0a\xff\x00": "an EnCase image (E01), not opened yet",
-    b"EVF2\x0d\x0a\x81\x00": "an EnCase image (Ex01), not opened yet",
-    b"QFI\xfb": "a QCOW2 disk image, not opened yet",
-    b"KDMV": "a VMDK disk image, not opened yet",
-    b"vhdxfile": "a VHDX disk image, not opened yet",
     b"SQLite format 3\x00": "an SQLite database, not read yet",
 }
 
@@ -53,6 +48,9 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
 
 
 def _known(head: bytes) -> str | None:
+    for magic, kind in KINDS.items():
+        if head.startswith(magic):
+            return f"{NAMES[kind]} inside another container, or a piece of one: unpack it"
     for magic, what in NOT_YET.items():
         if head.startswith(magic):
             return what

@@ -14,7 +14,9 @@ from tracelake.native.errors import Corrupt, EvidenceError
 
 # Ends for trees that have none.
 MAX_DEPTH = 256
-CHUNK = 1 << 20
+# Bytes in one call of a library. More would be memory that malloc gets anew from the kernel each
+# time, and a third of the speed.
+CHUNK = 120 << 10
 SPARSE = 1  # a flag of an extent
 DIRECTORY, REGULAR, LINK = 0x4000, 0x8000, 0xA000
 
