@@ -241,8 +241,6 @@ cdef class Lost:
         cdef Py_ssize_t at = <Py_ssize_t>offset + BASE, n = KEY_LEAST + le16(p + 72) + 4, run
         self.find_path(offset)
         self.rows.set_path(self.path.data, self.path.length)
-        self.account.records += 1
-        self.account.in_rows += 1
         self.hive.use(at, n if is_free else self.hive.cell_size(offset), LOST if is_free else RECORD)
         self.rows.put_key(offset, p, FROM_SLACK)
         if count == 0 or count > VALUES_MOST or le16(p + 2) & 0x40:
@@ -274,8 +272,6 @@ cdef class Lost:
 
     cdef int put_value(self, uint32_t offset, Cursor* c, bint is_free) except -1 nogil:
         cdef Py_ssize_t n = VALUE_LEAST + le16(c.at + 2) + 4
-        self.account.records += 1
-        self.account.in_rows += 1
         self.hive.use(
             <Py_ssize_t>offset + BASE, n if is_free else self.hive.cell_size(offset),
             LOST if is_free else RECORD,

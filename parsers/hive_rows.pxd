@@ -29,6 +29,7 @@ cdef class HiveRows:
     cdef const uint8_t* alias_new
     cdef Py_ssize_t alias_old_length, alias_new_length
     cdef bint has_replayed
+    cdef readonly int64_t only_logged       # records that the file itself does not have
 
     cdef int set_path(self, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_key(self, uint32_t offset, const uint8_t* nk, int flags) except -1 nogil

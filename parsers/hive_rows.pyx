@@ -133,10 +133,13 @@ cdef class HiveRows:
         """Where a row's record stands, and its bytes where the file does not have them."""
         cdef Py_ssize_t row = self.rows.count
         cdef Py_ssize_t length = self.hive.in_file(offset)
+        self.hive.account.records += 1
         if length:
+            self.hive.account.in_rows += 1
             self.src_offset.put(row, <int64_t>offset + BASE)
         else:
             # The file ends before it: cited by its number among the hive's 8-byte pieces.
+            self.only_logged += 1
             self.src_offset.put(row, 0)
             self.sub.put(row, (offset >> 3) + 1)
         self.src_length.put(row, min(length, <Py_ssize_t>0x7FFFFFFF))
@@ -197,7 +200,7 @@ cdef class HiveRows:
             self.written = written
             self.time.put(row, <int64_t>(written - FILETIME_1970) // 10)
             self.time_ns.put(row, <int64_t>(written % 10) * 100)
-            self.time_desc.put_valid(row, b"key_modified", 12)
+            self.time_desc.put_valid(row, b"reg_modified", 12)
             self.modified.put(row, <int64_t>(written - FILETIME_1970) // 10)
         elif written:
             self._note("modified", text, put_uint(text, written))

@@ -133,7 +133,7 @@ def test_keys_have_a_date_and_values_that_of_their_key() -> None:
     (key,) = found.rows(reg_key_path=f"{ROOT}\\Microsoft", class_uid=205004)
     assert key["time"].isoformat() == "2020-01-01T00:00:01+00:00"
     assert key["time_ns"] == 300
-    assert key["time_desc"] == "key_modified"
+    assert key["time_desc"] == "reg_modified"
     assert key["reg_modified_time"] == key["time"]
     assert notes(key) == {"owner": "S-1-5-32-544", "class": "Cls"}
     value = found.value(f"{ROOT}\\Microsoft", "v")
@@ -266,6 +266,9 @@ def test_a_log_may_make_the_hive_longer_and_mend_its_base_block() -> None:
     log = new_log(bytes(len(longer)), longer, 1)
     found = read(short, "SOFTWARE", {"SOFTWARE.LOG1": log})
     assert len(found.values) == 100
+    beyond = [row for row in found.rows() if row["sub"]]
+    assert found.account.counters["rows of what only a log has"] == len(beyond) > 50
+    assert found.account.in_rows == len(found.rows()) - len(beyond)
     assert all(row["src_offset"] < len(short) for row in found.rows())
     places = [(row["src_offset"], row["sub"]) for row in found.rows()]
     assert len(set(places)) == len(places)
