@@ -198,7 +198,7 @@ cdef class Lost:
                         return self.put_key(offset, &c, is_free)
                 elif c.at[0] == 118 and self.phase == 1:
                     if self.is_value(&c) and self.hive.first_visit(offset):
-                        self.rows.set_path(NULL, 0)
+                        self.rows.set_path(self.path.data, 0)
                         self.rows.written = 0
                         return self.put_value(offset, &c, is_free)
                 elif c.at[0] == 115 and not is_free:
