@@ -57,6 +57,7 @@ ON_DISK = (
 # What the libraries raise about evidence.
 BROKEN = (OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 DESCRIPTOR = b"# Disk DescriptorFile"
+FUNCTION = re.compile(r"(?:^|(?<=[.] ))(?:py|lib)\w+: ")
 EXTENT = re.compile(r'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"]+)"', re.MULTILINE)
 MAX_DESCRIPTOR = 1 << 20
 
@@ -264,10 +265,11 @@ def library(name: str) -> Any:
 
 
 def why(error: Exception) -> str:
-    """What a library says, without the chain of its functions."""
-    parts = [part.strip() for part in str(error).replace("\n", " ").split(": ")]
-    words = [part for part in parts if part and not re.fullmatch(r"\w+_\w+|lib\w+", part)]
-    text = ": ".join(words[-1:] if len(words) > 1 else words) or type(error).__name__
+    """What a library says, without the chain of its functions: what was wrong stands second,
+    behind what was called."""
+    said = [part.strip() for part in FUNCTION.split(" ".join(str(error).split()))]
+    words = [part for part in said if part]
+    text = words[min(1, len(words) - 1)] if words else type(error).__name__
     return text[:200].rstrip(".")
 
 

@@ -66,7 +66,7 @@ class Waiting:
         tasks = [queue.popleft()]
         size = tasks[0].size
         if size <= SMALL and not tasks[0].again:
-            passed = []
+            passed: list[Task] = []
             while queue and len(tasks) < most and len(passed) < MOST_PASSED:
                 task = queue.popleft()
                 if task.again or task.size > SMALL or size + task.size > LOT_BYTES:
