@@ -223,6 +223,7 @@ CREATE TABLE file_query (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
+  "file_short_name" VARCHAR, -- its name of 8 and 3 characters, where it has another one
   "file_ext" VARCHAR, -- extension, lower case, without the dot
   "file_size" BIGINT, -- bytes
   "file_alloc_size" BIGINT, -- bytes allocated
@@ -248,11 +249,15 @@ CREATE TABLE file_query (
   "fn_modified" TIMESTAMPTZ, -- $FILE_NAME: content modified
   "fn_accessed" TIMESTAMPTZ, -- $FILE_NAME: accessed
   "fn_changed" TIMESTAMPTZ, -- $FILE_NAME: entry changed
+  "time_digits" INTEGER, -- the 100 ns of the eight times above, in their order, as eight decimal digits
   "lsn" BIGINT, -- log file sequence number
   "usn" BIGINT, -- update sequence number
   "owner_uid" VARCHAR, -- SID or number of the owner
   "security_id" INTEGER, -- number in $Secure
   "ads" VARCHAR[], -- names of its alternate data streams
+  "file_contents" VARCHAR, -- text of the file, where it stands in the entry itself
+  "reparse_tag" BIGINT, -- kind of reparse point: link, mount point, compressed (WOF), ...
+  "link_target" VARCHAR, -- what a link or mount point leads to
   "zone_host_url" VARCHAR, -- Zone.Identifier: HostUrl
   "zone_referrer_url" VARCHAR, -- Zone.Identifier: ReferrerUrl
   "zone_id" TINYINT, -- Zone.Identifier: ZoneId
@@ -387,6 +392,7 @@ CREATE TABLE registry_activity (
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
+  "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
   "reg_value_name" VARCHAR, -- name of the value
   "reg_value_type" VARCHAR, -- type of the value (REG_SZ, ...)
   "reg_value_data" VARCHAR, -- data of the value, as text

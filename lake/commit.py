@@ -287,6 +287,8 @@ class Committer:
         path = self._lake.root / table
         handle = self._handles.get(table)
         if handle is None:
+            if not (path / "_delta_log").is_dir():
+                return None  # said by deltalake in half a millisecond
             try:
                 delta = DeltaTable(path.as_uri())
                 while self._add_columns(table, delta):

@@ -7,6 +7,8 @@ def plain(kind: pa.DataType) -> pa.DataType:
     """The type without dictionaries, at any depth."""
     if pa.types.is_dictionary(kind):
         return plain(kind.value_type)
+    if not pa.types.is_nested(kind):
+        return kind
     if pa.types.is_map(kind):
         return pa.map_(plain(kind.key_type), _plain_field(kind.item_field))
     if pa.types.is_list(kind):

@@ -1,8 +1,9 @@
 """Growable Arrow columns: append in C, hand over once a batch.
 
 A value is put at a row. Rows that were not put are null, so a record only touches the
-columns it fills; a row that failed half way is taken back with `give_up`. `Rows` counts a row when its last value is in (`done`), so a cut in the middle of
-a row never leaves columns of different lengths.
+columns it fills; a row that failed half way is taken back with `give_up`. `Rows` counts a row when
+its last value is in (`done`), so a cut in the middle of a row never leaves columns of different
+lengths.
 
 `put*` of text returns 1 where the text was not well-formed and was repaired, else 0.
 """
@@ -86,7 +87,7 @@ cdef class FixedColumn(Column):
 
 
 cdef class IntColumn(FixedColumn):
-    """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where the width is too small."""
+    """int8 to int64, timestamp[us, UTC]; `put` raises OverflowError where a value is too wide."""
     cdef int _too_wide(self, int64_t value) except -1 nogil
 
     cdef inline int put(self, Py_ssize_t row, int64_t value) except -1 nogil:
@@ -170,6 +171,10 @@ cdef class DictColumn(Column):
                 return self.met[at].code - 1
             at = (at + 1) & self.met_mask
         return -1
+
+    cdef inline const Met* slot(self, const Key* key) noexcept nogil:
+        """Where `recall` will look first."""
+        return self.met + (<Py_ssize_t>key.low & self.met_mask)
 
     # What has this key, which `recall` does not know, came to this word.
     cdef int learn(self, const Key* key, int32_t code) except -1 nogil

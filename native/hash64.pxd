@@ -99,7 +99,8 @@ cdef extern from * nogil:
             memcpy(rest, p, (size_t)n);
             b = tl_fold(tl_word(rest) ^ key[1], tl_word(rest + 8) ^ b);
         }
-        return tl_fold(tl_fold(a ^ key[8], c ^ key[9]), tl_fold(b ^ key[10], d ^ key[11]) ^ key[12]);
+        return tl_fold(tl_fold(a ^ key[8], c ^ key[9]),
+                       tl_fold(b ^ key[10], d ^ key[11]) ^ key[12]);
     }
     """
     uint64_t tl_fold(uint64_t a, uint64_t b)        # of the product, both halves as one
@@ -122,7 +123,9 @@ cdef inline void spread_secret(uint64_t seed, uint64_t* secret) noexcept nogil:
         secret[i] = word ^ (word >> 31)
 
 
-cdef inline uint64_t keyed64(const uint8_t* p, Py_ssize_t n, const uint64_t* secret) noexcept nogil:
+cdef inline uint64_t keyed64(
+    const uint8_t* p, Py_ssize_t n, const uint64_t* secret
+) noexcept nogil:
     """A hash of `n` bytes at `p` by multiplying words with each other, in the manner of wyhash
     (github.com/wangyi-fudan/wyhash): a third of the instructions of `hash64`. Every word is
     mixed with a part of the secret first, so that nobody can write a word that makes a product

@@ -44,7 +44,7 @@ cdef extern from * nogil:
             if (n >= 8) {                       /* its first and last eight, which may overlap */
                 memcpy(&a, p, 8);
                 memcpy(&b, p + n - 8, 8);
-            } else {                            /* behind a block: what stood before is read again */
+            } else {                /* behind a block: some of what stood before is read again */
                 memcpy(&a, p + n - 16, 8);
                 memcpy(&b, p + n - 8, 8);
             }

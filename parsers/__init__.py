@@ -5,7 +5,11 @@ from tracelake.parsers import (
     hive,
     jsonl,
     mft,
+    ntfs_boot,
+    ntfs_index,
+    ntfs_log,
     pcap,
+    recycle_bin,
     usn,
 )
 from tracelake.parsers.artifact import Parser
@@ -16,6 +20,10 @@ PARSERS: tuple[Parser, ...] = (
     hive.PARSER,
     jsonl.PARSER,
     mft.PARSER,
+    ntfs_boot.PARSER,
+    ntfs_index.PARSER,
+    ntfs_log.PARSER,
+    recycle_bin.PARSER,
     usn.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)

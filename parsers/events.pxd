@@ -19,6 +19,7 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.native.columns cimport Buffer, DictColumn
+from tracelake.native.key cimport Key
 from tracelake.parsers.event_plan cimport EventPlans, Output, Plan, Sheet, Target
 from tracelake.parsers.transforms cimport EventRow
 from tracelake.parsers.values cimport Value
@@ -38,8 +39,15 @@ cdef struct Origin:             # log, host and event code of a batch, by their 
     uint64_t hash
 
 
+cdef struct Late:               # a value of `unmapped` that is put when the event ends
+    Py_ssize_t at
+    Key key
+    Value value
+
+
 cdef enum:
     ORIGINS = 256
+    LATES = 16
 
 
 cdef class Events:
@@ -47,6 +55,9 @@ cdef class Events:
     cdef Buffer _text               # a value's text, while transforms read it
     cdef Buffer _waiting            # Waiting, of the event at hand
     cdef int _waits
+    cdef Late[LATES] _late
+    cdef int _lates
+    cdef bint _later
     # The event at hand.
     cdef EventRow at
     cdef PyObject* _sheet
@@ -58,6 +69,14 @@ cdef class Events:
     cdef int begin(self, Plan* plan) except -1 nogil
     cdef bint fits(self, Plan* plan, const Value* value) except -1 nogil
     cdef int put(self, Target* target, const Value* value) except -1 nogil
+    cdef inline int put_late(self, Target* target, const Value* value) except -1 nogil:
+        """The same, for who does not look at `unmapped` before the event ends."""
+        cdef int done
+        self._later = True
+        done = self.put(target, value)
+        self._later = False
+        return done
+
     cdef int set_time(self, int64_t us, int below_ns) except -1 nogil
     # When the log says that it was written, where `time` is another clock; for record_hash.
     cdef int set_logged(self, int64_t us) except -1 nogil
@@ -94,6 +113,9 @@ cdef class Events:
     cdef int _copy(self, Output* out, const Value* v) except -1 nogil
     cdef int _view(self, const Value* v, const uint8_t** p, Py_ssize_t* n) except -1 nogil
     cdef int _word(self, DictColumn column, Py_ssize_t row, const Value* v) except -1 nogil
+    cdef int32_t _first(self, DictColumn column, const Key* key, const Value* v) except -1 nogil
+    cdef int _defer(self, DictColumn values, Py_ssize_t at, const Value* v) except -1 nogil
+    cdef int _look_up(self, DictColumn values) except -1 nogil
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil
     cdef int _candidate(self, Target* target, Output* out, const Value* v) except -1 nogil
     cdef Waiting* _waited(self, int i) noexcept nogil

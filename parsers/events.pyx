@@ -23,9 +23,19 @@ from tracelake.parsers.event_plan cimport (
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
 from tracelake.parsers.values cimport (
-    GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, render, room_for,
-    value_of,
+    GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, raw_size, render,
+    room_for, value_of,
 )
+
+cdef extern from * nogil:
+    """
+    #if defined(__GNUC__)
+    #define TL_PREFETCH(place) __builtin_prefetch(place)
+    #else
+    #define TL_PREFETCH(place) ((void)(place))
+    #endif
+    """
+    void prefetch "TL_PREFETCH"(const void* place)
 
 # Windows' Level -> OCSF severity_id; levels beyond have none.
 cdef int[6] SEVERITY = [1, 5, 4, 3, 1, 1]
@@ -54,6 +64,8 @@ cdef class Events:
         self._pairs = -1
         self.at.flags = 0
         self._waits = 0
+        self._lates = 0
+        self._later = False
         self.at.has_time = False
         self.at.has_logged = False
         self.at.has_record_id = False
@@ -131,11 +143,8 @@ cdef class Events:
         """The text as it is, made in place."""
         cdef int repaired = 0
         if out.kind == K_WORD:
-            if v.kind == UTF16:
-                repaired = (<DictColumn>out.column).put_utf16(self.at.row, v.p, v.n)
-            else:
-                repaired = self._word(<DictColumn>out.column, self.at.row, v)
-        elif v.kind == UTF16:
+            return self._word(<DictColumn>out.column, self.at.row, v)
+        if v.kind == UTF16:
             repaired = (<TextColumn>out.column).put_utf16(self.at.row, v.p, v.n)
         elif v.kind == TEXT:
             repaired = (<TextColumn>out.column).put(self.at.row, v.p, v.n)
@@ -164,7 +173,6 @@ cdef class Events:
 
     cdef int _pair(self, Target* target, const Value* v) except -1 nogil:
         """A pair of `unmapped`."""
-        cdef int repaired = 0
         cdef Py_ssize_t at = self._pairs
         if at < 0:
             at = (<Sheet>self._sheet).unmapped.open(self.at.row)
@@ -172,37 +180,62 @@ cdef class Events:
             target.key = (<Sheet>self._sheet).unmapped.keys.code(target.name, target.name_length)
             target.key_batch = (<Sheet>self._sheet).rows.batch
         (<Sheet>self._sheet).unmapped.keys.put_code(at, target.key)
-        if v.kind == UTF16:
-            repaired = (<Sheet>self._sheet).unmapped.values.put_utf16(at, v.p, v.n)
-        elif v.kind != NOTHING:
-            repaired = self._word((<Sheet>self._sheet).unmapped.values, at, v)
-        if repaired == 1:
-            self.at.flags |= TEXT_REPAIRED
         self._pairs = at + 1
-        return 0
+        if v.kind == NOTHING:
+            return 0
+        if self._later:
+            return self._defer((<Sheet>self._sheet).unmapped.values, at, v)
+        return self._word((<Sheet>self._sheet).unmapped.values, at, v)
 
     cdef int _word(self, DictColumn column, Py_ssize_t row, const Value* v) except -1 nogil:
-        """A value's text into a dictionary; 1 where it had to be repaired. What was met in this
-        batch is neither rendered nor compared: a look at a word's text is two cache misses."""
-        cdef Key key
+        """A value's text into a dictionary."""
+        cdef Key key = _key(column, v)
+        cdef int32_t code = column.recall(&key)
+        if code < 0:
+            code = self._first(column, &key, v)
+        return column.put_code(row, code)
+
+    cdef int32_t _first(self, DictColumn column, const Key* key, const Value* v) except -1 nogil:
+        """The code of a value that was not met in this batch."""
         cdef const uint8_t* p = NULL
         cdef Py_ssize_t n = 0
         cdef int32_t code
-        if v.p is NULL:
-            key = key_of(<const uint8_t*>&v.number, 8, v.kind, column.secret)
-        else:
-            key = key_of(v.p, v.n, v.kind, column.secret)
-        code = column.recall(&key)
-        if code >= 0:
-            return column.put_code(row, code)
         if self._view(v, &p, &n):
-            # Not learnt: the next one is to be flagged too.
             column.words.repairs += 1
-            column.put_valid(row, p, n)
-            return 1
+            return column.code(p, n)        # not learnt: the next one is to be flagged too
         code = column.code(p, n)
-        column.put_code(row, code)
-        return column.learn(&key, code)
+        column.learn(key, code)
+        return code
+
+    cdef int _defer(
+        self, DictColumn values, Py_ssize_t at, const Value* v
+    ) except -1 nogil:
+        """Puts a pair's value when the event ends. The tables of a log with some ten thousand
+        words do not stay in the cache: looked up one after the other, each value waits for
+        memory; asked for first, all of an event's are on their way together."""
+        cdef Late* late
+        if self._lates == LATES:
+            self._look_up(values)
+        late = &self._late[self._lates]
+        self._lates += 1
+        late.at = at
+        late.value = v[0]
+        late.key = _key(values, v)
+        prefetch(values.slot(&late.key))
+        return values.put_code(at, 0)
+
+    cdef int _look_up(self, DictColumn values) except -1 nogil:
+        cdef Late* late
+        cdef int32_t code
+        cdef int i
+        for i in range(self._lates):
+            late = &self._late[i]
+            code = values.recall(&late.key)
+            if code < 0:
+                code = self._first(values, &late.key, &late.value)
+            values.at[late.at] = code
+        self._lates = 0
+        return 0
 
     # --- columns with several fields to choose from -------------------------------------------
 
@@ -339,6 +372,8 @@ cdef class Events:
         cdef Py_ssize_t row = self.at.row
         cdef PyObject* column
         cdef int i
+        if self._lates:
+            self._look_up((<Sheet>self._sheet).unmapped.values)
         if self._waits:
             self._choose()
         if self.at.uid_column is not NULL:
@@ -444,6 +479,13 @@ cdef class Events:
         """Takes back the rows that were not taken."""
         for sheet in self.plans.sheets.values():
             (<Sheet>sheet).rows.drop()
+
+
+cdef inline Key _key(DictColumn column, const Value* v) noexcept nogil:
+    """By which a dictionary knows a value again, as evidence holds it."""
+    if v.p is NULL:
+        return key_of(<const uint8_t*>&v.number, 8, v.kind, column.secret)
+    return key_of(v.p, raw_size(v), v.kind, column.secret)
 
 
 cdef inline int32_t _code_at(DictColumn column, Py_ssize_t row) noexcept nogil:

@@ -6,7 +6,8 @@ binary XML inside of records. To be read in this order:
 - `evtx_walk.pyx`: the file's chunks and records, whatever state it was left in.
 - `evtx_copies.pyx`: which of them are copies.
 - `evtx_templates.pyx`, `evtx_compile.pyx`, `evtx_event.pyx`: a record's binary XML.
-- `evtx_rows.pyx`: its row.
+- `evtx_rows.pyx`: its row; `evtx_memo.pxd`, `evtx_frame.pxd`: what is done again as it was done
+  for the record before.
 
 **Damage.** What cannot be decoded is a damage row, and reading goes on at the next record.
 
@@ -15,7 +16,10 @@ not repeated; equal numbers alone say nothing, as numbers begin again when a log
 
 **Speed.** Two things cost: what is done per record beside copying its values, and anything done
 per chunk that grows with the number of templates. See evtx_templates.pyx for how templates are
-found again without being read; the GIL is taken once per chunk.
+found again without being read; the GIL is taken once per chunk. Counted with callgrind on the
+sample logs: of some 10,000 instructions a record, a quarter go to the three values that are not
+what they were in the record before of its kind (decoded, transformed, looked up in dictionaries),
+400 to the hash that tells copies, 500 to the end of the row.
 """
 
 from array import array

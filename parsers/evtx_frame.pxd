@@ -28,7 +28,7 @@ from tracelake.parsers.evtx_memo cimport Effect, equal_bytes
 from tracelake.parsers.evtx_plan cimport Plan
 
 cdef enum:
-    FRAMES = 512                # a power of two
+    FRAMES = 1024               # a power of two
     FRAME_VALUES = 32           # of a template; larger ones go without
     FRAME_BYTES = 512           # of values
     FRAME_EFFECTS = 32

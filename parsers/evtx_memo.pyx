@@ -112,7 +112,7 @@ cdef int put(Events events, Target* target, const Item* item, const Value* v, Me
     cdef EventRow before
     memo.batch = 0
     if memo.state == MEMO_NEVER:
-        return events.put(target, v)
+        return events.put_late(target, v)
     if memo.state == MEMO_NEW:
         memo.credit = FIRST_CREDIT
     memo.state = MEMO_TRIED

@@ -60,7 +60,8 @@ def amcache_file(key: Key, out: Context) -> None:
         subject_publisher=key.text("Publisher"), subject_version=key.text("Version"),
         detail=key.text("ProductName"),
         unmapped=_rest(key, "LowerCaseLongPath", "Name", "Size", "Publisher", "Version",
-                       "ProductName") | {"link_date_us": str(us(_date(key.text("LinkDate"))) or "")},
+                       "ProductName")
+        | {"link_date_us": str(us(_date(key.text("LinkDate"))) or "")},
     )
 
 

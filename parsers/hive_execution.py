@@ -66,7 +66,7 @@ def userassist(key: Key, out: Context) -> None:
             when = filetime_at(data, 60)
         elif len(data) >= 16:
             # To Windows Vista: counting began at 5.
-            session, count = struct.unpack_from("<II", data, 0)
+            count = struct.unpack_from("<I", data, 4)[0]
             count = count - 5 if count >= 5 else count
             when = filetime_at(data, 8)
         else:
@@ -84,8 +84,8 @@ def userassist(key: Key, out: Context) -> None:
 
 def known_folder(path: str) -> str:
     """A path with the known folder that it begins with by name; UEME_RUNPATH: is taken off."""
-    for prefix in ("UEME_RUNPATH:", "UEME_RUNPIDL:", "UEME_RUNCPL:", "UEME_UISCUT:", "UEME_UIQCUT:"):
-        path = path.removeprefix(prefix)
+    for what in ("RUNPATH", "RUNPIDL", "RUNCPL", "UISCUT", "UIQCUT"):
+        path = path.removeprefix(f"UEME_{what}:")
     if path.startswith("{") and path[37:38] == "}":
         guid = path[1:37].lower()
         return KNOWN.get(guid, guid_name(guid)) + path[38:]

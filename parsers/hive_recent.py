@@ -5,7 +5,13 @@ import struct
 
 from tracelake.parsers import shell_items
 from tracelake.parsers.hive_context import (
-    Context, filetime_at, mru_order, program_of, us, used_last, wide,
+    Context,
+    filetime_at,
+    mru_order,
+    program_of,
+    us,
+    used_last,
+    wide,
 )
 from tracelake.parsers.hive_keys import Key, Value
 

@@ -4,7 +4,15 @@ import re
 import struct
 
 from tracelake.parsers.hive_context import (
-    SOFTWARE, STARTUP, USER, ZONE_ASSUMED, Context, filetime_at, system_time, unix_time, us,
+    SOFTWARE,
+    STARTUP,
+    USER,
+    ZONE_ASSUMED,
+    Context,
+    filetime_at,
+    system_time,
+    unix_time,
+    us,
 )
 from tracelake.parsers.hive_keys import Key
 
@@ -129,7 +137,8 @@ def os(key: Key, out: Context) -> None:
     # Windows 11 still calls itself 10 here; its builds begin at 22000.
     if build.isdigit() and int(build) >= 22000 and name.startswith("Windows 10"):
         name = "Windows 11" + name[len("Windows 10"):]
-    major, minor = (key.number("CurrentMajorVersionNumber"), key.number("CurrentMinorVersionNumber"))
+    major = key.number("CurrentMajorVersionNumber")
+    minor = key.number("CurrentMinorVersionNumber")
     version = f"{major}.{minor}" if major is not None and minor is not None else (
         key.text("CurrentVersion"))
     revision = key.number("UBR")

@@ -4,67 +4,91 @@ Patterns: see hive_patterns.py. The first part is the kind of hive (hive_roots.p
 
 AUTOSTARTS need no code: what a value there names is started by Windows, or by a program of it.
 A line: what it is | names of the values, `*` for all | pattern. `(Default)` is the default value.
-DECODED are read by a function: its name in hive_meaning.DECODERS | pattern.
+DECODED are read by a function: its name (hive_meaning finds it) | pattern.
+A line that begins with blanks goes on with the one before it.
 """
 
+import re
+
+SHORT = {
+    "@explorer": r"NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer",
+    "@nt": r"SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion",
+    "@windows": r"SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion",
+    "@nt64": r"SOFTWARE\Microsoft\Windows NT\CurrentVersion",
+    "@windows64": r"SOFTWARE\Microsoft\Windows\CurrentVersion",
+    "@user_nt": r"NTUSER\Software\Microsoft\Windows NT\CurrentVersion",
+    "@user_windows": r"NTUSER\Software\(Wow6432Node)\Microsoft\Windows\CurrentVersion",
+    "@user": r"NTUSER\Software\Microsoft\Windows\CurrentVersion",
+    "@control": r"SYSTEM\ControlSet*\Control",
+    "@services": r"SYSTEM\ControlSet*\Services",
+    "@local": r"USRCLASS\Local Settings\Software\Microsoft\Windows",
+    "@user_microsoft": r"NTUSER\Software\Microsoft",
+    "@defender": r"Microsoft\Windows Defender",
+}
+"""What `@names` in the patterns stand for."""
+
 AUTOSTARTS = r"""
-run_key          | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Run
-run_key          | *  | NTUSER\Software\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Run
-run_once_key     | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\RunOnce
-run_once_key     | *  | NTUSER\Software\(Wow6432Node)\Microsoft\Windows\CurrentVersion\RunOnce
-run_once_ex      | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\RunOnceEx\(*)
-run_once_ex      | *  | NTUSER\Software\Microsoft\Windows\CurrentVersion\RunOnceEx\(*)
-run_services     | *  | SOFTWARE\Microsoft\Windows\CurrentVersion\RunServices
-run_services     | *  | SOFTWARE\Microsoft\Windows\CurrentVersion\RunServicesOnce
-run_services     | *  | NTUSER\Software\Microsoft\Windows\CurrentVersion\RunServices
-run_policy       | *  | SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\Explorer\Run
-run_policy       | *  | NTUSER\Software\Microsoft\Windows\CurrentVersion\Policies\Explorer\Run
-run_terminal     | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\Terminal Server\Install\Software\Microsoft\Windows\CurrentVersion\Run
-run_terminal     | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\Terminal Server\Install\Software\Microsoft\Windows\CurrentVersion\RunOnce
-windows_load     | Load,Run | NTUSER\Software\Microsoft\Windows NT\CurrentVersion\Windows
-winlogon         | Shell,Userinit,Taskman,VmApplet,System,GinaDLL,UIHost,AppSetup,LsaStart,SaveDumpStart | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\Winlogon
-winlogon         | Shell,Userinit | NTUSER\Software\Microsoft\Windows NT\CurrentVersion\Winlogon
-winlogon_notify  | DLLName | SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon\Notify\*
-shell_policy     | Shell | SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System
-shell_policy     | Shell | NTUSER\Software\Microsoft\Windows\CurrentVersion\Policies\System
-alternate_shell  | AlternateShell | SYSTEM\ControlSet*\Control\SafeBoot
-appinit_dlls     | AppInit_DLLs | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\Windows
-ifeo_debugger    | Debugger,VerifierDlls,GlobalFlag | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\Image File Execution Options\*
-silent_exit      | MonitorProcess | SOFTWARE\Microsoft\Windows NT\CurrentVersion\SilentProcessExit\*
+run_key          | *  | @windows\Run
+run_key          | *  | @user_windows\Run
+run_once_key     | *  | @windows\RunOnce
+run_once_key     | *  | @user_windows\RunOnce
+run_once_ex      | *  | @windows\RunOnceEx\(*)
+run_once_ex      | *  | @user\RunOnceEx\(*)
+run_services     | *  | @windows64\RunServices
+run_services     | *  | @windows64\RunServicesOnce
+run_services     | *  | @user\RunServices
+run_policy       | *  | @windows64\Policies\Explorer\Run
+run_policy       | *  | @user\Policies\Explorer\Run
+run_terminal     | *  | @nt\Terminal Server\Install\Software\Microsoft\Windows\CurrentVersion\Run
+run_terminal     | *
+                 | @nt\Terminal Server\Install\Software\Microsoft\Windows\CurrentVersion\RunOnce
+windows_load     | Load,Run | @user_nt\Windows
+winlogon         | Shell,Userinit,Taskman,VmApplet,System,GinaDLL,UIHost,AppSetup,
+                 LsaStart,SaveDumpStart
+                 | @nt\Winlogon
+winlogon         | Shell,Userinit | @user_nt\Winlogon
+winlogon_notify  | DLLName | @nt64\Winlogon\Notify\*
+shell_policy     | Shell | @windows64\Policies\System
+shell_policy     | Shell | @user\Policies\System
+alternate_shell  | AlternateShell | @control\SafeBoot
+appinit_dlls     | AppInit_DLLs | @nt\Windows
+ifeo_debugger    | Debugger,VerifierDlls,GlobalFlag | @nt\Image File Execution Options\*
+silent_exit      | MonitorProcess | @nt64\SilentProcessExit\*
 active_setup     | StubPath | SOFTWARE\(Wow6432Node)\Microsoft\Active Setup\Installed Components\*
-boot_execute     | BootExecute,SetupExecute,Execute,S0InitialCommand | SYSTEM\ControlSet*\Control\Session Manager
-appcert_dlls     | *  | SYSTEM\ControlSet*\Control\Session Manager\AppCertDlls
-known_dlls       | *  | SYSTEM\ControlSet*\Control\Session Manager\KnownDLLs
-lsa_packages     | Authentication Packages,Notification Packages,Security Packages | SYSTEM\ControlSet*\Control\Lsa
-lsa_packages     | Security Packages | SYSTEM\ControlSet*\Control\Lsa\OSConfig
-lsa_extension    | Extensions | SYSTEM\ControlSet*\Control\LsaExtensionConfig\LsaSrv
-security_provider | SecurityProviders | SYSTEM\ControlSet*\Control\SecurityProviders
-wdigest          | UseLogonCredential | SYSTEM\ControlSet*\Control\SecurityProviders\WDigest
-print_monitor    | Driver | SYSTEM\ControlSet*\Control\Print\Monitors\*
-print_provider   | Name | SYSTEM\ControlSet*\Control\Print\Providers\*
-network_provider | ProviderPath | SYSTEM\ControlSet*\Services\*\NetworkProvider
-time_provider    | DllName | SYSTEM\ControlSet*\Services\W32Time\TimeProviders\*
-winsock_provider | LibraryPath | SYSTEM\ControlSet*\Services\WinSock2\Parameters\NameSpace_Catalog5\Catalog_Entries\*
-winsock_autodial | AutodialDLL | SYSTEM\ControlSet*\Services\WinSock2\Parameters
+boot_execute     | BootExecute,SetupExecute,Execute,S0InitialCommand | @control\Session Manager
+appcert_dlls     | *  | @control\Session Manager\AppCertDlls
+known_dlls       | *  | @control\Session Manager\KnownDLLs
+lsa_packages     | Authentication Packages,Notification Packages,Security Packages | @control\Lsa
+lsa_packages     | Security Packages | @control\Lsa\OSConfig
+lsa_extension    | Extensions | @control\LsaExtensionConfig\LsaSrv
+security_provider | SecurityProviders | @control\SecurityProviders
+wdigest          | UseLogonCredential | @control\SecurityProviders\WDigest
+print_monitor    | Driver | @control\Print\Monitors\*
+print_provider   | Name | @control\Print\Providers\*
+network_provider | ProviderPath | @services\*\NetworkProvider
+time_provider    | DllName | @services\W32Time\TimeProviders\*
+winsock_provider | LibraryPath | @services\WinSock2\Parameters\NameSpace_Catalog5\Catalog_Entries\*
+winsock_autodial | AutodialDLL | @services\WinSock2\Parameters
 netsh_helper     | *  | SOFTWARE\(Wow6432Node)\Microsoft\NetSh
-terminal_program | InitialProgram | SYSTEM\ControlSet*\Control\Terminal Server\WinStations\*
-terminal_startup | StartupPrograms | SYSTEM\ControlSet*\Control\Terminal Server\Wds\rdpwd
-credential_provider | (Default) | SOFTWARE\Microsoft\Windows\CurrentVersion\Authentication\Credential Providers\*
-credential_provider | (Default) | SOFTWARE\Microsoft\Windows\CurrentVersion\Authentication\Credential Provider Filters\*
-browser_helper   | (Default) | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Explorer\Browser Helper Objects\*
-shell_service_object | * | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\ShellServiceObjectDelayLoad
-shell_execute_hook | * | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Explorer\ShellExecuteHooks
-shared_scheduler | *  | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Explorer\SharedTaskScheduler
-startup_folder   | Startup,Common Startup | SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\User Shell Folders
-startup_folder   | Startup | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\User Shell Folders
+terminal_program | InitialProgram | @control\Terminal Server\WinStations\*
+terminal_startup | StartupPrograms | @control\Terminal Server\Wds\rdpwd
+credential_provider | (Default) | @windows64\Authentication\Credential Providers\*
+credential_provider | (Default) | @windows64\Authentication\Credential Provider Filters\*
+browser_helper   | (Default) | @windows\Explorer\Browser Helper Objects\*
+shell_service_object | * | @windows\ShellServiceObjectDelayLoad
+shell_execute_hook | * | @windows\Explorer\ShellExecuteHooks
+shared_scheduler | *  | @windows\Explorer\SharedTaskScheduler
+startup_folder   | Startup,Common Startup | @windows64\Explorer\User Shell Folders
+startup_folder   | Startup | @explorer\User Shell Folders
 command_autorun  | AutoRun | SOFTWARE\(Wow6432Node)\Microsoft\Command Processor
-command_autorun  | AutoRun | NTUSER\Software\Microsoft\Command Processor
+command_autorun  | AutoRun | @user_microsoft\Command Processor
 logon_script     | UserInitMprLogonScript | NTUSER\Environment
 screen_saver     | SCRNSAVE.EXE | NTUSER\Control Panel\Desktop
 office_test      | (Default) | SOFTWARE\(Wow6432Node)\Microsoft\Office test\Special\Perf
-office_test      | (Default) | NTUSER\Software\Microsoft\Office test\Special\Perf
-office_addin     | Manifest,FriendlyName,LoadBehavior | SOFTWARE\(Wow6432Node)\Microsoft\Office\*\Addins\*
-office_addin     | Manifest,FriendlyName,LoadBehavior | NTUSER\Software\Microsoft\Office\*\Addins\*
+office_test      | (Default) | @user_microsoft\Office test\Special\Perf
+office_addin     | Manifest,FriendlyName,LoadBehavior
+                 | SOFTWARE\(Wow6432Node)\Microsoft\Office\*\Addins\*
+office_addin     | Manifest,FriendlyName,LoadBehavior | @user_microsoft\Office\*\Addins\*
 open_command     | (Default),DelegateExecute | USRCLASS\*\shell\*\command
 com_hijack       | (Default) | USRCLASS\(Wow6432Node)\CLSID\*\InprocServer32
 com_hijack       | (Default) | USRCLASS\(Wow6432Node)\CLSID\*\LocalServer32
@@ -73,111 +97,118 @@ com_hijack       | (Default) | USRCLASS\(Wow6432Node)\CLSID\*\TreatAs
 com_hijack       | (Default) | USRCLASS\(Wow6432Node)\CLSID\*\ScriptletURL
 com_hijack       | (Default) | NTUSER\Software\Classes\CLSID\*\InprocServer32
 com_hijack       | (Default) | NTUSER\Software\Classes\CLSID\*\LocalServer32
-gpo_script       | Script,Parameters | SOFTWARE\Microsoft\Windows\CurrentVersion\Group Policy\State\Machine\Scripts\*\*\*
-gpo_script       | Script,Parameters | NTUSER\Software\Microsoft\Windows\CurrentVersion\Group Policy\Scripts\*\*\*
+gpo_script       | Script,Parameters | @windows64\Group Policy\State\Machine\Scripts\*\*\*
+gpo_script       | Script,Parameters | @user\Group Policy\Scripts\*\*\*
 clr_profiler     | COR_PROFILER,COR_PROFILER_PATH,COR_ENABLE_PROFILING | NTUSER\Environment
-clr_profiler     | COR_PROFILER,COR_PROFILER_PATH,COR_ENABLE_PROFILING | SYSTEM\ControlSet*\Control\Session Manager\Environment
-error_debugger   | Debugger,Auto | SOFTWARE\(Wow6432Node)\Microsoft\Windows NT\CurrentVersion\AeDebug
-error_debugger   | Debugger,ReflectDebugger | SOFTWARE\Microsoft\Windows\Windows Error Reporting\Hangs
-pending_rename   | PendingFileRenameOperations,PendingFileRenameOperations2 | SYSTEM\ControlSet*\Control\Session Manager
-defender_exclusion | * | SOFTWARE\(Policies)\Microsoft\Windows Defender\Exclusions\*
-defender_setting | DisableAntiSpyware,DisableAntiVirus,PUAProtection | SOFTWARE\(Policies)\Microsoft\Windows Defender
-defender_setting | DisableRealtimeMonitoring,DisableBehaviorMonitoring,DisableIOAVProtection,DisableScriptScanning,DisableOnAccessProtection | SOFTWARE\(Policies)\Microsoft\Windows Defender\Real-Time Protection
-firewall_rule    | *  | SYSTEM\ControlSet*\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules
-firewall_rule    | *  | SYSTEM\ControlSet*\Services\SharedAccess\Parameters\FirewallPolicy\*\AuthorizedApplications\List
-port_proxy       | *  | SYSTEM\ControlSet*\Services\PortProxy\*\tcp
-remote_desktop   | fDenyTSConnections | SYSTEM\ControlSet*\Control\Terminal Server
+clr_profiler     | COR_PROFILER,COR_PROFILER_PATH,COR_ENABLE_PROFILING
+                 | @control\Session Manager\Environment
+error_debugger   | Debugger,Auto | @nt\AeDebug
+error_debugger   | Debugger,ReflectDebugger
+                 | SOFTWARE\Microsoft\Windows\Windows Error Reporting\Hangs
+pending_rename   | PendingFileRenameOperations,PendingFileRenameOperations2
+                 | @control\Session Manager
+defender_exclusion | * | SOFTWARE\(Policies)\@defender\Exclusions\*
+defender_setting | DisableAntiSpyware,DisableAntiVirus,PUAProtection | SOFTWARE\(Policies)\@defender
+defender_setting | DisableRealtimeMonitoring,DisableBehaviorMonitoring,DisableIOAVProtection,
+                 DisableScriptScanning,DisableOnAccessProtection
+                 | SOFTWARE\(Policies)\@defender\Real-Time Protection
+firewall_rule    | *  | @services\SharedAccess\Parameters\FirewallPolicy\FirewallRules
+firewall_rule    | *
+                 | @services\SharedAccess\Parameters\FirewallPolicy\*\AuthorizedApplications\List
+port_proxy       | *  | @services\PortProxy\*\tcp
+remote_desktop   | fDenyTSConnections | @control\Terminal Server
 script_logging   | *  | SOFTWARE\Policies\Microsoft\Windows\PowerShell\*
 """
 
 DECODED = r"""
-service          | SYSTEM\ControlSet*\Services\*
-shimcache        | SYSTEM\ControlSet*\Control\Session Manager\AppCompatCache
-shimcache        | SYSTEM\ControlSet*\Control\Session Manager\AppCompatibility
-bam              | SYSTEM\ControlSet*\Services\bam\(State)\UserSettings\*
-dam              | SYSTEM\ControlSet*\Services\dam\(State)\UserSettings\*
+service          | @services\*
+shimcache        | @control\Session Manager\AppCompatCache
+shimcache        | @control\Session Manager\AppCompatibility
+bam              | @services\bam\(State)\UserSettings\*
+dam              | @services\dam\(State)\UserSettings\*
 usb_device       | SYSTEM\ControlSet*\Enum\USBSTOR\*\*
 usb_device       | SYSTEM\ControlSet*\Enum\USB\*\*
 usb_device       | SYSTEM\ControlSet*\Enum\SCSI\*\*
 usb_device       | SYSTEM\ControlSet*\Enum\SWD\WPDBUSENUM\*
 usb_device       | SYSTEM\ControlSet*\Enum\WpdBusEnumRoot\*\*
 mounted_devices  | SYSTEM\MountedDevices
-computer_name    | SYSTEM\ControlSet*\Control\ComputerName\ComputerName
-time_zone        | SYSTEM\ControlSet*\Control\TimeZoneInformation
-last_shutdown    | SYSTEM\ControlSet*\Control\Windows
-hardware         | SYSTEM\ControlSet*\Control\SystemInformation
-tcpip            | SYSTEM\ControlSet*\Services\Tcpip\Parameters
-interface        | SYSTEM\ControlSet*\Services\Tcpip\Parameters\Interfaces\*
-interface        | SYSTEM\ControlSet*\Services\Tcpip\Parameters\Interfaces\*\*
-network_share    | SYSTEM\ControlSet*\Services\LanmanServer\Shares
+computer_name    | @control\ComputerName\ComputerName
+time_zone        | @control\TimeZoneInformation
+last_shutdown    | @control\Windows
+hardware         | @control\SystemInformation
+tcpip            | @services\Tcpip\Parameters
+interface        | @services\Tcpip\Parameters\Interfaces\*
+interface        | @services\Tcpip\Parameters\Interfaces\*\*
+network_share    | @services\LanmanServer\Shares
 control_set      | SYSTEM\Select
-os               | SOFTWARE\Microsoft\Windows NT\CurrentVersion
+os               | @nt64
 machine_uid      | SOFTWARE\Microsoft\Cryptography
-profile          | SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\*
-network_profile  | SOFTWARE\Microsoft\Windows NT\CurrentVersion\NetworkList\Profiles\*
-network_signature | SOFTWARE\Microsoft\Windows NT\CurrentVersion\NetworkList\Signatures\*\*
-network_card     | SOFTWARE\Microsoft\Windows NT\CurrentVersion\NetworkCards\*
-last_logon       | SOFTWARE\Microsoft\Windows\CurrentVersion\Authentication\LogonUI
-auto_logon       | SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon
-task_cache       | SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache
-program          | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\Uninstall\*
-program          | NTUSER\Software\Microsoft\Windows\CurrentVersion\Uninstall\*
-app_path         | SOFTWARE\(Wow6432Node)\Microsoft\Windows\CurrentVersion\App Paths\*
+profile          | @nt64\ProfileList\*
+network_profile  | @nt64\NetworkList\Profiles\*
+network_signature | @nt64\NetworkList\Signatures\*\*
+network_card     | @nt64\NetworkCards\*
+last_logon       | @windows64\Authentication\LogonUI
+auto_logon       | @nt64\Winlogon
+task_cache       | @nt64\Schedule\TaskCache
+program          | @windows\Uninstall\*
+program          | @user\Uninstall\*
+app_path         | @windows\App Paths\*
 portable_device  | SOFTWARE\Microsoft\Windows Portable Devices\Devices\*
 volume_label     | SOFTWARE\Microsoft\Windows Search\VolumeInfoCache\*
-ready_boost      | SOFTWARE\Microsoft\Windows NT\CurrentVersion\EMDMgmt\*
-compat_store     | SOFTWARE\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Compatibility Assistant\Store
-compat_store     | SOFTWARE\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Compatibility Assistant\Persisted
-compat_store     | NTUSER\Software\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Compatibility Assistant\Store
-compat_store     | NTUSER\Software\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Compatibility Assistant\Persisted
-compat_layers    | SOFTWARE\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Layers
-compat_layers    | NTUSER\Software\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\Layers
+ready_boost      | @nt64\EMDMgmt\*
+compat_store     | @nt64\AppCompatFlags\Compatibility Assistant\Store
+compat_store     | @nt64\AppCompatFlags\Compatibility Assistant\Persisted
+compat_store     | @user_nt\AppCompatFlags\Compatibility Assistant\Store
+compat_store     | @user_nt\AppCompatFlags\Compatibility Assistant\Persisted
+compat_layers    | @nt64\AppCompatFlags\Layers
+compat_layers    | @user_nt\AppCompatFlags\Layers
 accounts         | SAM\SAM\Domains
 policy           | SECURITY\Policy
 cached_logons    | SECURITY\Cache
 lsa_secret       | SECURITY\Policy\Secrets\*
-userassist       | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\UserAssist\*\Count
-muicache         | USRCLASS\Local Settings\Software\Microsoft\Windows\Shell\MuiCache
+userassist       | @explorer\UserAssist\*\Count
+muicache         | @local\Shell\MuiCache
 muicache         | USRCLASS\Local Settings\MuiCache\*\*
-muicache         | NTUSER\Software\Microsoft\Windows\ShellNoRoam\MUICache
+muicache         | @user_microsoft\Windows\ShellNoRoam\MUICache
 muicache         | NTUSER\Software\Classes\Local Settings\Software\Microsoft\Windows\Shell\MuiCache
 shellbags        | USRCLASS\(Wow6432Node)\Local Settings\Software\Microsoft\Windows\Shell\BagMRU
-shellbags        | USRCLASS\Local Settings\Software\Microsoft\Windows\ShellNoRoam\BagMRU
-shellbags        | NTUSER\Software\Microsoft\Windows\Shell\BagMRU
-shellbags        | NTUSER\Software\Microsoft\Windows\ShellNoRoam\BagMRU
-shellbags        | NTUSER\Software\Microsoft\Windows\StreamMRU
+shellbags        | @local\ShellNoRoam\BagMRU
+shellbags        | @user_microsoft\Windows\Shell\BagMRU
+shellbags        | @user_microsoft\Windows\ShellNoRoam\BagMRU
+shellbags        | @user_microsoft\Windows\StreamMRU
 shellbags        | NTUSER\Software\Classes\Local Settings\Software\Microsoft\Windows\Shell\BagMRU
-recent_docs      | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\RecentDocs
-recent_docs      | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\RecentDocs\*
-run_mru          | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\RunMRU
-typed_paths      | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\TypedPaths
-typed_urls       | NTUSER\Software\Microsoft\Internet Explorer
-typed_urls       | USRCLASS\Local Settings\Software\Microsoft\Windows\CurrentVersion\AppContainer\Storage\microsoft.microsoftedge_8wekyb3d8bbwe\MicrosoftEdge
-open_save_mru    | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\ComDlg32\OpenSavePidlMRU\(*)
-open_save_mru    | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\ComDlg32\OpenSaveMRU\(*)
-last_visited_mru | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\ComDlg32\LastVisitedPidlMRU
-last_visited_mru | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\ComDlg32\LastVisitedPidlMRULegacy
-last_visited_mru | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\ComDlg32\LastVisitedMRU
-word_wheel_query | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\WordWheelQuery
-word_wheel_query | NTUSER\Software\Microsoft\Search Assistant\ACMru\*
-mount_points     | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\MountPoints2
-network_drive_mru | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\Map Network Drive MRU
+recent_docs      | @explorer\RecentDocs
+recent_docs      | @explorer\RecentDocs\*
+run_mru          | @explorer\RunMRU
+typed_paths      | @explorer\TypedPaths
+typed_urls       | @user_microsoft\Internet Explorer
+typed_urls |
+                 @local\CurrentVersion\AppContainer\Storage\microsoft.microsoftedge_8wekyb3d8bbwe\MicrosoftEdge
+open_save_mru    | @explorer\ComDlg32\OpenSavePidlMRU\(*)
+open_save_mru    | @explorer\ComDlg32\OpenSaveMRU\(*)
+last_visited_mru | @explorer\ComDlg32\LastVisitedPidlMRU
+last_visited_mru | @explorer\ComDlg32\LastVisitedPidlMRULegacy
+last_visited_mru | @explorer\ComDlg32\LastVisitedMRU
+word_wheel_query | @explorer\WordWheelQuery
+word_wheel_query | @user_microsoft\Search Assistant\ACMru\*
+mount_points     | @explorer\MountPoints2
+network_drive_mru | @explorer\Map Network Drive MRU
 network_drive    | NTUSER\Network\*
-office_mru       | NTUSER\Software\Microsoft\Office\*\*\File MRU
-office_mru       | NTUSER\Software\Microsoft\Office\*\*\Place MRU
-office_mru       | NTUSER\Software\Microsoft\Office\*\*\User MRU\*\File MRU
-office_mru       | NTUSER\Software\Microsoft\Office\*\*\User MRU\*\Place MRU
-office_trust     | NTUSER\Software\Microsoft\Office\*\*\Security\Trusted Documents\TrustRecords
-terminal_client_mru | NTUSER\Software\Microsoft\Terminal Server Client\Default
-terminal_client_server | NTUSER\Software\Microsoft\Terminal Server Client\Servers\*
-feature_usage    | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\FeatureUsage\*
-recent_apps      | NTUSER\Software\Microsoft\Windows\CurrentVersion\Search\RecentApps\*
+office_mru       | @user_microsoft\Office\*\*\File MRU
+office_mru       | @user_microsoft\Office\*\*\Place MRU
+office_mru       | @user_microsoft\Office\*\*\User MRU\*\File MRU
+office_mru       | @user_microsoft\Office\*\*\User MRU\*\Place MRU
+office_trust     | @user_microsoft\Office\*\*\Security\Trusted Documents\TrustRecords
+terminal_client_mru | @user_microsoft\Terminal Server Client\Default
+terminal_client_server | @user_microsoft\Terminal Server Client\Servers\*
+feature_usage    | @explorer\FeatureUsage\*
+recent_apps      | @user\Search\RecentApps\*
 putty_session    | NTUSER\Software\SimonTatham\PuTTY\Sessions\*
 putty_host_key   | NTUSER\Software\SimonTatham\PuTTY\SshHostKeys
 winrar_history   | NTUSER\Software\WinRAR\ArcHistory
 archive_history  | NTUSER\Software\7-Zip\FM
 sysinternals_eula | NTUSER\Software\Sysinternals\*
-shell_folder     | NTUSER\Software\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders
+shell_folder     | @explorer\Shell Folders
 amcache_file     | AMCACHE\Root\InventoryApplicationFile\*
 amcache_program  | AMCACHE\Root\InventoryApplication\*
 amcache_shortcut | AMCACHE\Root\InventoryApplicationShortcut\*
@@ -190,18 +221,35 @@ amcache_old_program | AMCACHE\Root\Programs\*
 """
 
 
+def _lines(text: str) -> list[str]:
+    """The table's lines: one that begins with blanks goes on with the one before it."""
+    found: list[str] = []
+    for line in text.strip().splitlines():
+        if line.startswith(" "):
+            found[-1] += line.strip()
+        else:
+            found.append(line)
+    return found
+
+
+def _pattern(text: str) -> str:
+    """A pattern with its short names written out."""
+    return re.sub(r"@\w+", lambda name: SHORT[name.group(0)], text.strip())
+
+
 def autostarts() -> list[tuple[str, tuple[str, ...], str]]:
     """(what, names of values in lower case or ("*",), pattern) of every line."""
     found = []
-    for line in AUTOSTARTS.strip().splitlines():
-        what, names, pattern = (part.strip() for part in line.split("|"))
-        found.append((what, tuple(name.lower() for name in names.split(",")), pattern))
+    for line in _lines(AUTOSTARTS):
+        what, names, pattern = line.split("|")
+        wanted = tuple(name.strip().lower() for name in names.split(","))
+        found.append((what.strip(), wanted, _pattern(pattern)))
     return found
 
 
 def decoded() -> list[tuple[str, str]]:
     """(name of the decoder, pattern) of every line."""
     return [
-        (name.strip(), pattern.strip())
-        for name, pattern in (line.split("|") for line in DECODED.strip().splitlines())
+        (name.strip(), _pattern(pattern))
+        for name, pattern in (line.split("|") for line in _lines(DECODED))
     ]

@@ -45,7 +45,8 @@ def _task(task: Key, place: Key | None, has_tree: bool, out: Context) -> None:
     # Three times since Windows 10 1511: the last is when it ended.
     ended = filetime_at(info, 28) if len(info) >= 36 else None
     result = struct.unpack_from("<I", info, 24)[0] if len(info) >= 28 else None
-    context, actions = "", []
+    context = ""
+    actions: list[str] = []
     try:
         context, actions = _actions(task.data("Actions"))
     except (struct.error, ValueError):
@@ -83,7 +84,7 @@ def _actions(data: bytes) -> tuple[str, list[str]]:
         return "", []
     at = 2
     context, at = _text(data, at)
-    found = []
+    found: list[str] = []
     while at + 2 <= len(data) and len(found) < ACTIONS_MOST:
         action, at = _action(data, at)
         found.append(action)

@@ -145,7 +145,7 @@ cdef class Record:
             else:
                 self.broken = True
         elif kind == NAME:
-            if c is NULL or content.n < NAME_HEADER or NAME_HEADER + 2 * c[64] > content.n:
+            if c is NULL or content.n < NAME_HEADER:
                 self.broken = True
                 return 0
             self._links.reserve(sizeof(Link))
@@ -153,6 +153,9 @@ cdef class Record:
             self._links.length += sizeof(Link)
             link.p = c
             link.units = c[64]
+            if NAME_HEADER + 2 * link.units > content.n:
+                self.broken = True      # what is there of the name
+                link.units = <int>((content.n - NAME_HEADER) // 2)
             link.space = c[65]
             self.links += 1
         elif kind == DATA:

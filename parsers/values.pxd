@@ -49,6 +49,11 @@ cdef inline Value bytes_value(int kind, const uint8_t* p, Py_ssize_t n) noexcept
     return Value(kind, p, n, 0)
 
 
+cdef inline Py_ssize_t raw_size(const Value* v) noexcept nogil:
+    """Bytes at `p`."""
+    return 2 * v.n if v.kind == UTF16 else v.n
+
+
 cdef inline bint is_text(const Value* v) noexcept nogil:
     return v.kind == TEXT or v.kind == TEXT_VALID or v.kind == UTF16
 

@@ -148,7 +148,9 @@ class Builder:
     def _values(self, key: K, path: str) -> int:
         if not key.values:
             return NONE
-        offsets = [self._value(name, *value, f"{path}!{name}") for name, value in key.values.items()]
+        offsets = [
+            self._value(name, *value, f"{path}!{name}") for name, value in key.values.items()
+        ]
         return self.cell(struct.pack(f"<{len(offsets)}I", *offsets))
 
     def _value(self, name: str, kind: int, data: bytes, path: str) -> int:

@@ -320,3 +320,16 @@ def test_lists_of_nothing_fill_a_batch_too() -> None:
     assert count == (32 << 20) // 16_000 + 1
     rows.finish()
     assert not rows.is_full
+
+
+def test_what_was_met_is_the_same_word_and_what_was_repaired_is_said_each_time() -> None:
+    rows = Rows("t", SCHEMA)
+    for i in range(5000):
+        rows.put("word", f"w{i % 1000}")
+        assert rows.put("pairs", {f"k{i % 700}": f"w{i % 1000}", "ill": "\ud800"})  # each time
+        rows.end_row()
+    batch = rows.finish()
+    batch.validate(full=True)
+    assert batch["word"].to_pylist() == [f"w{i % 1000}" for i in range(5000)]
+    assert len(batch["word"].dictionary) == 1000
+    assert [dict(row)["ill"][0] for row in batch["pairs"].to_pylist()] == ["\ufffd"] * 5000

@@ -1,5 +1,6 @@
 """Every small sample cut at every byte: nothing crashes, the accounts close, nothing is made up."""
 
+import lzma
 import struct
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from tests.fuzz.examine import Outcome, read
 from tracelake.parsers import PARSERS
 
-EVIDENCE = Path(__file__).parent.parent / "examples" / "evidence"
+ROOT = Path(__file__).parent.parent
+EVIDENCE = ROOT / "examples" / "evidence"
 
 
 def lines(path: str, count: int) -> bytes:
@@ -27,10 +29,13 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     pcapng = (EVIDENCE / "captures/three_interfaces_big_endian.pcapng").read_bytes()
     told = lines("edr/cmd_bitsadmin_download_psh_script_2020-10-2302365189.json", 3)
     events, end = log("logs/new-user-security.evtx")
+    registry = lzma.decompress((ROOT / "tests/data/regipy/SAM.xz").read_bytes())
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
         ("pcap", "pcapng", pcapng, range(len(pcapng) + 1)),
         ("jsonl", "mordor", told, range(len(told) + 1)),
+        ("hive", "base block", registry, range(4096)),
+        ("hive", "bins", registry, range(4096, 4096 + 20480 + 1, 7)),
         ("evtx", "header", events, range(4096)),
         ("evtx", "records", events, range(4096, end + 1)),
         # Behind the last record a chunk holds nothing but zeros.

@@ -6,7 +6,18 @@ import sys
 import pytest
 
 from tests.hive_build import (
-    FILETIME_2020, NONE, Builder, K, base_block, binary, dword, multi, new_log, old_log, sz, tree,
+    FILETIME_2020,
+    NONE,
+    Builder,
+    K,
+    base_block,
+    binary,
+    dword,
+    multi,
+    new_log,
+    old_log,
+    sz,
+    tree,
     user_sid,
 )
 from tests.hive_case import notes, read, unpacked

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from tracelake.ingest import pack, workers
 from tracelake.ingest import run as ingest_run
 from tracelake.ingest.events import Task, UnitReady
 from tracelake.ingest.identify import Identified
+from tracelake.ingest.waiting import LOT_BYTES, SMALL, Waiting
 from tracelake.lake.lake import Lake
 from tracelake.lake.pack import is_pack
 from tracelake.native.errors import Corrupt
@@ -311,17 +311,17 @@ def test_a_bug_fails_its_source_and_damage_fails_nothing(
 
 
 def test_small_files_go_to_a_worker_together_past_large_ones() -> None:
-    sizes = [10, workers.SMALL + 1, 20, 30, workers.SMALL + 2, 40]
-    waiting = deque(Task(str(number), str(number), size) for number, size in enumerate(sizes))
-    waiting.append(replace(waiting[0], path="6", again=True))
-    waiting.append(Task("7", "7", 70))
+    sizes = [10, SMALL + 1, 20, 30, SMALL + 2, 40, 70]
+    tasks = [Task(str(number), str(number), size) for number, size in enumerate(sizes)]
+    waiting = Waiting(tasks, workers=1)
+    waiting.again(Task("again", "again", 50, again=True))
     lots = []
     while waiting:
-        lots.append([task.path for task in workers.next_lot(waiting, 4).tasks])
-    assert lots == [["0", "2", "3", "5"], ["1"], ["4"], ["6"], ["7"]]
-    many = deque(Task(str(number), "", workers.SMALL) for number in range(20))
-    assert len(workers.next_lot(many, 100).tasks) == workers.LOT_BYTES // workers.SMALL
-    assert [task.path for task in many] == ["16", "17", "18", "19"]
+        lots.append([task.path for task in waiting.lot(4).tasks])
+    assert lots == [["again"], ["0", "2", "3", "5"], ["1"], ["4"], ["6"]]
+    many = Waiting([Task(str(number), "", SMALL) for number in range(20)], workers=1)
+    assert len(many.lot(100).tasks) == LOT_BYTES // SMALL
+    assert [task.path for task in many.lot(100).tasks] == ["16", "17", "18", "19"]
 
 
 def test_small_logs_share_columns_and_not_each_others_troubles(
@@ -335,7 +335,7 @@ def test_small_logs_share_columns_and_not_each_others_troubles(
     fails = tmp_path / "fails.evtx"
     packed = EVIDENCE / "logs" / "win10-workstation-Security.evtx.gz"
     fails.write_bytes(gzip.decompress(packed.read_bytes())[: 4096 + 20 * 65536])
-    assert 4 * 65536 < fails.stat().st_size < workers.SMALL
+    assert 4 * 65536 < fails.stat().st_size < SMALL
     with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
         archive.write(logs[0], "a.evtx")
         archive.write(logs[0], "b.evtx")

@@ -198,7 +198,7 @@ def test_a_read_that_fails_says_where() -> None:
 def test_a_unit_that_was_handed_over_stays(tmp_path: Path) -> None:
     """Whoever stops listening after that takes nothing back: it may be in a commit."""
     lake = Lake.open(str(tmp_path / "lake"), "t", create=True)
-    (task,), _ = ingest_run.plan([LOG])
+    (task,) = ingest_run.plan([LOG]).tasks
     run = ingest_run.Ingest(lake)
     run._look()
     events = source.take_in(run._told([task]), lake, run._decide)
@@ -218,7 +218,7 @@ def test_a_bug_in_a_parser_leaves_nothing(
         raise ZeroDivisionError
 
     lake = Lake.open(str(tmp_path / "lake"), "t", create=True)
-    (task,), _ = ingest_run.plan([LOG])
+    (task,) = ingest_run.plan([LOG]).tasks
     run = ingest_run.Ingest(lake)
     run._look()
     events = list(source.take_in(run._told([task]), lake, decide))  # type: ignore[arg-type]

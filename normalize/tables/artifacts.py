@@ -16,15 +16,15 @@ from tracelake.normalize.tables.common import events, fingerprints
 
 ARTIFACT_QUERY = events(
     "artifact_query", "art",
-    [205019, 5011, 5020, 5022, 5012, 5015, 5016, 5017],
-    "A trace of use: prefetch (205019), program lists, shimcache, user assist, links, jump "
-    "lists, SRUM, autostarts, and lists from memory.",
+    [205019, 5007, 5011, 5020, 5022, 5012, 5015, 5016, 5017],
+    "A trace of use: prefetch (205019), deleted files (5007), program lists, shimcache, user "
+    "assist, links, jump lists, SRUM, autostarts, and lists from memory.",
     column("artifact", WORD, "kind: prefetch, amcache, shimcache, bam, userassist, lnk, ..."),
     column("subject_path", WORD, "what was used: path", bloom=True, ecs="file.path",
-           ocsf={5011: "module.file.path", 5015: "process.path"}),
+           ocsf={5007: "file.path", 5011: "module.file.path", 5015: "process.path"}),
     column("subject_name", WORD, "its name", bloom=True, ecs="file.name",
-           ocsf={205019: "name", 5020: "package.name", 5022: "startup_item.name",
-                 5016: "service.name"}),
+           ocsf={205019: "name", 5007: "file.name", 5020: "package.name",
+                 5022: "startup_item.name", 5016: "service.name"}),
     fingerprints("subject", {5011: "module.file"}, "file", "what was used", sigma=False),
     column("subject_size", BIG, "its bytes", ecs="file.size"),
     column("subject_publisher", WORD, "who made it"),

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import os
 import tarfile
 import zipfile
@@ -32,6 +33,8 @@ def files(path: Path) -> Iterator[tuple[str, bytes]]:
                 held = archive.extractfile(member)
                 if held is not None:
                     yield member.name, held.read()
+    elif path.suffix == ".xz":
+        yield path.stem, lzma.decompress(path.read_bytes())
     elif path.suffix == ".gz":
         yield path.stem, gzip.decompress(path.read_bytes())
     else:
@@ -50,6 +53,7 @@ def taken_by(data: bytes, name: str) -> Parser | None:
 def corpus(shared: bool = True) -> dict[str, list[bytes]]:
     """Seeds by parser, from `examples/evidence` and, where they lie, the large test data."""
     paths = sorted(p for p in EVIDENCE.rglob("*") if p.is_file())
+    paths += sorted((ROOT / "tests" / "data").rglob("*.xz"))
     if shared and SHARED.is_dir():
         for folder in ("pcap", "evtx", "edr", "oracles"):
             found = sorted(p for p in (SHARED / folder).rglob("*") if p.is_file())
@@ -68,4 +72,6 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
 def shortened(data: bytes) -> bytes:
     if data.startswith(b"ElfFile"):
         return data[: 4096 + 65536]
+    if data.startswith(b"regf"):
+        return data[:LARGEST]
     return data[:CUT]

@@ -1,0 +1,9 @@
+from tracelake.native.account import Account
+from tracelake.parsers.hive_cells import Hive
+from tracelake.parsers.hive_rows import HiveRows
+
+class Lost:
+    def __init__(
+        self, hive: Hive, rows: HiveRows, account: Account, root: int, path: bytes, end: int
+    ) -> None: ...
+    def next(self) -> bool: ...
