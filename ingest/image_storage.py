@@ -83,6 +83,12 @@ def image_kind(file: BinaryIO) -> str | None:
     return "raw" if looks_like_disk(head) else None
 
 
+def begins_image(head: bytes) -> bool:
+    """Whether the first 64 KiB of a file are those of an image, as far as they tell."""
+    known = any(head.startswith(magic) for magic in KINDS)
+    return known or (len(head) >= LEAST_IMAGE and looks_like_disk(head))
+
+
 def looks_like_disk(head: bytes) -> bool:
     """Whether bytes are the begin of a disk with partitions, or of a volume."""
     if any(head[at : at + len(magic)] == magic for at, magic in ON_DISK):
@@ -273,21 +279,55 @@ def why(error: Exception) -> str:
     return text[:200].rstrip(".")
 
 
-def open_media(path: str, kind: str) -> Media:
+def open_media(path: str, kind: str, content: BinaryIO | None = None) -> Media:
     """Opens an image.
 
     Args:
         path: its first file. kind: of `image_kind`.
+        content: the image itself, where it is no file of its own; then there is no path.
 
     Raises:
         EvidenceError: it cannot be opened, or a library is missing.
     """
     try:
-        return OPENERS[kind](path)
+        return OPENERS[kind](path) if content is None else _content(kind, content)
     except EvidenceError:
         raise
     except BROKEN as error:
         raise Corrupt(NAMES[kind], 0, why(error)) from error
+
+
+class Seekable:
+    """A file that can be sought, as bytes at random."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, io.SEEK_END)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes, fewer at the end."""
+        self._file.seek(offset)
+        return self._file.read(size) if size > 0 else b""
+
+
+def _content(kind: str, content: BinaryIO) -> Media:
+    """An image inside another container: only what is in one file."""
+    below = Seekable(content)
+    if kind == "raw":
+        return Media(below, [], {"image": "raw"})
+    name, opener = {
+        "ewf": ("pyewf", "handle"), "qcow": ("pyqcow", "file"), "vmdk": ("pyvmdk", "handle"),
+        "vhd": ("pyvhdi", "file"), "dmg": ("pymodi", "handle"),
+    }[kind]
+    handle = getattr(library(name), opener)()
+    window = Window(below)
+    if kind == "ewf":
+        handle.open_file_objects([window])
+    else:
+        handle.open_file_object(window)
+    if kind == "vmdk":
+        handle.open_extent_data_files_as_file_objects([window])
+    return Media(Handle(handle, handle.get_media_size()), [], {"image": kind}, {}, handle.close)
 
 
 def _raw(path: str) -> Media:

@@ -1,5 +1,6 @@
 """Images of disks: each kind, each volume, each file system; their hashes; and broken ones."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -7,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +394,32 @@ def test_without_the_libraries_an_image_is_left_and_says_what_to_install(
     report = open_case(tmp_path / "lake", engagement="t").ingest([path])
     ((_, _, refused),) = report.left
     assert "pip install 'tracelake[images]'" in refused["*"]
+
+
+def test_an_image_in_other_containers(tmp_path: Path, volume: bytes) -> None:
+    """Compressed it is held in memory; stored in a zip it is read at its place."""
+    image = gpt([volume])
+    expected = sorted(state for state in tree_of().values())
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w") as archive:
+        archive.writestr("a.dd", image)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.dd", image)
+    for name, data in {
+        "x.dd.gz": gzip.compress(image, 1), "x.zip": stored.getvalue(), "y.zip": packed.getvalue()
+    }.items():
+        path = write(tmp_path / name, data)
+        with path.open("rb", buffering=0) as file:
+            opened = walk_of(file, name, str(path))
+            found = [(n, m.path, state_of(m)) for n, m in opened.members(range(AUDIT))]
+        assert sorted(state for _, _, state in found) == expected, name
+        assert all("p1/" in place for _, place, _ in found)
+        number, place, state = found[-1]
+        with path.open("rb", buffering=0) as file:
+            member = walk_of(file, name, str(path)).find(number, place)
+            assert member is not None
+            assert (member.path, state_of(member)) == (place, state)
 
 
 def test_what_is_no_image() -> None:
