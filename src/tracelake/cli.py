@@ -154,6 +154,14 @@ def damage(engagement: str, lake: str | None, form: str) -> int:
     )
 
 
+def status(engagement: str, lake: str | None) -> int:
+    """Say how far an ingest is: what is done, running and left."""
+    from tracelake.status import print_status
+
+    print_status(case_of(engagement, lake))
+    return 0
+
+
 def show(row_id: str, engagement: str, lake: str | None, key: list[str] | None) -> int:
     """Show a row, where it came from, and the bytes at that place."""
     from tracelake.ingest.events import How
@@ -202,7 +210,7 @@ def doctor(lake: str | None) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     command.__name__: command
-    for command in (ingest, query, tables, sources, damage, show, verify, doctor)
+    for command in (ingest, status, query, tables, sources, damage, show, verify, doctor)
 }
 
 
