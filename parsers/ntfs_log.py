@@ -226,13 +226,13 @@ class _Log:
             if not self.bits:
                 self.account.bytes_slack += len(page) - begin
                 return
+        words = struct.unpack(f"<{len(page) // 8}Q", page)
+        mask = (1 << 64 - self.bits) - 1
         while place + HEADER <= len(page):
-            lsn = struct.unpack_from("<Q", page, place)[0]
-            if not lsn or self.where(lsn) != base + place:
-                place += 8
-                self.account.bytes_slack += 8
-                continue
-            found = self.header(page, place)
+            lsn = words[place >> 3]
+            found = None
+            if lsn & mask == base + place >> 3 and lsn:
+                found = self.header(page, place)
             if found is None:
                 place += 8
                 self.account.bytes_slack += 8
