@@ -131,7 +131,8 @@ lsa_setting      | RunAsPPL,LimitBlankPasswordUse,NoLMHash,LmCompatibilityLevel,
                  | @control\Lsa
 remote_desktop   | PortNumber,UserAuthentication,SecurityLayer,Shadow
                  | @control\Terminal Server\WinStations\RDP-Tcp
-remote_desktop   | Shadow,fDenyTSConnections | SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services
+remote_desktop   | Shadow,fDenyTSConnections
+                 | SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services
 execution_policy | ExecutionPolicy | SOFTWARE\(Wow6432Node)\Microsoft\PowerShell\*\ShellIds\*
 execution_policy | ExecutionPolicy | NTUSER\Software\Microsoft\PowerShell\*\ShellIds\*
 execution_policy | ExecutionPolicy | SOFTWARE\Policies\Microsoft\Windows\PowerShell
