@@ -189,6 +189,14 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """So many files that no parser takes are listed with their hashes (`How.every_file`)."""
+
+    task: Task
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A source that was in already."""
 
@@ -231,4 +239,4 @@ class SourceDone:
     later: Task | None = None
 
 
-Event = Read | UnitReady | PackReady | Left | Skipped | Failed | SourceDone
+Event = Read | UnitReady | PackReady | Left | Listed | Skipped | Failed | SourceDone

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tracelake.ingest.image_storage import BROKEN, Window, library, why
+from tracelake.ingest.image_storage import BROKEN, Files, Window, library, why
 from tracelake.ingest.image_volumes import Volume
 from tracelake.native.errors import Corrupt, EvidenceError
 
@@ -157,11 +157,18 @@ class FileSystem:
         if opened is None:
             opened = library(self._kind.library).volume()
             try:
-                opened.open_file_object(self._window)
+                self._open(opened, volume)
             except BROKEN as error:
                 raise Corrupt(f"{kind} volume", 0, why(error)) from error
         self._volume = opened
         self._find = getattr(opened, self._kind.by_identifier)
+
+    def _open(self, opened: Any, volume: Volume) -> None:
+        path = volume.disk.path if isinstance(volume.disk, Files) else None
+        if path is not None and path.isprintable():
+            opened.open(path)  # it reads by itself, without a call of ours for each piece
+        else:
+            opened.open_file_object(self._window)
 
     def walk(self) -> Iterator[Listed]:
         """Every file, folder by folder, names sorted: the same order whatever the folders' own

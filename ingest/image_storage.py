@@ -186,9 +186,14 @@ class Window:
 
 
 class Files:
-    """One file, or several that are pieces of one, as one stretch of bytes."""
+    """One file, or several that are pieces of one, as one stretch of bytes.
+
+    Attributes:
+        path: of the file, where it is one.
+    """
 
     def __init__(self, paths: list[str]) -> None:
+        self.path = paths[0] if len(paths) == 1 else None
         self._pieces: list[tuple[int, int, int]] = []
         self.size = 0
         for path in paths:

@@ -210,7 +210,7 @@ class ImageWalk(Base):
         guard = Guard(opened.content, "file in the image", packed_size=opened.stored)
         beside = self._beside(slot, listed)
         if not decompress:
-            return Member(path, lambda: guard, opened.size, beside=beside)
+            return Member(path, lambda: guard, opened.size, beside=beside, asked=False)
         archived, found = nested(guard, path, opened.size, 0)
         if archived:
             why_not = "an archive in an image: export it and ingest it"

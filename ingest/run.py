@@ -25,6 +25,7 @@ from tracelake.ingest.events import (
     Hashed,
     How,
     Left,
+    Listed,
     PackReady,
     Skipped,
     Task,
@@ -272,6 +273,8 @@ class Ingest:
             else:
                 why = event.trouble or "it cannot be read"
                 report.unopened.append((event.task.path, event.facts.path, why))
+        elif isinstance(event, Listed):
+            report.listed += event.count
         elif isinstance(event, Skipped):
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):

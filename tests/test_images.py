@@ -6,8 +6,10 @@ import io
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 pytest.importorskip("pyewf", reason="the extra `images` is not installed")
 
-from line import EVIDENCE, tracelake
+from line import EVIDENCE, command, rows, tracelake
 
 from tests.disk_images import MIB, SECTOR, entry, ext, gpt, luks, lvm, mbr, table
 from tracelake.case import open_case
@@ -283,6 +285,33 @@ def test_an_image_is_read_stage_by_stage_and_its_hash_last(tmp_path: Path, volum
     ]
     assert first.later(0) is None, "nothing else is asked for, and its hash is known"
     assert ImageWalk(str(path), "x", "raw", How(), None, True).later(2) == AUDIT
+
+
+def test_killed_and_run_again_an_image_is_as_if_undisturbed(
+    tmp_path: Path, volume: bytes
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "x.dd", gpt([volume, volume]))
+    for host in range(3):
+        with zipfile.ZipFile(folder / f"{host}.zip", "w") as archive:
+            log = LOG.read_bytes() + b"%d" % host
+            archive.writestr("C/Windows/System32/winevt/Logs/a.evtx", log)
+            archive.writestr("notes", b"\x00 %d" % host)
+    given = ["ingest", folder, "--all-files", "--workers", "2", "-e", "t", "--lake"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for wait in (0.3, 0.5, 0.7, 0.9):
+        run = subprocess.Popen(
+            command(*given, tmp_path / "lake"), env=env, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        time.sleep(wait)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    tracelake(*given, tmp_path / "lake")
+    tracelake(*given, tmp_path / "whole")
+    assert rows(tmp_path / "lake") == rows(tmp_path / "whole")
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", tmp_path / "lake").stdout
 
 
 def ewf(shared: Path, name: str) -> Path:
