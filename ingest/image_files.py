@@ -1,6 +1,6 @@
 """The files of a volume: listed in an order of their own, opened by their place in it.
 
-Each file system is read by its library (libfsntfs, libfsfat, ...; ISO 9660 by The Sleuth Kit). All
+Each file system is read by its library (libfsntfs, libfsext, ...; others: image_tsk.py). All
 of libyal's look alike, so one class does for them; what differs is in a table.
 """
 
@@ -82,10 +82,6 @@ KINDS = {
         lambda e: int(e.get_file_reference()) & 0xFFFF_FFFF_FFFF,
         lambda e: bool(e.has_directory_entries_index()), _ordinary,
     ),
-    "fat": Kind(
-        "pyfsfat", "get_file_entry_by_identifier", lambda e: int(e.get_identifier()),
-        lambda e: bool(e.get_file_attribute_flags() & 0x10), _ordinary,
-    ),
     "ext": Kind(
         "pyfsext", "get_file_entry_by_inode", lambda e: int(e.get_inode_number()),
         _by_mode, _special_mode,
@@ -143,7 +139,7 @@ class FileSystem:
     """The file system of a volume.
 
     Args:
-        volume: what it is in. kind: ntfs, fat, ext, xfs, hfs or apfs.
+        volume: what it is in. kind: ntfs, ext, xfs, hfs or apfs.
         opened: its volume in the library, where it has one already (APFS).
 
     Raises:

@@ -12,8 +12,8 @@ from tracelake.ingest.beside import Siblings
 from tracelake.ingest.containers import Base, Member, broken, content_of, nested, nothing
 from tracelake.ingest.events import How, Read
 from tracelake.ingest.image_files import FileSystem, Listed
-from tracelake.ingest.image_iso import IsoFileSystem
 from tracelake.ingest.image_storage import NAMES, Files, Media, open_media, why
+from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import Guard
@@ -55,7 +55,7 @@ class ImageWalk(Base):
         self._wrong: EvidenceError | None = None
         self._media: Media | None = None
         self._volumes: dict[int, Volume] = {}
-        self._systems: dict[int, FileSystem | IsoFileSystem | EvidenceError] = {}
+        self._systems: dict[int, FileSystem | TskFileSystem | EvidenceError] = {}
         self._files: list[str] = []
         try:
             self._media = open_media(path, kind, content)
@@ -175,20 +175,22 @@ class ImageWalk(Base):
                 return
             yield base + number, listed
 
-    def _system(self, slot: int) -> FileSystem | IsoFileSystem | EvidenceError:
+    def _system(self, slot: int) -> FileSystem | TskFileSystem | EvidenceError:
         found = self._systems.get(slot)
         if found is None:
             volume = self._volumes[slot]
             assert volume.what is not None
             try:
-                if volume.what == "iso":
-                    found = IsoFileSystem(volume)
-                else:
-                    found = FileSystem(volume, volume.what, volume.opened)
+                found = self._opened_system(volume, volume.what)
             except EvidenceError as error:
                 found = error
             self._systems[slot] = found
         return found
+
+    def _opened_system(self, volume: Volume, what: str) -> FileSystem | TskFileSystem:
+        if what in ("iso", "fat"):
+            return TskFileSystem(volume)
+        return FileSystem(volume, what, volume.opened)
 
     def _path(self, slot: int, listed: Listed) -> str:
         name = self._volumes[slot].name

@@ -112,6 +112,80 @@ def test_images_of_virtual_machines(
     assert listed(image) == tree_of()
 
 
+def tool(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def test_ntfs_with_streams_and_large_files(tmp_path: Path) -> None:
+    make, copy = tool("mkntfs"), tool("ntfscp")
+    image = tmp_path / "x.dd"
+    with image.open("wb") as file:
+        file.truncate(16 * MIB)
+    subprocess.run([make, "-F", "-Q", "-q", "-s", "512", "-p", "0", "-H", "255", "-S", "63",
+                    str(image)], check=True, capture_output=True)
+    log = write(tmp_path / "a.evtx", LOG.read_bytes())
+    big = write(tmp_path / "big", TREE["big.bin"])
+    for source, more, name in ((log, [], "a.evtx"), (big, [], "big"), (log, ["-N", "ads"], "big")):
+        subprocess.run([copy, "-f", *more, str(image), str(source), name], check=True)
+    found = listed(image)
+    of_log, of_big = (hashlib.sha256(p.read_bytes()).hexdigest() for p in (log, big))
+    assert (found["a.evtx"], found["big"], found["big:ads"]) == (of_log, of_big, of_log)
+    assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
+
+
+def test_xfs(tmp_path: Path) -> None:
+    make = tool("mkfs.xfs")
+    file = write(tmp_path / "file", TREE["big.bin"])
+    proto = f"/\n0 0\nd--755 0 0\nvar d--755 0 0\nlog ---644 0 0 {file}\n$\n$\n"
+    image = tmp_path / "x.dd"
+    with image.open("wb") as out:
+        out.truncate(320 * MIB)
+    subprocess.run([make, "-q", "-p", str(write(tmp_path / "proto", proto.encode())), str(image)],
+                   check=True)
+    assert listed(image) == {"var/log": hashlib.sha256(TREE["big.bin"]).hexdigest()}
+
+
+def test_segments_of_an_encase_image(tmp_path: Path) -> None:
+    """A disk of noise in several segments; without the last it says so."""
+    make = tool("ewfacquirestream")
+    volume = ext(tmp_path, {"a.evtx": LOG.read_bytes(), "n": random.Random(2).randbytes(3 * MIB)})
+    subprocess.run(
+        [make, "-t", str(tmp_path / "x"), "-S", str(2 * MIB), "-f", "encase6", "-d", "sha1", "-q"],
+        input=volume, check=True, capture_output=True,
+    )
+    image = tmp_path / "x.E01"
+    assert len(segments(str(image))) > 2
+    whole = listed(image)
+    assert whole["a.evtx"] == hashlib.sha256(LOG.read_bytes()).hexdigest()
+    opened = walk(image)
+    for _ in opened.audit(str(image)):
+        pass
+    assert opened.facts["computed SHA1"] == opened.facts["stored SHA1"]
+    assert opened.facts["computed SHA1"] == hashlib.sha1(volume).hexdigest()
+    Path(segments(str(image))[-1]).unlink()
+    assert listed(image) != whole
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("exfat_orphan", 3), ("fat_dir", 0), ("fat_lfn_test", 1), ("fat_noloop", 0),
+        ("fat_unusual_cluster", 1), ("win_exfat_7", 4), ("ntfs3_attrlist", 0), ("ntfs_index", 0),
+    ],
+)
+def test_unusual_volumes(shared: Path, tmp_path: Path, name: str, count: int) -> None:
+    packed = shared / "triage" / "dfir_ntfs" / f"{name}.raw.gz"
+    found = listed(write(tmp_path / "x.dd", gzip.decompress(packed.read_bytes())))
+    if count or name.startswith("fat"):
+        assert len(found) == count
+    else:
+        assert len(found) > 20
+    assert "broken" not in found.values()
+
+
 def test_what_only_holds_differences_is_refused(tmp_path: Path, volume: bytes) -> None:
     head = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (9).to_bytes(4, "big")
     path = write(tmp_path / "x.qcow2", head.ljust(104, b"\0") + b"base.qcow" + bytes(40_000))
@@ -389,7 +463,7 @@ def test_what_another_reader_finds(shared: Path, name: str, count: int) -> None:
 
 
 def with_tsk(tsk: Any, volume: Any) -> dict[str, str]:
-    from tracelake.ingest.image_iso import _image
+    from tracelake.ingest.image_tsk import _image
 
     system = tsk.FS_Info(_image(tsk, volume.disk))
     found: dict[str, str] = {}
