@@ -96,6 +96,9 @@ class ImageWalk(Base):
                 else:
                     yield IMAGE, broken(self._name, self._what, self._trouble)
             return
+        unended = self._media.trouble if self._media is not None else None
+        if unended is not None and 0 in stages and wanted(IMAGE):
+            yield IMAGE, broken(self._name, "image", unended)
         if self.plan is None:
             self.plan = []
             yield from self._look(wanted)
@@ -105,7 +108,7 @@ class ImageWalk(Base):
                 yield planned.number, self._member(planned.number // ROOM, listed, True)
         if self._how.every_file and STAGE_OF[Rank.REST] in stages:
             yield from self._others(wanted)
-        if AUDIT in stages and self._wrong is not None and wanted(IMAGE):
+        if AUDIT in stages and unended is None and self._wrong is not None and wanted(IMAGE):
             yield IMAGE, broken(self._name, "image", self._wrong)
 
     def in_order(self) -> Iterator[Member]:
@@ -316,6 +319,6 @@ class ImageWalk(Base):
         for name, digest in own.items():
             found = digest.hexdigest()
             self.facts[f"computed {name}"] = found
-            if found != stored[name]:
+            if found != stored[name] and self._media.trouble is None:
                 why_not = f"its stored {name} is {stored[name]}, its content's is {found}"
                 self._wrong = Corrupt("image", 0, why_not)

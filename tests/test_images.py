@@ -166,7 +166,7 @@ def test_segments_of_an_encase_image(tmp_path: Path) -> None:
     assert opened.facts["computed SHA1"] == opened.facts["stored SHA1"]
     assert opened.facts["computed SHA1"] == hashlib.sha1(volume).hexdigest()
     Path(segments(str(image))[-1]).unlink()
-    assert listed(image) != whole
+    assert "segments are missing" in listed(image)["x.E01"]
 
 
 @pytest.mark.parametrize(
