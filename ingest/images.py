@@ -27,6 +27,8 @@ SHADOW = 64
 MOST_VOLUMES = 127
 # Of the first volume number 0 is the image itself; of each number 1 is the volume itself.
 IMAGE, VOLUME, FIRST = 0, 1, 2
+# What `facts` say of an encrypted volume without a key, and of a shadow copy.
+LOCKED, STORE = "encrypted, not opened", "shadow copy of"
 NOT_WANTED = "no parser asks for a file of this path"
 BLOCK = 4 << 20
 
@@ -81,7 +83,8 @@ class ImageWalk(Base):
                 self._wrong = Unsupported("image", 0, why_not)
                 break
             self._volumes[slot] = volume
-            words = [volume.what or "no file system that is read", f"{volume.disk.size} bytes"]
+            nothing = LOCKED if volume.locked else "no file system that is read"
+            words = [volume.what or nothing, f"{volume.disk.size} bytes"]
             words += [f"{name}: {value}" for name, value in volume.facts.items()]
             self.facts[f"volume {volume.name}".strip()] = ", ".join(words)
 

@@ -193,9 +193,10 @@ class _Source:
         """The artifacts of the stages that are due; the end of the source, if it is there."""
         task = self.task
         sofar = self._sofar
-        walk = walk_of(
-            file, task.name, task.path, task.how, sofar.plan, self._is.sha256 is None
-        )
+        more = decision.more is not None
+        # What closes a source has been done for one that is in.
+        how = replace(task.how, full_hash=False) if more else task.how
+        walk = walk_of(file, task.name, task.path, how, sofar.plan, self._is.sha256 is None)
         first = task.later.stage if task.later is not None else 0
         yield from self._members(walk, range(first, min(task.last + 1, AUDIT)))
         if sofar.plan is None:
@@ -214,6 +215,10 @@ class _Source:
                 self._stamp, self._size, self._is, replace(decision, done={}), sofar, stage
             )
             self.later = replace(task, last=stage, later=rest, known=None)
+            return
+        if decision.more is not None:
+            yield from self._close_left()
+            yield Skipped(task, self._is.source_id, decision.more)
             return
         yield from self._tell_listed()
         yield from close_source(

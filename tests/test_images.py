@@ -288,6 +288,36 @@ def test_a_key_is_nowhere_in_the_lake(tmp_path: Path, volume: bytes) -> None:
     assert "cannot be shown" in locked.stdout
 
 
+def test_more_of_an_image_that_is_in(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([luks(volume, b"open sesame"), volume]))
+    case = open_case(tmp_path / "lake", engagement="t")
+
+    def files() -> dict[str, int]:
+        found = case.sql("select path, artifact_no from artifact_path order by all").fetchall()
+        return dict(found)
+
+    first = case.ingest([path])
+    assert (first.sources, len(first.unopened)) == (1, 1)
+    before = files()
+    assert len(before) == 2
+    again = case.ingest([path], how=How(keys=(Key(b"open sesame"),)))
+    assert (again.sources, again.failed) == (0, [])
+    ((_, why),) = again.skipped
+    assert "tried with the given keys" in why
+    opened = files()
+    log = "Windows/System32/winevt/Logs/Security.evtx"
+    assert opened.keys() - before.keys() == {f"p1/{log}"}
+    assert before.items() <= opened.items()
+    case.ingest([path], how=How(every_file=True, keys=(Key(b"open sesame"),)))
+    every = files()
+    assert opened.items() <= every.items()
+    assert len(every) == 1 + 2 * len(TREE)
+    case.ingest([path], how=How(every_file=True, keys=(Key(b"open sesame"),)))
+    assert files() == every
+    assert case.sql("select count(*) from source").fetchall() == [(1,)]
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", tmp_path / "lake").stdout
+
+
 def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
     tmp_path: Path, volume: bytes
 ) -> None:
