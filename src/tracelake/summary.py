@@ -29,6 +29,8 @@ def print_report(report: Report) -> None:
     _skipped(report.skipped)
     if report.pieces:
         print(f"pieces of images, read with their first files: {len(report.pieces):,}")
+    if report.listed:
+        print(f"listed with their hashes, and taken by nobody: {report.listed:,} files")
     if report.left:
         print(f"nobody took {len(report.left):,} files:")
         _refusals([(_place(source, path), refused) for source, path, refused in report.left])
