@@ -13,6 +13,8 @@ from tracelake.parsers import (
     pcap,
     prefetch,
     recycle_bin,
+    task_job,
+    task_xml,
     usn,
 )
 from tracelake.parsers.artifact import Parser
@@ -30,6 +32,8 @@ PARSERS: tuple[Parser, ...] = (
     ntfs_log.PARSER,
     prefetch.PARSER,
     recycle_bin.PARSER,
+    task_job.PARSER,
+    task_xml.PARSER,
     usn.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
