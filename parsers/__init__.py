@@ -10,6 +10,7 @@ from tracelake.parsers import (
     ntfs_log,
     pcap,
     recycle_bin,
+    sqlite_db,
     usn,
 )
 from tracelake.parsers.artifact import Parser
@@ -24,6 +25,7 @@ PARSERS: tuple[Parser, ...] = (
     ntfs_index.PARSER,
     ntfs_log.PARSER,
     recycle_bin.PARSER,
+    sqlite_db.PARSER,
     usn.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
