@@ -17,6 +17,7 @@ from tracelake.parsers import (
     recycle_bin,
     task_job,
     task_xml,
+    sqlite_db,
     usn,
 )
 from tracelake.parsers.artifact import Parser
@@ -38,6 +39,7 @@ PARSERS: tuple[Parser, ...] = (
     recycle_bin.PARSER,
     task_job.PARSER,
     task_xml.PARSER,
+    sqlite_db.PARSER,
     usn.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
