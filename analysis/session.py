@@ -18,7 +18,7 @@ from typing import Protocol, Self
 
 import duckdb
 
-from tracelake.analysis.views import GROUPS, base, quote
+from tracelake.analysis.views import GROUPS, base, intake, quote
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 
@@ -115,6 +115,7 @@ class Session:
             if table.is_events:
                 self._silent[table.name] = files
         self._connection.execute(base.ARTIFACT_PATH)
+        self._connection.execute(intake.view(self._resolved or self.root))
 
     def _provide(self, query: str) -> None:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""

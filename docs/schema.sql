@@ -2024,7 +2024,7 @@ CREATE TABLE ics_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A trace of use: prefetch (205019), program lists, shimcache, user assist, links, jump lists, SRUM, autostarts, and lists from memory.
+-- A trace of use: prefetch (205019), deleted files (5007), program lists, shimcache, user assist, links, jump lists, SRUM, autostarts, and lists from memory.
 CREATE TABLE artifact_query (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date

@@ -5,11 +5,12 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, BinaryIO, cast
 
 from tracelake.ingest.beside import NOBODY, Siblings
-from tracelake.ingest.events import Read
+from tracelake.ingest.events import How, Read
+from tracelake.ingest.image_storage import begins_image, image_kind
 from tracelake.ingest.sevenzip import files_of
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import (
@@ -158,7 +159,7 @@ def nested(
     except EvidenceError as error:
         return False, iter([Member(path, lambda: FeedFile(feed), size, error)])
     if kind is None:
-        return False, iter([Member(path, lambda: FeedFile(feed), size)])
+        return _plain_or_image(feed, path, size)
     inside = path if kind in ARCHIVE_KINDS else _inner_name(path)
     return _unpack(feed, kind, inside, path, depth + 1)
 
@@ -168,7 +169,7 @@ def _unpack(
 ) -> tuple[bool, Iterator[Member]]:
     """What stands in `feed`, which is of `kind`; `path` is its own path inside the source."""
     if kind is None:
-        return False, iter([Member(path, lambda: FeedFile(feed))])
+        return _plain_or_image(feed, path, None)
     if depth > MAX_DEPTH:
         why = f"containers nested more than {MAX_DEPTH} deep are not opened"
         return False, iter([broken(path or name, kind, Unsupported(kind, 0, why))])
@@ -255,7 +256,28 @@ def members_of_7z(file: BinaryIO, path: str, name: str, depth: int) -> Iterator[
             yield broken(path or name, "7z", error)
 
 
-OF_HELD = {"zip": members_of_zip, "7z": members_of_7z}
+def members_of_image(file: BinaryIO, path: str, name: str, _depth: int) -> Iterator[Member]:
+    """All files of an image of a disk; see `members_of_zip`."""
+    # It reads what is compressed in an image with this module.
+    from tracelake.ingest.images import ImageWalk
+
+    kind = image_kind(file)
+    walk = ImageWalk("", path or name, kind or "raw", How(every_file=True), content=file)
+    for member in walk.in_order():
+        yield replace(member, path=join(path, member.path) if member.path != path else path)
+
+
+def _plain_or_image(feed: Feed, path: str, size: int | None) -> tuple[bool, Iterator[Member]]:
+    try:
+        is_image = begins_image(feed.peek(65536))
+    except EvidenceError as error:
+        return False, iter([Member(path, lambda: FeedFile(feed), size, error)])
+    if is_image:
+        return True, _held(feed, "image of a disk", path, path, 0)
+    return False, iter([Member(path, lambda: FeedFile(feed), size)])
+
+
+OF_HELD = {"zip": members_of_zip, "7z": members_of_7z, "image of a disk": members_of_image}
 """Archives whose directory is at their end."""
 
 

@@ -304,9 +304,7 @@ class FileSystem:
 
 
 def _child(entry: Any, name: str) -> Any:
-    by_name = getattr(entry, "get_sub_file_entry_by_name", None)
-    if by_name is not None:
-        return by_name(name)
+    # Not by the libraries' own search for a name, which fails in some (libfsext 20260821).
     for number in range(entry.get_number_of_sub_file_entries()):
         child = entry.get_sub_file_entry(number)
         if child.get_name() == name:

@@ -7,12 +7,14 @@ an image stand, and others evenly between. Its full SHA-256 closes the source (`
 
 import hashlib
 import io
-from collections.abc import Generator
+import struct
+from collections.abc import Generator, Iterator
 from typing import BinaryIO
 
 from tracelake.ingest.events import Identity, Read
 from tracelake.ingest.file import CannotRead
 from tracelake.ingest.image_storage import Files, extents, image_kind, segments
+from tracelake.ingest.image_volumes import partitions
 
 # Images up to this size are hashed before they are read, as every other source is.
 SMALL_IMAGE = 1 << 30
@@ -76,8 +78,8 @@ def sampled(files: Files) -> str:
         places[begin] = min(EDGE, end - begin)
         last = max(begin, end - EDGE)
         places[last] = end - last
-    # The tables of file systems: the first MiB behind where partitions begin.
-    places[0] = min(2 << 20, files.size)
+    for at in _lively(files):
+        places[at] = min(1 << 20, files.size - at)
     for number in range(SAMPLES):
         at = files.size * number // SAMPLES
         places.setdefault(at, min(EDGE, files.size - at))
@@ -86,6 +88,27 @@ def sampled(files: Files) -> str:
         digest.update(b"%d %d\n" % (at, len(data)))
         digest.update(data)
     return digest.hexdigest()[:32]
+
+
+def _lively(files: Files) -> Iterator[int]:
+    """Where a disk that was used in between differs: the tables of disk and volumes, and of NTFS
+    the file table's begin, whose entries are of the journals and change with every write."""
+    yield 0
+    starts = [0]
+    try:
+        head = files.read_at(0, 68 << 10)
+        starts += [p.start for p in partitions(files, head) if p.trouble is None]
+    except (OSError, struct.error):
+        pass  # a table that cannot be read has no partitions
+    for start in starts:
+        boot = files.read_at(start, 512)
+        if start < files.size:
+            yield start
+        if boot[3:11] == b"NTFS    ":
+            sector, cluster, place = struct.unpack_from("<HB34xQ", boot, 11)
+            at = start + place * sector * cluster
+            if at < files.size:
+                yield at
 
 
 def sha256_of_image(path: str, kind: str | None) -> tuple[str, int]:

@@ -57,6 +57,7 @@ ON_DISK = (
 # What the libraries raise about evidence.
 BROKEN = (OSError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 DESCRIPTOR = b"# Disk DescriptorFile"
+FUNCTION = re.compile(r"(?:^|(?<=[.] ))(?:py|lib)\w+: ")
 EXTENT = re.compile(r'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\w+\s+"([^"]+)"', re.MULTILINE)
 MAX_DESCRIPTOR = 1 << 20
 
@@ -80,6 +81,12 @@ def image_kind(file: BinaryIO) -> str | None:
     if tail.startswith(b"conectix"):
         return "vhd"
     return "raw" if looks_like_disk(head) else None
+
+
+def begins_image(head: bytes) -> bool:
+    """Whether the first 64 KiB of a file are those of an image, as far as they tell."""
+    known = any(head.startswith(magic) for magic in KINDS)
+    return known or (len(head) >= LEAST_IMAGE and looks_like_disk(head))
 
 
 def looks_like_disk(head: bytes) -> bool:
@@ -264,28 +271,63 @@ def library(name: str) -> Any:
 
 
 def why(error: Exception) -> str:
-    """What a library says, without the chain of its functions."""
-    parts = [part.strip() for part in str(error).replace("\n", " ").split(": ")]
-    words = [part for part in parts if part and not re.fullmatch(r"\w+_\w+|lib\w+", part)]
-    text = ": ".join(words[-1:] if len(words) > 1 else words) or type(error).__name__
+    """What a library says, without the chain of its functions: what was wrong stands second,
+    behind what was called."""
+    said = [part.strip() for part in FUNCTION.split(" ".join(str(error).split()))]
+    words = [part for part in said if part]
+    text = words[min(1, len(words) - 1)] if words else type(error).__name__
     return text[:200].rstrip(".")
 
 
-def open_media(path: str, kind: str) -> Media:
+def open_media(path: str, kind: str, content: BinaryIO | None = None) -> Media:
     """Opens an image.
 
     Args:
         path: its first file. kind: of `image_kind`.
+        content: the image itself, where it is no file of its own; then there is no path.
 
     Raises:
         EvidenceError: it cannot be opened, or a library is missing.
     """
     try:
-        return OPENERS[kind](path)
+        return OPENERS[kind](path) if content is None else _content(kind, content)
     except EvidenceError:
         raise
     except BROKEN as error:
         raise Corrupt(NAMES[kind], 0, why(error)) from error
+
+
+class Seekable:
+    """A file that can be sought, as bytes at random."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, io.SEEK_END)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes, fewer at the end."""
+        self._file.seek(offset)
+        return self._file.read(size) if size > 0 else b""
+
+
+def _content(kind: str, content: BinaryIO) -> Media:
+    """An image inside another container: only what is in one file."""
+    below = Seekable(content)
+    if kind == "raw":
+        return Media(below, [], {"image": "raw"})
+    name, opener = {
+        "ewf": ("pyewf", "handle"), "qcow": ("pyqcow", "file"), "vmdk": ("pyvmdk", "handle"),
+        "vhd": ("pyvhdi", "file"), "dmg": ("pymodi", "handle"),
+    }[kind]
+    handle = getattr(library(name), opener)()
+    window = Window(below)
+    if kind == "ewf":
+        handle.open_file_objects([window])
+    else:
+        handle.open_file_object(window)
+    if kind == "vmdk":
+        handle.open_extent_data_files_as_file_objects([window])
+    return Media(Handle(handle, handle.get_media_size()), [], {"image": kind}, {}, handle.close)
 
 
 def _raw(path: str) -> Media:

@@ -6,6 +6,7 @@ with names sorted. So they do not depend on the parsers, on what is opened, nor 
 
 import hashlib
 from collections.abc import Generator, Iterator
+from typing import BinaryIO
 
 from tracelake.ingest.beside import Siblings
 from tracelake.ingest.containers import Base, Member, broken, content_of, nested, nothing
@@ -38,11 +39,12 @@ class ImageWalk(Base):
         kind: of `image_storage.image_kind`. how: what is wanted of it.
         plan: what an earlier stage found to be wanted; it spares the walk.
         audit: whether its SHA-256 is not known yet.
+        content: the image, where it is no file of its own.
     """
 
     def __init__(
         self, path: str, name: str, kind: str, how: How, plan: list[Planned] | None = None,
-        audit: bool = False,
+        audit: bool = False, content: BinaryIO | None = None,
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -56,7 +58,7 @@ class ImageWalk(Base):
         self._systems: dict[int, FileSystem | IsoFileSystem | EvidenceError] = {}
         self._files: list[str] = []
         try:
-            self._media = open_media(path, kind)
+            self._media = open_media(path, kind, content)
             self._files = self._media.files
             self.facts.update(self._media.facts)
             self._find_volumes(self._media)
@@ -105,6 +107,21 @@ class ImageWalk(Base):
             yield from self._others(wanted)
         if AUDIT in stages and self._wrong is not None and wanted(IMAGE):
             yield IMAGE, broken(self._name, "image", self._wrong)
+
+    def in_order(self) -> Iterator[Member]:
+        """All its files in the order of their numbers, for an image inside another container."""
+        if self._trouble is not None:
+            yield from (member for _, member in self.members(range(1)))
+            return
+        for slot in self._volumes:
+            for _, listed in self._listed(slot):
+                path = self._path(slot, listed)
+                if listed.trouble is not None:
+                    yield broken(path, "image", listed.trouble)
+                elif listed.unread is not None:
+                    yield Member(path, nothing, unread=listed.unread)
+                else:
+                    yield self._member(slot, listed, rank_of(listed.path) is not None)
 
     def _look(self, wanted: Wanted) -> Iterator[tuple[int, Member]]:
         """Walks over all volumes, and plans what is to be opened. Gives what is wrong."""

@@ -1,5 +1,6 @@
 """An ingest: discover, read in workers, commit, report."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -29,6 +30,7 @@ from tracelake.ingest.events import (
     Task,
     UnitReady,
 )
+from tracelake.ingest.intake import Intake
 from tracelake.ingest.pieces import without_pieces
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
@@ -50,6 +52,9 @@ COMMIT_UNITS = 512
 ONE_PASS = 32 << 20
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
+
+# In the engagement's folder, for the view `intake`.
+INTAKE = "intake.jsonl"
 
 # Parsers of deleted records: their units stand beside those of the artifacts.
 CARVED = frozenset(parser.name for parser in CARVERS)
@@ -151,9 +156,11 @@ class Ingest:
             )
         else:
             events = one_by_one(self._told(tasks), self._lake, self._decide)
+        self._intake = Intake(self._lake.root / INTAKE, tasks)
         with _PatientInterrupt() as interrupted:
             try:
                 self._look()
+                self._intake.write()
                 self._follow(events, interrupted)
                 self._commit()
                 if not self.report.interrupted:
@@ -164,8 +171,14 @@ class Ingest:
                 self.report.failed.append((str(self._lake.root), why))
             finally:
                 events.close()
+                self._say()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    def _say(self) -> None:
+        """How far it came. Where even this cannot be written, that has been said."""
+        with contextlib.suppress(OSError):
+            self._intake.write()
 
     def _look(self) -> None:
         """What is in already. The state at the start is enough: what another run commits
@@ -193,6 +206,7 @@ class Ingest:
         """Commits what comes until all has come, or until it has to stop."""
         for event in events:
             self._count(event)
+            self._intake.hear(event)
             if self._due():
                 self._commit()
             if self._watch is not None:

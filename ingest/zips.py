@@ -20,10 +20,12 @@ from tracelake.ingest.containers import (
     broken,
     content_of,
     kind_of,
+    members_of_image,
     members_of_zip,
     zip_directory,
     zip_member,
 )
+from tracelake.ingest.image_storage import begins_image
 from tracelake.ingest.streams import Section
 from tracelake.ingest.want import LAST_STAGE, STAGE_OF, Wanted, every, is_archive, plain, rank_of
 from tracelake.native.errors import EvidenceError, Unsupported
@@ -117,9 +119,9 @@ class ZipWalk(Base):
         info = self._infos[number]
         named = self._archives.get(number)
         beside = self._beside(info)
-        stored = self._stored_zip(info)
+        stored = self._stored(info)
         if stored is not None:
-            archived, found = True, members_of_zip(stored, info.filename, info.filename, 1)
+            archived, found = True, stored
         else:
             archived, found = zip_member(self._archive, info, info.filename, 0)
         if not archived:
@@ -140,8 +142,8 @@ class ZipWalk(Base):
             if wanted(first + at):
                 yield first + at, member
 
-    def _stored_zip(self, info: zipfile.ZipInfo) -> BinaryIO | None:
-        """A zip that is stored in this one as it is, at its place: of any size."""
+    def _stored(self, info: zipfile.ZipInfo) -> Iterator[Member] | None:
+        """The files of a zip or image that is stored in this zip as it is: of any size."""
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ENCRYPTED:
             return None
         try:
@@ -152,12 +154,17 @@ class ZipWalk(Base):
             magic, name, extra = LOCAL_HEADER.unpack(header)
             start = info.header_offset + LOCAL_HEADER.size + name + extra
             content = cast(BinaryIO, Section(self._file, start, info.file_size))
-            if magic != b"PK\x03\x04" or kind_of(content.read(512)) != "zip":
-                return None
-            content.seek(0)
+            head = content.read(65536)
         except (OSError, ValueError):
             return None  # `zip_member` says so
-        return content
+        if magic != b"PK\x03\x04":
+            return None
+        content.seek(0)
+        if kind_of(head) == "zip":
+            return members_of_zip(content, info.filename, info.filename, 1)
+        if begins_image(head):
+            return members_of_image(content, info.filename, info.filename, 1)
+        return None
 
     def _beside(self, info: zipfile.ZipInfo) -> Siblings:
         folder = plain(info.filename).rpartition("/")[0]

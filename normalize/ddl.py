@@ -156,6 +156,9 @@ def tables_md(tables: dict[str, Table]) -> str:
         "`script_full` joins the parts of scripts that were logged in parts (PowerShell 4104): one "
         "row a script and host, with the parts that are missing.",
         "",
+        "`usn` is the change journal of NTFS (`file_activity`, log_provider USN) with full paths, "
+        "from the $MFT of the same volume; `path_from` says where a path is from.",
+        "",
         "## Common columns",
         "",
         *_rows(common),

@@ -9,6 +9,7 @@ from tracelake.parsers import (
     ntfs_index,
     ntfs_log,
     pcap,
+    prefetch,
     recycle_bin,
     usn,
 )
@@ -23,6 +24,7 @@ PARSERS: tuple[Parser, ...] = (
     ntfs_boot.PARSER,
     ntfs_index.PARSER,
     ntfs_log.PARSER,
+    prefetch.PARSER,
     recycle_bin.PARSER,
     usn.PARSER,
 )

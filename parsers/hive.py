@@ -90,6 +90,8 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     lost = Lost(hive, rows, account, root_cell, path, end)
     while lost.next():
         yield "registry_activity", rows.finish()
+    if rows.only_logged:
+        account.counters["rows of what only a log has"] = rows.only_logged
     if rows.rows.count:
         yield "registry_activity", rows.finish()
     yield from meaning.rest()

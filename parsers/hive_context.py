@@ -31,7 +31,8 @@ class Context:
         self.root = root
         self.current = current
         self.account = artifact.account
-        self.rows = PyRows(artifact)
+        # What is read here are keys and values that have their rows of registry_activity.
+        self.rows = PyRows(artifact, first=1)
 
     def is_current(self, key: Key) -> bool:
         """Whether a key of the SYSTEM hive is below the control set that Windows ran with."""

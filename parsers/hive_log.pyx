@@ -139,6 +139,8 @@ def replay(data, logs, most):
     out.dirty = head.dirty
     if not out.dirty:
         return out
+    # Whatever a hive grows by is in its logs: a page far behind its end is none of its own.
+    most = min(most, len(data) + sum(len(log) for _, log in logs))
     entries = []
     for name, log in logs:
         begin = Header(log)
@@ -225,7 +227,10 @@ def _apply(data, const uint8_t[::1] log not None, Py_ssize_t at, Py_ssize_t size
         offset = le32(c.at + 8 * i)
         length = le32(c.at + 8 * i + 4)
         total += length
-        if offset + length + BASE > most or total > left(&c) - 8 * count:
+        # Pages are whole sectors; none of no length, of which an entry could name millions.
+        if length < SECTOR or length % SECTOR or offset + length + BASE > most or (
+            total > left(&c) - 8 * count
+        ):
             return False
     pages = span(c.at + 8 * count, left(&c) - 8 * count, 0)
     for i in range(count):

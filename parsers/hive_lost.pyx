@@ -115,7 +115,7 @@ cdef class Lost:
     cdef int next_bin(self) except -1 nogil:
         """Reads a bin's header at `at`; a broken one is damage, and the next page is tried."""
         cdef const uint8_t* p = self.hive.p + self.at
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size, begin
         if self.end - self.at < HEADER:
             self.at = self.end
             return 0
@@ -132,9 +132,18 @@ cdef class Lost:
                 self.bin_end = self.end
                 self.at += HEADER
                 return 0
-            self.bad(self.at, 4096, b"hive bin", b"its header is broken")
-            self.at = min(self.at + 4096, self.end)
+            # One damage row for all pages to the next bin; keys in them may still be found.
+            begin = self.at
+            self.at = min(begin + 4096, self.end)
+            while self.end - self.at >= HEADER:
+                p = self.hive.p + self.at
+                if p[0] == 104 and p[1] == 98 and p[2] == 105 and p[3] == 110:
+                    break
+                self.at = min(self.at + 4096, self.end)
+            self.bad(begin, self.at - begin, b"hive bin", b"its header is broken")
             self.bin_end = self.at
+            self.free_at = begin
+            self.free_end = self.at
             return 0
         self.hive.use(self.at, HEADER, STRUCTURE)
         self.bin_end = self.at + size
@@ -189,7 +198,7 @@ cdef class Lost:
                         return self.put_key(offset, &c, is_free)
                 elif c.at[0] == 118 and self.phase == 1:
                     if self.is_value(&c) and self.hive.first_visit(offset):
-                        self.rows.set_path(NULL, 0)
+                        self.rows.set_path(self.path.data, 0)
                         self.rows.written = 0
                         return self.put_value(offset, &c, is_free)
                 elif c.at[0] == 115 and not is_free:
@@ -232,8 +241,6 @@ cdef class Lost:
         cdef Py_ssize_t at = <Py_ssize_t>offset + BASE, n = KEY_LEAST + le16(p + 72) + 4, run
         self.find_path(offset)
         self.rows.set_path(self.path.data, self.path.length)
-        self.account.records += 1
-        self.account.in_rows += 1
         self.hive.use(at, n if is_free else self.hive.cell_size(offset), LOST if is_free else RECORD)
         self.rows.put_key(offset, p, FROM_SLACK)
         if count == 0 or count > VALUES_MOST or le16(p + 2) & 0x40:
@@ -265,8 +272,6 @@ cdef class Lost:
 
     cdef int put_value(self, uint32_t offset, Cursor* c, bint is_free) except -1 nogil:
         cdef Py_ssize_t n = VALUE_LEAST + le16(c.at + 2) + 4
-        self.account.records += 1
-        self.account.in_rows += 1
         self.hive.use(
             <Py_ssize_t>offset + BASE, n if is_free else self.hive.cell_size(offset),
             LOST if is_free else RECORD,

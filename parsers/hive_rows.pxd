@@ -29,12 +29,14 @@ cdef class HiveRows:
     cdef const uint8_t* alias_new
     cdef Py_ssize_t alias_old_length, alias_new_length
     cdef bint has_replayed
+    cdef readonly int64_t only_logged       # records that the file itself does not have
 
     cdef int set_path(self, const uint8_t* p, Py_ssize_t n) except -1 nogil
     cdef int put_key(self, uint32_t offset, const uint8_t* nk, int flags) except -1 nogil
     cdef int put_value(
         self, uint32_t offset, const uint8_t* vk, Py_ssize_t there, int flags, bint owned
     ) except -1 nogil
+    cdef int _value_time(self, Py_ssize_t row, uint64_t written) except -1 nogil
     cdef int _find_owner(self, uint32_t offset) except -1 nogil
     cdef int _paths(self, Py_ssize_t row) except -1 nogil
     cdef int _note(

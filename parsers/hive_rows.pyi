@@ -5,5 +5,6 @@ from tracelake.parsers.hive_cells import Hive
 
 class HiveRows:
     rows: Rows
+    only_logged: int
     def __init__(self, hive: Hive, alias: tuple[bytes, bytes] | None = None) -> None: ...
     def finish(self) -> pa.RecordBatch: ...

@@ -1,7 +1,8 @@
 """Rows of `registry_activity`: keys and values of a hive.
 
 A key has one date, when it was last written; that is `time` of its row. A value has none: its
-row has the key's in `reg_modified_time`, and no `time`.
+row has the key's in `reg_modified_time`, and no `time` (but for settings of packaged applications,
+which do have one).
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -19,7 +20,7 @@ from tracelake.parsers.hive_cells cimport (
     BASE, CELL_FREE, NOWHERE, RECORD, STRUCTURE, VALUE_LEAST, Data, Hive
 )
 from tracelake.parsers.hive_values cimport (
-    PART, REPAIRED, latin_utf8, put_data, put_sid, put_type
+    PART, REPAIRED, latin_utf8, put_data, put_sid, put_type, written_bytes
 )
 
 from tracelake.normalize import TABLES
@@ -132,10 +133,13 @@ cdef class HiveRows:
         """Where a row's record stands, and its bytes where the file does not have them."""
         cdef Py_ssize_t row = self.rows.count
         cdef Py_ssize_t length = self.hive.in_file(offset)
+        self.hive.account.records += 1
         if length:
+            self.hive.account.in_rows += 1
             self.src_offset.put(row, <int64_t>offset + BASE)
         else:
             # The file ends before it: cited by its number among the hive's 8-byte pieces.
+            self.only_logged += 1
             self.src_offset.put(row, 0)
             self.sub.put(row, (offset >> 3) + 1)
         self.src_length.put(row, min(length, <Py_ssize_t>0x7FFFFFFF))
@@ -196,7 +200,7 @@ cdef class HiveRows:
             self.written = written
             self.time.put(row, <int64_t>(written - FILETIME_1970) // 10)
             self.time_ns.put(row, <int64_t>(written % 10) * 100)
-            self.time_desc.put_valid(row, b"key_modified", 12)
+            self.time_desc.put_valid(row, b"reg_modified", 12)
             self.modified.put(row, <int64_t>(written - FILETIME_1970) // 10)
         elif written:
             self._note("modified", text, put_uint(text, written))
@@ -216,6 +220,13 @@ cdef class HiveRows:
         self.record_hash.put(row, <int64_t>hash64(nk + 4, 8, self.path_hash))
         return self.rows.done()
 
+    cdef int _value_time(self, Py_ssize_t row, uint64_t written) except -1 nogil:
+        if FILETIME_1970 < written <= FILETIME_9999:
+            self.time.put(row, <int64_t>(written - FILETIME_1970) // 10)
+            self.time_ns.put(row, <int64_t>(written % 10) * 100)
+            self.time_desc.put_valid(row, b"value_written", 13)
+        return 0
+
     cdef int put_value(
         self, uint32_t offset, const uint8_t* vk, Py_ssize_t there, int flags, bint owned
     ) except -1 nogil:
@@ -223,7 +234,7 @@ cdef class HiveRows:
 
         owned: the value belongs to the hive, so its data count as read.
         """
-        cdef Py_ssize_t row = self.rows.count, n = le16(vk + 2), length
+        cdef Py_ssize_t row = self.rows.count, n = le16(vk + 2), length, tail
         cdef uint32_t kind = le32(vk + 12)
         cdef int bits = le16(vk + 16), kept
         cdef uint8_t[40] text
@@ -249,7 +260,10 @@ cdef class HiveRows:
         elif self.name.put_utf16(row, vk + VALUE_LEAST, n // 2):
             flags |= TEXT_REPAIRED
         self.kind.put_valid(row, text, put_type(text, kind))
-        kept = put_data(self.data, row, kind, data.at, data.length)
+        tail = written_bytes(kind, data.length)
+        if tail:
+            self._value_time(row, le64(data.at + data.length - tail))
+        kept = put_data(self.data, row, kind, data.at, data.length - tail)
         if kept & REPAIRED:
             flags |= TEXT_REPAIRED
         if kept & PART:

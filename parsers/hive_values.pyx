@@ -3,7 +3,8 @@
 Texts are shown to their first zero; what stands behind it is kept in `raw`. Of several texts
 (REG_MULTI_SZ) each has a line. Numbers are decimal, binary data hexadecimal digits. Device
 properties (since Windows Vista, below Enum\\...\\Properties) have the type 0xffff0000 and a
-DEVPROP_TYPE of devpropdef.h.
+DEVPROP_TYPE of devpropdef.h. Settings of packaged applications (settings.dat) have types from
+0x5f5e101 on, and behind their data the time when they were written.
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,7 +28,17 @@ cdef const char** PROPERTIES = [
     "SECURITY_DESCRIPTOR", "SECURITY_DESCRIPTOR_STRING", "DEVPROPKEY", "DEVPROPTYPE", "ERROR",
     "NTSTATUS", "STRING_INDIRECT",
 ]
+cdef const char** SETTINGS = [
+    "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64", "SINGLE", "DOUBLE", "CHAR16",
+    "BOOLEAN", "STRING", "COMPOSITE", "DATETIME", "TIMESPAN", "GUID", "POINT", "SIZE", "RECT",
+]
+# The device property that is laid out alike; 0: none.
+cdef uint16_t[19] SETTING_LIKE = [
+    0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0, 0x11, 0x12, 0, 0x10, 0x08, 0x0D, 0, 0,
+    0,
+]
 cdef enum:
+    SETTING = 0x05F5E101
     FILETIME_1970 = 116444736000000000
 
 
@@ -45,7 +56,14 @@ cdef Py_ssize_t put_type(uint8_t* out, uint32_t kind) noexcept nogil:
             <char*>out, 40, "DEVPROP_%s%s", PROPERTIES[kind & 0xFFF],
             "_LIST" if kind & 0x2000 else "_ARRAY" if kind & 0x1000 else "",
         )
+    if SETTING <= kind < SETTING + 19:
+        return snprintf(<char*>out, 40, "APPDATA_%s", SETTINGS[kind - SETTING])
     return snprintf(<char*>out, 40, "0x%08x", kind)
+
+
+cdef Py_ssize_t written_bytes(uint32_t kind, Py_ssize_t n) noexcept nogil:
+    """8 where the data of a value end with the time it was written, else 0."""
+    return 8 if n >= 8 and kind >> 8 == SETTING >> 8 else 0
 
 
 cdef int put_data(
@@ -59,6 +77,11 @@ cdef int put_data(
             return _text(column, row, p, n, False)
         if real == 0x2012 or real == 0x2014 or real == 0x2019:
             return _text(column, row, p, n, True)
+        return _property(column, row, real, p, n)
+    if SETTING <= kind < SETTING + 19 and SETTING_LIKE[kind - SETTING]:
+        real = SETTING_LIKE[kind - SETTING]
+        if real == 0x12:
+            return _text(column, row, p, n, False)
         return _property(column, row, real, p, n)
     if kind == 1 or kind == 2:
         return _text(column, row, p, n, False)

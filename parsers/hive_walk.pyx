@@ -162,8 +162,6 @@ cdef class Walk:
             self.damaged(due.listed, 4, b"key", b"it was read already: a loop, or two parents")
             return False
         nk = c.at
-        self.account.records += 1
-        self.account.in_rows += 1
         self.hive.use(<Py_ssize_t>due.offset + BASE, self.hive.cell_size(due.offset), RECORD)
         if state == CELL_FREE:
             flags |= FROM_SLACK
@@ -234,8 +232,6 @@ cdef class Walk:
             elif not self.hive.first_visit(offset):
                 self.damaged(where, 4, b"value", b"it was read already: two keys have it")
             else:
-                self.account.records += 1
-                self.account.in_rows += 1
                 self.hive.use(<Py_ssize_t>offset + BASE, self.hive.cell_size(offset), RECORD)
                 self.rows.put_value(
                     offset, v.at, left(&v), FROM_SLACK if state == CELL_FREE else 0, True

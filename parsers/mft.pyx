@@ -52,7 +52,7 @@ cdef enum:
     # Entries after which the GIL is taken.
     TURN = 16384
     # Bytes of records that may wait.
-    HELD_MOST = 144 << 20
+    HELD_MOST = 176 << 20
 
 cdef enum Why:
     ENDED

@@ -36,7 +36,7 @@ cdef class Held:
     def __cinit__(self):
         self._open = Buffer(BLOCK + (1 << 17))
         self._blocks = []
-        self._codec = pa.Codec("lz4_raw")
+        self._codec = pa.Codec("zstd", compression_level=1)
 
     cdef int add(self, const Place* place, const uint8_t* p, Py_ssize_t n) except -1 nogil:
         _put(self._open, place, p, n)

@@ -69,7 +69,7 @@ REMOVES = {0x0D, 0x0F}
 MADE, WRITTEN, DELETED, RENAMED, SECURED, CHANGED, OTHER = 1, 3, 4, 5, 7, 6, 99
 _RECORD = struct.Struct("<QQQIIIIH")
 _CLIENT = struct.Struct("<HHHHHHHHHHHHQ")
-_USN = struct.Struct("<IHHQQQQIIIIHH")
+_USN = struct.Struct("<IHHQQqQIIIIHH")
 
 
 def match(head: bytes, path: str) -> tuple[Match, str]:
@@ -214,7 +214,7 @@ class _Log:
         """A record's header, if it can be one."""
         found = _RECORD.unpack_from(page, place)
         lsn, before, undo, length, _, kind, _, flags = found
-        if not 0 < kind <= 2 or flags > 1 or not CLIENT <= length <= MOST:
+        if not 0 < kind <= 2 or flags > 1 or not CLIENT <= length <= MOST or lsn >> 63:
             return None
         return found if before < lsn and undo < lsn else None
 

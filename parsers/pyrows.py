@@ -19,9 +19,14 @@ class PyRows:
     """Collects an artifact's rows and keeps its account of them.
 
     A record that gives several rows is seen once (`seen`), and each row is added with its place.
+
+    Args:
+        first: `sub` of the first row at an offset. 1 where each record has its first row in a
+            table that is filled otherwise: rows with 0 are as many as records in rows.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, first: int = 0) -> None:
+        self._first = first
         self._account = artifact.account
         self._rows: dict[str, Rows] = {}
         self._subs: dict[tuple[str, int], int] = {}
@@ -61,7 +66,7 @@ class PyRows:
         rows = self._rows.get(table)
         if rows is None:
             rows = self._rows[table] = Rows(table, TABLES[table].schema)
-        sub = self._subs.get((table, offset), 0)
+        sub = self._subs.get((table, offset), self._first)
         self._subs[table, offset] = sub + 1
         rows.put("src_offset", offset)
         rows.put("src_length", min(length, 0x7FFFFFFF))

@@ -134,7 +134,7 @@ def join(items: list[ShellItem]) -> str:
         name = each.name
         if each.kind == "volume" or (each.kind in ("network", "uri") and name.startswith("\\\\")):
             path = name.rstrip("\\") if len(name) > 3 else name
-        elif not path:
+        elif not path or (each.kind == "uri" and ":" in name):
             path = name
         elif each.kind == "network" and path.startswith("\\\\"):
             path = name if name.startswith("\\\\") else f"{path}\\{name}"
@@ -226,7 +226,9 @@ def _root(data: bytes, out: ShellItem) -> None:
 
 def _volume(data: bytes, kind: int, out: ShellItem) -> None:
     out.kind = "volume"
-    if kind & 1:
+    if _delegated(data, out):
+        out.kind, out.name = "root", guid_name(out.guid)
+    elif kind & 1:
         out.name, _ = _ansi(data, 3)
     elif len(data) >= 20:
         out.guid = guid_text(data[4:20])
@@ -329,10 +331,11 @@ def _variable(data: bytes, out: ShellItem) -> None:
     if len(data) < 10:
         return
     signature = struct.unpack_from("<I", data, 6)[0]
-    if data[6:10] == b"GFSI" or data[4:8] == b"GFSI":
+    if b"GFSI" in (data[4:8], data[6:10]):
         out.kind = "root"
-        out.guid = guid_text(data[12:28]) if len(data) >= 28 else ""
-        out.name = out.guid and guid_name(out.guid)
+        at = data.find(b"GFSI") + 4
+        out.guid = guid_text(data[at : at + 16]) if len(data) >= at + 16 else ""
+        out.name = guid_name(out.guid) if out.guid else ""
     elif signature == 0x10312005:
         _device_volume(data, out)
     elif signature == 0x07192006:
@@ -389,11 +392,19 @@ def _device_file(data: bytes, out: ShellItem) -> None:
 def _delegate(data: bytes, out: ShellItem) -> None:
     """An item of a folder that another one shows: its own data, then the two GUIDs."""
     out.kind = "delegate"
-    inner = struct.unpack_from("<H", data, 4)[0]
-    end = 6 + inner
-    if end + 32 <= len(data) and guid_text(data[end : end + 16]) == _DELEGATE:
-        out.guid = guid_text(data[end + 16 : end + 32])
+    _delegated(data, out)
     _named_by_extension(data, out)
+
+
+def _delegated(data: bytes, out: ShellItem) -> bool:
+    """Whether an item ends with the GUID of delegates and that of the folder it is of."""
+    if len(data) < 6:
+        return False
+    end = 6 + int(struct.unpack_from("<H", data, 4)[0])
+    if end + 32 > len(data) or guid_text(data[end : end + 16]) != _DELEGATE:
+        return False
+    out.guid = guid_text(data[end + 16 : end + 32])
+    return True
 
 
 def _named_by_extension(data: bytes, out: ShellItem) -> None:

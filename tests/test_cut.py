@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.examine import Outcome, read
+from tests.ntfs_build import usn
 from tracelake.parsers import PARSERS
 
 ROOT = Path(__file__).parent.parent
 EVIDENCE = ROOT / "examples" / "evidence"
+BOOKS = ROOT / "tests" / "data" / "ntfs"
 
 
 def lines(path: str, count: int) -> bytes:
@@ -29,6 +31,10 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     pcapng = (EVIDENCE / "captures/three_interfaces_big_endian.pcapng").read_bytes()
     told = lines("edr/cmd_bitsadmin_download_psh_script_2020-10-2302365189.json", 3)
     events, end = log("logs/new-user-security.evtx")
+    table = lzma.decompress((BOOKS / "museum.mft.xz").read_bytes())[176 * 1024 : 186 * 1024]
+    changes = b"".join(usn(f"file {i}", reason=i, version=2 + i % 2) for i in range(20))
+    index = lzma.decompress((BOOKS / "grr.i30.xz").read_bytes())
+    first = lzma.decompress((BOOKS / "grr.logfile.xz").read_bytes())[: 6 * 4096]
     registry = lzma.decompress((ROOT / "tests/data/regipy/SAM.xz").read_bytes())
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
@@ -40,6 +46,10 @@ def samples() -> list[tuple[str, str, bytes, range]]:
         ("evtx", "records", events, range(4096, end + 1)),
         # Behind the last record a chunk holds nothing but zeros.
         ("evtx", "slack", events, range(end, len(events) + 1, 997)),
+        ("mft", "table", table, range(0, len(table) + 1, 7)),
+        ("usn", "journal", changes, range(len(changes) + 1)),
+        ("ntfs_index", "index", index * 2, range(4090, 2 * len(index) + 1, 3)),
+        ("ntfs_log", "log", first, range(4096, len(first) + 1, 61)),
     ]
 
 

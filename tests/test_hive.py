@@ -102,6 +102,30 @@ def test_values_of_every_type() -> None:
     assert found.unexplained == 0
 
 
+def test_settings_of_packaged_applications_have_a_date() -> None:
+    time = struct.pack("<Q", FILETIME_2020)
+    values = {"text": (0x5F5E10C, "x".encode("utf-16-le") + b"\0\0" + time),
+              "number": (0x5F5E105, struct.pack("<I", 7) + time), "yes": (0x5F5E10B, b"\1" + time),
+              "other": (0x5F5E10D, b"\1\2" + time)}
+    found = read(Builder().hive(tree({"LocalState": values}), "settings.dat"), "settings.dat")
+    rows = {r["reg_value_name"]: r for r in found.values}
+    assert {n: (r["reg_value_type"], r["reg_value_data"]) for n, r in rows.items()} == {
+        "text": ("APPDATA_STRING", "x"), "number": ("APPDATA_UINT32", "7"),
+        "yes": ("APPDATA_BOOLEAN", "true"), "other": ("APPDATA_COMPOSITE", "0102")}
+    assert {r["time"].isoformat() for r in rows.values()} == {"2020-01-01T00:00:00+00:00"}
+    assert {r["time_desc"] for r in rows.values()} == {"value_written"}
+
+
+def test_broken_bins_are_one_damage_row() -> None:
+    paths = {f"Microsoft\\{i:04}": {"v": sz("x" * 40)} for i in range(400)}
+    data = software(paths) + bytes(1 << 20)
+    broken = bytearray(data)
+    broken[4096:4100] = b"\0\0\0\0"
+    found = read(bytes(broken))
+    assert [d["what"] for d in found.damage] == ["hive bin"]
+    assert len(found.values) == 400
+
+
 def test_keys_have_a_date_and_values_that_of_their_key() -> None:
     root = tree(SOFTWARE)
     root.keys["Microsoft"] = K({"v": sz("x")}, written=FILETIME_2020 + 10_000_003, class_name="Cls")
@@ -109,7 +133,7 @@ def test_keys_have_a_date_and_values_that_of_their_key() -> None:
     (key,) = found.rows(reg_key_path=f"{ROOT}\\Microsoft", class_uid=205004)
     assert key["time"].isoformat() == "2020-01-01T00:00:01+00:00"
     assert key["time_ns"] == 300
-    assert key["time_desc"] == "key_modified"
+    assert key["time_desc"] == "reg_modified"
     assert key["reg_modified_time"] == key["time"]
     assert notes(key) == {"owner": "S-1-5-32-544", "class": "Cls"}
     value = found.value(f"{ROOT}\\Microsoft", "v")
@@ -242,6 +266,9 @@ def test_a_log_may_make_the_hive_longer_and_mend_its_base_block() -> None:
     log = new_log(bytes(len(longer)), longer, 1)
     found = read(short, "SOFTWARE", {"SOFTWARE.LOG1": log})
     assert len(found.values) == 100
+    beyond = [row for row in found.rows() if row["sub"]]
+    assert found.account.counters["rows of what only a log has"] == len(beyond) > 50
+    assert found.account.in_rows == len(found.rows()) - len(beyond)
     assert all(row["src_offset"] < len(short) for row in found.rows())
     places = [(row["src_offset"], row["sub"]) for row in found.rows()]
     assert len(set(places)) == len(places)

@@ -176,7 +176,7 @@ def test_shimcache_of_every_windows(data: bytes, executed: bool | None) -> None:
     assert {r["time_desc"] for r in rows} == {"file_modified"}
     assert {r["is_executed"] for r in rows} == {executed}
     assert [notes(r)["position"] for r in rows] == ["0", "1"]
-    assert [r["sub"] for r in rows] == [0, 1]
+    assert [r["sub"] for r in rows] == [1, 2]
     assert not found.damage
 
 

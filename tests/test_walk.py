@@ -298,3 +298,30 @@ def test_the_names_of_two_files_in_one_folder_of_a_zip() -> None:
         numbers = [n for n, _ in walk_of(io.BytesIO(bytes(broken)), "x").members(range(9), every)]
         assert len(numbers) == len(set(numbers))
 
+
+
+def test_status_says_what_is_done_and_what_is_left(tmp_path: Path) -> None:
+    hosts(tmp_path / "in", 3)
+    lake = tmp_path / "lake"
+    seen: list[list[tuple[str, str, int]]] = []
+    case = open_case(lake, engagement="t")
+
+    def watch(event: object, report: object) -> None:
+        if type(event).__name__ == "SourceDone" and len(seen) < 4:
+            now = open_case(lake, engagement="t").sql(
+                "select state, stage, count(*)::int from intake group by all order by all"
+            )
+            seen.append(now.fetchall())
+
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr("tracelake.ingest.intake.EVERY", 0.0)
+        patch.setattr("tracelake.ingest.intake.SHARE", 0.0)
+        case.ingest([tmp_path / "in"], watch=watch)
+    assert ("put off", "browser, rest", 3) in seen[2]
+    assert sum(count for _, _, count in seen[3]) == 3
+    done = case.sql("select state, artifacts, left_aside, records > 0 from intake").fetchall()
+    assert done == [("done", 2, 1, True)] * 3
+    said = tracelake("status", "-e", "t", "--lake", lake).stdout
+    assert "done" in said
+    assert "last heard of an ingest" in said

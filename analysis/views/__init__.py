@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tracelake.analysis.views import alias, categories, evtx, ocsf, script, timeline
+from tracelake.analysis.views import alias, categories, evtx, ocsf, script, timeline, usn
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
@@ -15,6 +15,10 @@ def _timeline(window: Window) -> Iterator[str]:
 
 def _script(_: Window) -> Iterator[str]:
     yield script.VIEW
+
+
+def _usn(_: Window) -> Iterator[str]:
+    yield usn.VIEW
 
 
 def _ocsf(_: Window) -> Iterator[str]:
@@ -50,6 +54,7 @@ def _service(name: str, _: Window) -> Iterator[str]:
 GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
     ("timeline",): _timeline,
     ("script_full",): _script,
+    ("usn",): _usn,
     ("ocsf",): _ocsf,
     ("ecs",): _ecs,
     ("zeek",): _zeek,

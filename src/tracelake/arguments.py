@@ -107,6 +107,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     "tables": (_ENGAGEMENT, _LAKE),
     "sources": (_ENGAGEMENT, _LAKE, _FORM),
     "damage": (_ENGAGEMENT, _LAKE, _FORM),
+    "status": (_ENGAGEMENT, _LAKE),
     "show": (_argument("row_id", metavar="ROW_ID"), _ENGAGEMENT, _LAKE, _KEY),
     "verify": (_ENGAGEMENT, _LAKE),
     "doctor": (_LAKE,),

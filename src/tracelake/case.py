@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from tracelake.analysis.session import Session
+    from tracelake.ingest.events import How
     from tracelake.ingest.report import Report
     from tracelake.ingest.run import Watch
 
@@ -76,6 +77,7 @@ class Case:
         workers: int = 1,
         watch: Watch | None = None,
         carve: bool = False,
+        how: How | None = None,
     ) -> Report:
         """Takes in files and folders; what is in already is skipped.
 
@@ -84,13 +86,16 @@ class Case:
             workers: processes that read; 1 reads in this one.
             watch: told each ingest event.
             carve: also read deleted records, of sources that are in, too.
+            how: what is wanted of archives and images (all files, keys, shadow copies).
 
         Returns:
             what was read, and what could not be; nothing is raised for bad evidence.
         """
+        from tracelake.ingest.events import PLAINLY
         from tracelake.ingest.run import ingest
 
-        report = ingest([Path(path) for path in paths], self.lake, workers, watch, carve)
+        roots = [Path(path) for path in paths]
+        report = ingest(roots, self.lake, workers, watch, carve, how or PLAINLY)
         self.refresh()
         return report
 

@@ -84,6 +84,6 @@ class Progress:
             self._bar.update(
                 self._task, advance=event.hashed, reading=shown(os.path.basename(event.path))
             )
-        elif isinstance(event, SourceDone):
+        elif isinstance(event, SourceDone) and event.later is None:
             rest = 2 * event.task.size - self._counted.pop(event.task.path, 0)
             self._bar.update(self._task, advance=rest)

@@ -55,7 +55,7 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
     paths = sorted(p for p in EVIDENCE.rglob("*") if p.is_file())
     paths += sorted((ROOT / "tests" / "data").rglob("*.xz"))
     if shared and SHARED.is_dir():
-        for folder in ("pcap", "evtx", "edr", "oracles"):
+        for folder in ("pcap", "evtx", "edr", "oracles", "triage"):
             found = sorted(p for p in (SHARED / folder).rglob("*") if p.is_file())
             paths += [p for p in found if p.stat().st_size <= LARGEST]
     seeds: dict[str, list[bytes]] = {parser.name: [] for parser in PARSERS}

@@ -1,0 +1,491 @@
+"""Images of disks: each kind, each volume, each file system; their hashes; and broken ones."""
+
+import gzip
+import hashlib
+import io
+import os
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyewf", reason="the extra `images` is not installed")
+
+from line import EVIDENCE, tracelake
+
+from tests.disk_images import MIB, SECTOR, entry, ext, gpt, luks, lvm, mbr, table
+from tracelake.case import open_case
+from tracelake.ingest import image_storage
+from tracelake.ingest import run as ingest_run
+from tracelake.ingest.containers import Member, content_of
+from tracelake.ingest.events import How, Key
+from tracelake.ingest.image_storage import extents, image_kind, segments
+from tracelake.ingest.images import FIRST, NOT_WANTED, ROOM, SHADOW, ImageWalk
+from tracelake.ingest.walk import walk_of
+from tracelake.ingest.want import AUDIT
+
+LOG = sorted((EVIDENCE / "logs").glob("*.evtx"))[0]
+TREE = {
+    "Windows/System32/winevt/Logs/Security.evtx": LOG.read_bytes(),
+    "Users/a/note.txt": b"a note",
+    "Users/a/Note.txt-wal": b"beside",
+    "empty": b"",
+    "big.bin": random.Random(1).randbytes(1_300_000),
+}
+ALL = How(every_file=True)
+
+
+def listed(path: Path, how: How = ALL) -> dict[str, str]:
+    """The files of an image: path to SHA-256 or to why it cannot be read."""
+    found = {}
+    for _, member in walk(path, how).members(range(AUDIT + 1)):
+        found[member.path] = state_of(member)
+    return found
+
+
+def state_of(member: Member) -> str:
+    if member.trouble is not None or member.unread is not None:
+        return str(member.trouble or member.unread)
+    data = content_of(member, 1 << 30)
+    return hashlib.sha256(data).hexdigest() if data is not None else "broken"
+
+
+def walk(path: Path, how: How = ALL) -> ImageWalk:
+    with path.open("rb", buffering=0) as file:
+        found = walk_of(file, path.name, str(path), how)
+    assert isinstance(found, ImageWalk), f"{path} is no image"
+    return found
+
+
+def tree_of(prefix: str = "") -> dict[str, str]:
+    return {prefix + name: hashlib.sha256(data).hexdigest() for name, data in TREE.items()}
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return ext(tmp_path_factory.mktemp("ext"), TREE)
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["ext2", "ext3", "ext4"])
+def test_ext(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "x.raw", ext(tmp_path, TREE, kind=kind))
+    assert listed(path) == tree_of()
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "suffix"),
+    [
+        ("qcow2", "", "qcow2"),
+        ("vmdk", "", "vmdk"),
+        ("vmdk", "subformat=streamOptimized", "vmdk"),
+        ("vmdk", "subformat=twoGbMaxExtentSparse", "vmdk"),
+        ("vmdk", "subformat=monolithicFlat", "vmdk"),
+        ("vpc", "", "vhd"),
+        ("vpc", "subformat=fixed", "vhd"),
+        ("vhdx", "", "vhdx"),
+    ],
+)
+def test_images_of_virtual_machines(
+    tmp_path: Path, volume: bytes, form: str, options: str, suffix: str
+) -> None:
+    tool = shutil.which("qemu-img")
+    if tool is None:
+        pytest.skip("qemu-img is not installed")
+    raw = write(tmp_path / "disk", volume)
+    image = tmp_path / f"disk.{suffix}"
+    more = ["-o", options] if options else []
+    subprocess.run(
+        [tool, "convert", "-f", "raw", "-O", form, *more, str(raw), str(image)], check=True
+    )
+    assert listed(image) == tree_of()
+
+
+def test_what_only_holds_differences_is_refused(tmp_path: Path, volume: bytes) -> None:
+    head = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (9).to_bytes(4, "big")
+    path = write(tmp_path / "x.qcow2", head.ljust(104, b"\0") + b"base.qcow" + bytes(40_000))
+    ((name, why),) = listed(path).items()
+    assert name == "x.qcow2"
+    assert "only what differs from 'base.qcow'" in why
+
+
+def test_split_raw_is_one_source(tmp_path: Path, volume: bytes) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    step = 3 * MIB
+    for number, at in enumerate(range(0, len(volume), step), 1):
+        write(folder / f"disk.{number:03d}", volume[at : at + step])
+    assert listed(folder / "disk.001") == tree_of()
+    case = open_case(tmp_path / "lake", engagement="t")
+    report = case.ingest([folder], workers=1)
+    assert report.sources == 1
+    assert [Path(path).name for path, _ in report.pieces] == ["disk.002", "disk.003"]
+    assert case.sql("select sha256, size from source").fetchall() == [
+        (hashlib.sha256(volume).hexdigest(), len(volume))
+    ]
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", tmp_path / "lake").stdout
+
+
+def test_names_of_segments(tmp_path: Path) -> None:
+    for name in ("a.E01", "a.E02", "a.E04", "b.000", "b.001", "c.Ex01", "c.Ex02", "d.dd"):
+        (tmp_path / name).touch()
+    for n in range(1, 101):
+        (tmp_path / f"e.E{n:02d}").touch()
+    for name in ("e.EAA", "e.EAB"):
+        (tmp_path / name).touch()
+
+    def names(first: str) -> list[str]:
+        return [Path(p).name for p in segments(str(tmp_path / first))]
+
+    assert names("a.E01") == ["a.E01", "a.E02"]
+    assert names("b.000") == ["b.000", "b.001"]
+    assert names("c.Ex01") == ["c.Ex01", "c.Ex02"]
+    assert names("d.dd") == ["d.dd"]
+    assert names("e.E01")[-3:] == ["e.E99", "e.EAA", "e.EAB"]
+    descriptor = b'# Disk DescriptorFile\nRW 8 FLAT "../../etc/passwd" 0\nRW 8 FLAT "d.dd" 0\n'
+    path = write(tmp_path / "x.vmdk", descriptor)
+    assert [Path(p).name for p in extents(str(path))] == ["d.dd"]
+
+
+def test_partitions(tmp_path: Path, volume: bytes) -> None:
+    small = ext(tmp_path, {"f": b"small"}, MIB, "ext2")
+    path = write(tmp_path / "x.dd", mbr(volume, [small, small]))
+    f = hashlib.sha256(b"small").hexdigest()
+    assert listed(path) == tree_of("p1/") | {"p5/f": f, "p6/f": f}
+    for sector in (512, 4096):
+        path = write(tmp_path / "x.img", gpt([volume, b"", small], sector))
+        assert listed(path) == tree_of("p1/") | {"p3/f": f}
+
+
+def test_a_partition_behind_the_end_and_a_chain_without_one(tmp_path: Path) -> None:
+    disk = bytearray(64 * SECTOR)
+    disk[:SECTOR] = table(entry(0x83, 1 << 20, 9), entry(5, 10, 20))
+    disk[10 * SECTOR : 11 * SECTOR] = table(entry(0x83, 1, 1), entry(5, 0, 1))
+    found = listed(write(tmp_path / "x.dd", bytes(disk)))
+    assert set(found) == {"p1"}
+    assert "behind the end of the image" in found["p1"]
+    facts = walk(tmp_path / "x.dd").facts
+    assert "no file system that is read" in facts["volume p5"]
+
+
+def test_logical_volumes(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([lvm(volume)]))
+    assert listed(path) == tree_of("p1/lv-root/")
+
+
+@pytest.mark.parametrize("key", [b"open sesame", b"open sesame\n"])
+def test_luks_with_its_key(tmp_path: Path, volume: bytes, key: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([luks(volume, b"open sesame"), volume]))
+    without = {n: m.path for n, m in walk(path).members(range(AUDIT))}
+    assert "give its password" in listed(path)["p1"]
+    assert "none of the given keys" in listed(path, How(True, (Key(b"wrong"),)))["p1"]
+    how = How(True, (Key(b"wrong"), Key(key, "key.txt")))
+    assert listed(path, how) == tree_of("p1/") | tree_of("p2/")
+    with_key = {n: m.path for n, m in walk(path, how).members(range(AUDIT))}
+    second = {n: p for n, p in without.items() if p.startswith("p2/")}
+    assert second.items() <= with_key.items(), "a key does not move the files of another volume"
+    assert b"sesame" not in repr(how).encode()
+
+
+def test_a_key_is_nowhere_in_the_lake(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([luks(volume, b"open sesame")]))
+    lake = tmp_path / "lake"
+    done = tracelake("ingest", path, "--key", "open sesame", "-e", "t", "--lake", lake)
+    assert "sesame" not in done.stdout + done.stderr
+    for file in lake.rglob("*"):
+        assert file.is_dir() or b"sesame" not in file.read_bytes()
+    (row,) = open_case(lake, engagement="t").sql(
+        "select row_id from timeline limit 1"
+    ).fetchone() or ("",)
+    shown = tracelake("show", row, "--key", "open sesame", "-e", "t", "--lake", lake)
+    assert "cannot be shown" not in shown.stdout
+    locked = tracelake("show", row, "-e", "t", "--lake", lake)
+    assert "cannot be shown" in locked.stdout
+
+
+def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
+    tmp_path: Path, volume: bytes
+) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume, volume]))
+    every = {n: (m.path, state_of(m)) for n, m in walk(path).members(range(AUDIT))}
+    wanted = {n: (m.path, state_of(m)) for n, m in walk(path, How()).members(range(AUDIT))}
+    assert wanted
+    assert wanted.items() < every.items()
+    assert min(every) == FIRST
+    assert {n // ROOM for n in every} == {0, 1}
+    for number, (name, state) in every.items():
+        for given in (name, None):
+            member = walk(path).find(number, given)
+            assert member is not None
+            assert (member.path, state_of(member)) == (name, state)
+    assert walk(path).find(ROOM * SHADOW, None) is None
+    looked = walk(path, How())
+    assert len(list(looked.members(range(AUDIT)))) == 2
+    assert looked.not_opened == {NOT_WANTED: 2 * (len(TREE) - 1)}
+
+
+def test_siblings_in_an_image(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    (member,) = (m for _, m in walk(path).members(range(AUDIT)) if m.path.endswith("note.txt"))
+    assert member.beside.read("NOTE.TXT-WAL", 100) == b"beside"
+    assert member.beside.read("note.txt-wal", 2) is None
+    assert member.beside.read("other", 100) is None
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("full", [True, False])
+def test_ids_of_images(
+    tmp_path: Path, volume: bytes, monkeypatch: pytest.MonkeyPatch, small: bool, full: bool
+) -> None:
+    if not small:
+        for module in ("image_identity", "evidence"):
+            monkeypatch.setattr(f"tracelake.ingest.{module}.SMALL_IMAGE", 1000)
+    # One worker in this process: what was patched holds.
+    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    case = open_case(tmp_path / "lake", engagement="t")
+    report = case.ingest([path], how=How(full_hash=full))
+    assert (report.sources, report.failed, len(report.parsers)) == (1, [], 1)
+    ((source_id, kind, found),) = case.sql(
+        "select source_id, id_kind, sha256 from source"
+    ).fetchall()
+    assert kind == ("sha256" if small else "sampled")
+    assert found == (sha256 if small or full else None)
+    assert (source_id == sha256[:32]) == small
+    from tracelake.ingest.verify import verify
+
+    findings = [wrong for checked in verify(case.lake) for wrong in checked.wrong]
+    assert findings == []
+    assert len(case.ingest([path]).skipped) == 1
+    # Other bytes in a place that is sampled are another image.
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    if not small:
+        assert case.ingest([path], how=How(full_hash=full)).sources == 1
+
+
+def test_an_image_is_read_stage_by_stage_and_its_hash_last(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    first = walk(path, How())
+    assert [m.path for _, m in first.members(range(1))] == [
+        "p1/Windows/System32/winevt/Logs/Security.evtx"
+    ]
+    assert first.later(0) is None, "nothing else is asked for, and its hash is known"
+    assert ImageWalk(str(path), "x", "raw", How(), None, True).later(2) == AUDIT
+
+
+def ewf(shared: Path, name: str) -> Path:
+    path = shared / "images" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not among the shared data")
+    return path
+
+
+def test_hashes_stored_in_an_image_are_compared(shared: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.E01"
+    shutil.copy(ewf(shared, "plaso/image.E01"), path)
+    path.chmod(0o644)
+    case = open_case(tmp_path / "lake", engagement="t")
+    assert case.ingest([path]).unopened == []
+    ((facts,),) = case.sql("select facts from source").fetchall()
+    assert facts["stored MD5"] == facts["computed MD5"] == "d73c51f10c7ee6a681b7b619ccc6f1c4"
+    data = bytearray(path.read_bytes())
+    at = data.index(bytes.fromhex("d73c51f10c7ee6a681b7b619ccc6f1c4"))
+    data[at] ^= 1
+    # The section's checksum (EWF: Adler-32 over the 32 bytes before it).
+    import zlib
+
+    data[at + 32 : at + 36] = zlib.adler32(bytes(data[at : at + 32])).to_bytes(4, "little")
+    other = write(tmp_path / "y.E01", bytes(data))
+    report = case.ingest([other])
+    (damage,) = case.sql(
+        "select why from damage as d join source as s using (source_id) where uri like '%y.E01'"
+    ).fetchall()
+    assert "its stored MD5 is d63c51f1" in damage[0]
+    assert "its content's is d73c51f1" in damage[0]
+    assert report.exit_code == 0
+    assert case.ingest([other], how=How(full_hash=False)).sources == 0
+
+
+def test_ntfs_with_streams(shared: Path) -> None:
+    found = listed(ewf(shared, "velociraptor/test.ntfs.dd.E01"))
+    stream = "Folder A/Folder B/Hello world text document.txt:goodbye.txt"
+    assert stream in found
+    assert "$Extend/$RmMetadata/$TxfLog/$Tops:$T" in found
+    assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
+    assert "broken" not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("velociraptor/test.ntfs.dd.E01", 30), ("velociraptor/fat_very_small.dd", 1),
+        ("grr/ntfs_img.dd", 26), ("plaso/image.E01", 3), ("plaso/image.qcow2", 3),
+        ("plaso/image.vmdk", 4), ("plaso/spotlight.10.13.dmg", 59), ("dfvfs/ext2.vhd", 4),
+        ("dfvfs/ext2.qcow2", 4), ("bulk_extractor/tests/Data/ELF_2009-aor-test_spada4.iso", 0),
+    ],
+)
+def test_what_another_reader_finds(shared: Path, name: str, count: int) -> None:
+    """The Sleuth Kit lists the same files with the same content."""
+    tsk: Any = pytest.importorskip("pytsk3")
+    path = ewf(shared, name)
+    opened = walk(path)
+    mine = {m.path: state_of(m) for _, m in opened.members(range(AUDIT))}
+    if count:
+        assert len(mine) == count
+    theirs: dict[str, str] = {}
+    for slot in opened._volumes:
+        volume = opened._volumes[slot]
+        if volume.what in (None, "hfs"):
+            return  # its build has no HFS+
+        theirs |= with_tsk(tsk, volume)
+    ours = {
+        name: state for name, state in mine.items()
+        if len(state) == 64 and not name.rpartition("/")[2].startswith("$") and ":" not in name
+    }
+    assert ours.items() <= theirs.items()
+    files = {n for n in theirs if "$" not in n}
+    assert {n for n in files if n not in mine} == set()
+
+
+def with_tsk(tsk: Any, volume: Any) -> dict[str, str]:
+    from tracelake.ingest.image_iso import _image
+
+    system = tsk.FS_Info(_image(tsk, volume.disk))
+    found: dict[str, str] = {}
+
+    def look(path: str) -> None:
+        for item in system.open_dir(path=f"/{path}"):
+            name, meta = item.info.name.name.decode(), item.info.meta
+            if name in (".", "..") or meta is None or item.info.name.flags & 2:
+                continue
+            inside = f"{path}/{name}" if path else name
+            if meta.type == tsk.TSK_FS_META_TYPE_DIR:
+                look(inside)
+            elif meta.type == tsk.TSK_FS_META_TYPE_REG:
+                data = item.read_random(0, meta.size) if meta.size else b""
+                prefix = f"{volume.name}/" if volume.name else ""
+                found[prefix + inside] = hashlib.sha256(data).hexdigest()
+
+    look("")
+    return found
+
+
+def test_without_the_libraries_an_image_is_left_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    path = write(tmp_path / "x.E01", b"EVF\x09\x0d\x0a\xff\x00" + bytes(100_000))
+    monkeypatch.setattr(image_storage.importlib, "import_module", missing)
+    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    report = open_case(tmp_path / "lake", engagement="t").ingest([path])
+    ((_, _, refused),) = report.left
+    assert "pip install 'tracelake[images]'" in refused["*"]
+
+
+def test_an_image_in_other_containers(tmp_path: Path, volume: bytes) -> None:
+    """Compressed it is held in memory; stored in a zip it is read at its place."""
+    image = gpt([volume])
+    expected = sorted(state for state in tree_of().values())
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w") as archive:
+        archive.writestr("a.dd", image)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.dd", image)
+    for name, data in {
+        "x.dd.gz": gzip.compress(image, 1), "x.zip": stored.getvalue(), "y.zip": packed.getvalue()
+    }.items():
+        path = write(tmp_path / name, data)
+        with path.open("rb", buffering=0) as file:
+            opened = walk_of(file, name, str(path))
+            found = [(n, m.path, state_of(m)) for n, m in opened.members(range(AUDIT))]
+        assert sorted(state for _, _, state in found) == expected, name
+        assert all("p1/" in place for _, place, _ in found)
+        number, place, state = found[-1]
+        with path.open("rb", buffering=0) as file:
+            member = walk_of(file, name, str(path)).find(number, place)
+            assert member is not None
+            assert (member.path, state_of(member)) == (place, state)
+
+
+def test_what_is_no_image() -> None:
+    for data in (b"", b"\x55\xaa" * 300, b"text " * 20_000, bytes(100_000), b"\xff" * 100_000):
+        assert image_kind(io.BytesIO(data)) is None
+    boot = bytearray(512)
+    boot[3:11] = b"NTFS    "
+    assert image_kind(io.BytesIO(bytes(boot))) is None, "a boot sector alone"
+    assert image_kind(io.BytesIO(bytes(boot) * 100)) == "raw"
+
+
+EXAMINE = """
+import sys
+from pathlib import Path
+sys.path[:0] = {path!r}
+from tests.test_images import walk, state_of
+from tracelake.ingest.events import How
+for name in sys.argv[1:]:
+    try:
+        opened = walk(Path(name), How(True, (), True))
+    except AssertionError:
+        continue
+    numbers = []
+    for number, member in opened.members(range(4)):
+        numbers.append(number)
+        state_of(member)
+        if len(numbers) > 5000:
+            break
+    assert len(numbers) == len(set(numbers)), name
+    for _ in opened.audit(name):
+        pass
+print("whole")
+"""
+
+
+@pytest.mark.parametrize("kind", ["ext", "shared"])
+def test_broken_images_are_answers(
+    tmp_path: Path, volume: bytes, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Cut and flipped, in a process of its own: libraries in C read them."""
+    if kind == "ext":
+        seeds = [("x.dd", gpt([volume[: 2 * MIB]])), ("y.dd", mbr(volume[: 2 * MIB], [])),
+                 ("l.dd", lvm(volume)[: 4 * MIB])]
+    else:
+        shared = request.getfixturevalue("shared")
+        names = ["velociraptor/test.ntfs.dd.E01", "plaso/image.E01", "plaso/image.qcow2",
+                 "plaso/image.vmdk", "dfvfs/ext2.vhd", "velociraptor/fat_very_small.dd",
+                 "grr/ntfs_img.dd", "plaso/spotlight.10.13.dmg"]
+        seeds = [(Path(n).name, ewf(shared, n).read_bytes()) for n in names]
+    chance = random.Random(7)
+    paths = []
+    for name, data in seeds:
+        for turn in range(12):
+            bad = bytearray(data)
+            if turn % 3 == 0:
+                del bad[chance.randrange(len(bad)) :]
+            for _ in range(turn):
+                at = chance.randrange(min(len(bad), 1 << 16) or 1)
+                if bad:
+                    bad[at] = chance.randrange(256)
+            paths.append(str(write(tmp_path / f"{turn}-{name}", bytes(bad))))
+    code = EXAMINE.format(path=sys.path)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=300, env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "whole\n"
