@@ -11,7 +11,10 @@ from tracelake.parsers import (
     pcap,
     prefetch,
     recycle_bin,
+    syslog,
     usn,
+    w3c,
+    weblog,
 )
 from tracelake.parsers.artifact import Parser
 
@@ -27,6 +30,9 @@ PARSERS: tuple[Parser, ...] = (
     prefetch.PARSER,
     recycle_bin.PARSER,
     usn.PARSER,
+    syslog.PARSER,
+    w3c.PARSER,
+    weblog.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
