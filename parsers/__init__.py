@@ -18,7 +18,10 @@ from tracelake.parsers import (
     task_job,
     task_xml,
     sqlite_db,
+    syslog,
     usn,
+    w3c,
+    weblog,
 )
 from tracelake.parsers.artifact import Parser
 
@@ -41,6 +44,9 @@ PARSERS: tuple[Parser, ...] = (
     task_xml.PARSER,
     sqlite_db.PARSER,
     usn.PARSER,
+    syslog.PARSER,
+    w3c.PARSER,
+    weblog.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
