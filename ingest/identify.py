@@ -9,9 +9,7 @@ from tracelake.parsers.artifact import Match, Parser
 HEAD = 65536
 # Evidence that responders do bring and that is not opened yet: to be told by its name, not by
 # what each parser misses in it.
-NOT_YET = {
-    b"SQLite format 3\x00": "an SQLite database, not read yet",
-}
+NOT_YET: dict[bytes, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

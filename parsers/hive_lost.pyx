@@ -198,7 +198,7 @@ cdef class Lost:
                         return self.put_key(offset, &c, is_free)
                 elif c.at[0] == 118 and self.phase == 1:
                     if self.is_value(&c) and self.hive.first_visit(offset):
-                        self.rows.set_path(self.path.data, 0)
+                        self.hinted(offset)
                         self.rows.written = 0
                         return self.put_value(offset, &c, is_free)
                 elif c.at[0] == 115 and not is_free:
@@ -207,6 +207,16 @@ cdef class Lost:
         if self.phase and not is_free:
             self.unknown += 1
         return 0
+
+    cdef int hinted(self, uint32_t offset) except -1 nogil:
+        """The path of a value that is of no key: that of the key whose list still names it."""
+        cdef const char* p
+        with gil:
+            path = self.rows.hints.get(offset)
+            if path is None:
+                return self.rows.set_path(self.path.data, 0)
+            p = path
+            return self.rows.set_path(<const uint8_t*>p, len(path))
 
     cdef bint is_key(self, Cursor* c) noexcept nogil:
         cdef const uint8_t* p = c.at

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport Buffer
+from tracelake.native.cursor cimport Cursor
 from tracelake.parsers.hive_cells cimport Hive
 from tracelake.parsers.hive_rows cimport HiveRows
 
@@ -34,6 +35,7 @@ cdef class Walk:
     cdef bint next_key(self) except -1 nogil
     cdef int damaged(self, int64_t offset, int64_t length, const char* what, const char* why) except -1 nogil
     cdef int read_values(self) except -1 nogil
+    cdef int note_deleted(self, const Cursor* c) except -1 nogil
     cdef int open_values(self, const uint8_t* nk) except -1 nogil
     cdef int push_children(self, uint32_t offset, const uint8_t* nk, int32_t depth) except -1 nogil
     cdef Py_ssize_t push_list(self, uint32_t offset, int32_t depth, bint inner) except -1 nogil

@@ -23,6 +23,8 @@ from tracelake.parsers.hive_values cimport latin_utf8
 cdef enum:
     DEPTH_MOST = 600
     PATH_MOST = 8192
+    DELETED_MOST = 64           # values deleted from one list that are looked for
+    HINTS_MOST = 65536          # the same of a hive
     NAME_BYTES = 1024           # of a name as UTF-8; Windows has 255 characters
 
 DONE, FULL, MEANT = 0, 1, 2
@@ -209,6 +211,26 @@ cdef class Walk:
             count = <uint32_t>(left(&c) // 4)
         self.value_list = offset
         self.value_count = count
+        if left(&c) // 4 > count:
+            c.at += 4 * <Py_ssize_t>count
+            self.note_deleted(&c)
+        return 0
+
+    cdef int note_deleted(self, const Cursor* c) except -1 nogil:
+        """Behind the end of a list of values often stand those that were deleted from it."""
+        cdef Cursor v
+        cdef Py_ssize_t i
+        cdef uint32_t offset
+        for i in range(min((c.end - c.at) // 4, <Py_ssize_t>DELETED_MOST)):
+            offset = le32(c.at + 4 * i)
+            if offset == 0 or self.hive.cell(offset, &v) != CELL_FREE:
+                continue
+            if left(&v) < VALUE_LEAST or v.at[0] != 118 or v.at[1] != 107:
+                continue
+            with gil:
+                if len(self.rows.hints) < HINTS_MOST:
+                    self.rows.hints[offset] = (<const char*>self.rows.path.data)[
+                        :self.rows.path.length]
         return 0
 
     cdef int read_values(self) except -1 nogil:

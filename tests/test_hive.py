@@ -307,6 +307,19 @@ def test_deleted_keys_and_values_come_back() -> None:
     assert len(data) == size
 
 
+def test_a_deleted_value_is_found_by_the_list_that_named_it() -> None:
+    builder = Builder()
+    data = bytearray(builder.hive(tree(SOFTWARE | {
+        "Microsoft\\Run": {"a": sz("kept"), "evil": sz("C:\\evil.exe")}})))
+    nk = 4096 + builder.at["Microsoft\\Run"] + 4
+    struct.pack_into("<I", data, nk + 36, 1)
+    at = 4096 + builder.at["Microsoft\\Run!evil"]
+    struct.pack_into("<i", data, at, -struct.unpack_from("<i", data, at)[0])
+    row = read(bytes(data)).value(f"{ROOT}\\Microsoft\\Run", "evil")
+    assert (row["parse_flags"], row["reg_value_data"]) == (2, "C:\\evil.exe")
+    assert row["reg_modified_time"] is None
+
+
 def test_loops_and_shared_lists_end() -> None:
     builder = Builder()
     data = bytearray(builder.hive(tree(SOFTWARE | {"Microsoft\\A\\B": {"v": sz("x")}})))

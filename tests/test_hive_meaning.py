@@ -13,7 +13,7 @@ from tracelake.native.errors import Corrupt
 from tracelake.parsers.hive_meaning import DECODERS, PATTERNS
 from tracelake.parsers.hive_patterns import Patterns
 from tracelake.parsers.hive_shimcache import entries
-from tracelake.parsers.hive_table import autostarts, decoded
+from tracelake.parsers.hive_table import autostarts, decoded, settings
 
 US_2020 = 1_577_836_800_000_000
 TIME = struct.pack("<Q", FILETIME_2020)
@@ -74,6 +74,7 @@ def test_patterns() -> None:
 
 def test_the_table_names_decoders_that_are_there() -> None:
     assert {name for name, _ in decoded()} <= DECODERS.keys()
+    assert not {what for what, _, _ in autostarts()} & {what for what, _, _ in settings()}
     kinds = {pattern.split("\\")[0] for _, pattern in decoded()}
     assert kinds == {"SYSTEM", "SOFTWARE", "NTUSER", "USRCLASS", "SAM", "SECURITY", "AMCACHE"}
     assert all(what.replace("_", "").isalnum() and "\\" in p for what, _, p in autostarts())
@@ -95,12 +96,20 @@ def test_autostarts(path: str, value: str, text: str, artifact: str) -> None:
     found = software({path: {value: sz(text), "other": dword(1)} if artifact not in (
         "run_key", "defender_exclusion") else {value: sz(text)}})
     row = one(found, artifact)
-    assert row["class_uid"] == 5022
-    assert row["cmd_line"] == text
+    assert row["class_uid"] == (205019 if artifact == "defender_exclusion" else 5022)
+    assert row["cmd_line" if row["class_uid"] == 5022 else "detail"] == text
     assert us(row) == US_2020
     assert row["key_path"] == f"HKLM\\SOFTWARE\\{path}"
     if text != "0":
         assert row["subject_path"] == "C:\\x.exe"
+
+
+def test_autostarts_that_are_switched_off() -> None:
+    path = "Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\Run"
+    found = software({path: {"x": binary(b"\3\0\0\0" + TIME), "y": binary(b"\2" + bytes(11))}})
+    off, on = found.rows("artifact_query", artifact="startup_approved")
+    assert (off["subject_name"], off["detail"], us(off)) == ("x", "Run, off", US_2020)
+    assert (on["subject_name"], on["detail"], us(on)) == ("y", "Run, on", None)
 
 
 def test_services() -> None:
@@ -469,7 +478,7 @@ def test_a_real_user() -> None:
     assert kinds == {
         "userassist": 29, "recent_docs": 22, "office_mru": 6, "office_addin": 6,
         "word_wheel_query": 6, "mount_points": 4, "typed_urls": 2, "archive_history": 2,
-        "network_drive": 1, "run_key": 1, "startup_folder": 1,
+        "hidden_files": 2, "proxy": 1, "network_drive": 1, "run_key": 1, "startup_folder": 1,
     }
 
 
