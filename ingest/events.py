@@ -199,6 +199,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotOpened:
+    """So many files of a source were left unopened, by reason."""
+
+    task: Task
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A source that was in already."""
 
@@ -241,4 +249,4 @@ class SourceDone:
     later: Task | None = None
 
 
-Event = Read | UnitReady | PackReady | Left | Listed | Skipped | Failed | SourceDone
+Event = Read | UnitReady | PackReady | Left | Listed | NotOpened | Skipped | Failed | SourceDone

@@ -26,6 +26,7 @@ from tracelake.ingest.events import (
     Later,
     Left,
     Listed,
+    NotOpened,
     Read,
     Skipped,
     SourceDone,
@@ -221,6 +222,8 @@ class _Source:
             yield Skipped(task, self._is.source_id, decision.more)
             return
         yield from self._tell_listed()
+        if sofar.not_opened:
+            yield NotOpened(task, dict(sofar.not_opened))
         yield from close_source(
             self._lake, self._pack, task, self._is, self._size, sofar, self._left
         )

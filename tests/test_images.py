@@ -356,7 +356,7 @@ def test_ids_of_images(
         for module in ("image_identity", "evidence"):
             monkeypatch.setattr(f"tracelake.ingest.{module}.SMALL_IMAGE", 1000)
     # One worker in this process: what was patched holds.
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     path = write(tmp_path / "x.dd", gpt([volume]))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     case = open_case(tmp_path / "lake", engagement="t")
@@ -523,7 +523,7 @@ def test_without_the_libraries_an_image_is_left_and_says_what_to_install(
 
     path = write(tmp_path / "x.E01", b"EVF\x09\x0d\x0a\xff\x00" + bytes(100_000))
     monkeypatch.setattr(image_storage.importlib, "import_module", missing)
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     report = open_case(tmp_path / "lake", engagement="t").ingest([path])
     ((_, _, refused),) = report.left
     assert "pip install 'tracelake[images]'" in refused["*"]

@@ -34,6 +34,8 @@ def print_report(report: Report) -> None:
         print(f"pieces of images, read with their first files: {len(report.pieces):,}")
     if report.listed:
         print(f"listed with their hashes, and taken by nobody: {report.listed:,} files")
+    for why, count in report.not_opened.items():
+        print(f"not opened: {count:,} files: {shown(why)} (--all-files opens them)")
     if report.left:
         print(f"nobody took {len(report.left):,} files:")
         _refusals([(_place(source, path), refused) for source, path, refused in report.left])
