@@ -13,6 +13,7 @@ from tracelake.parsers import (
     recycle_bin,
     syslog,
     usn,
+    utmp,
     w3c,
     weblog,
 )
@@ -30,6 +31,7 @@ PARSERS: tuple[Parser, ...] = (
     prefetch.PARSER,
     recycle_bin.PARSER,
     usn.PARSER,
+    utmp.PARSER,
     syslog.PARSER,
     w3c.PARSER,
     weblog.PARSER,
