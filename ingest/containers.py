@@ -79,6 +79,7 @@ class Member:
             but the place at which a container could not be read on.
         whole: it is the source itself: a loose file, whose hash is known.
         beside: the other files of its folder, where they can be reached.
+        asked: a parser may ask for files like it; else it is only to be listed.
     """
 
     path: str
@@ -89,6 +90,7 @@ class Member:
     container: str | None = None
     whole: bool = False
     beside: Siblings = NOBODY
+    asked: bool = True
 
 
 class Base:

@@ -1,6 +1,6 @@
 """The files of a volume: listed in an order of their own, opened by their place in it.
 
-Each file system is read by its library (libfsntfs, libfsfat, ...; ISO 9660 by The Sleuth Kit). All
+Each file system is read by its library (libfsntfs, libfsext, ...; others: image_tsk.py). All
 of libyal's look alike, so one class does for them; what differs is in a table.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tracelake.ingest.image_storage import BROKEN, Window, library, why
+from tracelake.ingest.image_storage import BROKEN, Files, Window, library, why
 from tracelake.ingest.image_volumes import Volume
 from tracelake.native.errors import Corrupt, EvidenceError
 
@@ -82,10 +82,6 @@ KINDS = {
         lambda e: int(e.get_file_reference()) & 0xFFFF_FFFF_FFFF,
         lambda e: bool(e.has_directory_entries_index()), _ordinary,
     ),
-    "fat": Kind(
-        "pyfsfat", "get_file_entry_by_identifier", lambda e: int(e.get_identifier()),
-        lambda e: bool(e.get_file_attribute_flags() & 0x10), _ordinary,
-    ),
     "ext": Kind(
         "pyfsext", "get_file_entry_by_inode", lambda e: int(e.get_inode_number()),
         _by_mode, _special_mode,
@@ -143,7 +139,7 @@ class FileSystem:
     """The file system of a volume.
 
     Args:
-        volume: what it is in. kind: ntfs, fat, ext, xfs, hfs or apfs.
+        volume: what it is in. kind: ntfs, ext, xfs, hfs or apfs.
         opened: its volume in the library, where it has one already (APFS).
 
     Raises:
@@ -157,11 +153,18 @@ class FileSystem:
         if opened is None:
             opened = library(self._kind.library).volume()
             try:
-                opened.open_file_object(self._window)
+                self._open(opened, volume)
             except BROKEN as error:
                 raise Corrupt(f"{kind} volume", 0, why(error)) from error
         self._volume = opened
         self._find = getattr(opened, self._kind.by_identifier)
+
+    def _open(self, opened: Any, volume: Volume) -> None:
+        path = volume.disk.path if isinstance(volume.disk, Files) else None
+        if path is not None and path.isprintable():
+            opened.open(path)  # it reads by itself, without a call of ours for each piece
+        else:
+            opened.open_file_object(self._window)
 
     def walk(self) -> Iterator[Listed]:
         """Every file, folder by folder, names sorted: the same order whatever the folders' own

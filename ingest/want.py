@@ -133,6 +133,11 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(IMAGES)
 
 
+def is_foreign(path: str) -> bool:
+    """Whether a file of this name is read by libraries in C that are not ours."""
+    return is_image(path) or path.lower().endswith(".7z")
+
+
 def stage_of(name: str) -> int:
     """When a source of this name is begun. What an archive or an image holds is not known
     beforehand: it is begun at once, and what can wait in it is put off."""

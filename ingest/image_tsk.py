@@ -1,4 +1,5 @@
-"""ISO 9660 volumes, which The Sleuth Kit reads (pytsk3)."""
+"""Volumes that The Sleuth Kit reads (pytsk3): ISO 9660, which libyal has no library for, FAT and
+exFAT, where it reads what libfsfat 20260826 does not."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from tracelake.ingest.image_volumes import Volume
 from tracelake.native.errors import Corrupt
 
 
-class IsoFileSystem:
+class TskFileSystem:
     """See `image_files.FileSystem`.
 
     Raises:
@@ -17,12 +18,13 @@ class IsoFileSystem:
     """
 
     def __init__(self, volume: Volume) -> None:
-        self._tsk = library("pytsk3")
+        tsk = self._tsk = library("pytsk3")
+        self._made_up = {tsk.TSK_FS_META_TYPE_VIRT, tsk.TSK_FS_META_TYPE_VIRT_DIR}
         try:
             self._image = _image(self._tsk, volume.disk)
             self._system = self._tsk.FS_Info(self._image)
         except BROKEN as error:
-            raise Corrupt("iso volume", 0, why(error)) from error
+            raise Corrupt(f"{volume.what} volume", 0, why(error)) from error
 
     def walk(self) -> Iterator[Listed]:
         """See `FileSystem.walk`."""
@@ -34,7 +36,7 @@ class IsoFileSystem:
             named = [
                 (entry.info.name.name.decode("utf-8", "backslashreplace"), entry)
                 for entry in folder
-                if entry.info.meta is not None
+                if entry.info.meta is not None and self._is_there(entry.info.name)
             ]
             found = sorted(named, key=lambda each: each[0])
         except BROKEN as error:
@@ -45,14 +47,23 @@ class IsoFileSystem:
                 continue
             inside = f"{path}/{name}" if path else name
             meta = entry.info.meta
-            if meta.type != self._tsk.TSK_FS_META_TYPE_DIR:
+            if meta.type == self._tsk.TSK_FS_META_TYPE_LNK:
+                yield Listed(inside, int(meta.addr), unread="a symbolic link")
+            elif meta.type == self._tsk.TSK_FS_META_TYPE_REG:
                 yield Listed(inside, int(meta.addr), None, int(meta.size))
+            elif meta.type != self._tsk.TSK_FS_META_TYPE_DIR:
+                # What The Sleuth Kit makes up ($FAT1, $OrphanFiles) is none of the volume's.
+                if meta.type not in self._made_up:
+                    yield Listed(inside, int(meta.addr), unread="a device or the like")
             elif meta.addr in seen or depth > MAX_DEPTH:
                 why_not = "a folder that stands in itself, or twice"
                 yield Listed(inside, int(meta.addr), trouble=Corrupt("folder", 0, why_not))
             else:
                 seen.add(int(meta.addr))
                 yield from self._folder(inside, seen, depth + 1)
+
+    def _is_there(self, name: Any) -> bool:
+        return not int(name.flags) & int(self._tsk.TSK_FS_NAME_FLAG_UNALLOC)
 
     def open(self, listed: Listed) -> Opened:
         """See `FileSystem.open`."""
