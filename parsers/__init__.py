@@ -1,6 +1,7 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    ese_db,
     evtx,
     hive,
     jsonl,
@@ -28,6 +29,7 @@ from tracelake.parsers.artifact import Parser
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    ese_db.PARSER,
     hive.PARSER,
     jsonl.PARSER,
     jump_list.PARSER,
