@@ -122,7 +122,7 @@ def ingest(
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    planned = plan(roots, own_folders(lake.uri), how)
+    planned = plan(roots, own_folders(lake.uri), replace(how, indexes=how.indexes or carve))
     return Ingest(lake, watch, carve).run(planned, workers)
 
 

@@ -458,6 +458,23 @@ def test_ntfs_with_streams(shared: Path) -> None:
     assert "$Extend/$RmMetadata/$TxfLog/$Tops:$T" in found
     assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
     assert "broken" not in found.values()
+    assert not any(name.endswith("$I30") for name in found)
+
+
+def test_indexes_of_folders_where_they_are_asked_for(shared: Path) -> None:
+    path = ewf(shared, "velociraptor/test.ntfs.dd.E01")
+    how = How(indexes=True)
+    found = {m.path: (n, m) for n, m in walk(path, how).members(range(AUDIT))}
+    assert {":$I30", "$MFT"} < found.keys()
+    number, member = found[":$I30"]
+    data = content_of(member, MIB)
+    assert data is not None
+    assert (len(data), data[:4]) == (4096, b"INDX")
+    again = walk(path, how).find(number, ":$I30")
+    assert again is not None
+    assert content_of(again, MIB) == data
+    plain = {m.path: n for n, m in walk(path).members(range(AUDIT))}
+    assert plain["$MFT"] == found["$MFT"][0], "numbers stay"
 
 
 @pytest.mark.parametrize(
