@@ -1,32 +1,56 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    ese_db,
     evtx,
     hive,
     jsonl,
+    jump_list,
+    lnk,
     mft,
     ntfs_boot,
     ntfs_index,
     ntfs_log,
     pcap,
     prefetch,
+    ps_history,
+    ps_transcript,
     recycle_bin,
+    task_job,
+    task_xml,
+    sqlite_db,
+    syslog,
     usn,
+    utmp,
+    w3c,
+    weblog,
 )
 from tracelake.parsers.artifact import Parser
 
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    ese_db.PARSER,
     hive.PARSER,
     jsonl.PARSER,
+    jump_list.PARSER,
+    lnk.PARSER,
     mft.PARSER,
     ntfs_boot.PARSER,
     ntfs_index.PARSER,
     ntfs_log.PARSER,
     prefetch.PARSER,
+    ps_history.PARSER,
+    ps_transcript.PARSER,
     recycle_bin.PARSER,
+    task_job.PARSER,
+    task_xml.PARSER,
+    sqlite_db.PARSER,
     usn.PARSER,
+    utmp.PARSER,
+    syslog.PARSER,
+    w3c.PARSER,
+    weblog.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
