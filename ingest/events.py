@@ -30,6 +30,7 @@ class How:
             with their hashes.
         keys: for encrypted volumes.
         shadow_copies: read volume shadow copies, too.
+        indexes: read the indexes of NTFS folders (`$I30`), in which deleted names may be.
         full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
             right.
     """
@@ -38,6 +39,7 @@ class How:
     keys: tuple[Key, ...] = ()
     shadow_copies: bool = False
     full_hash: bool = True
+    indexes: bool = False
 
 
 PLAINLY = How()
@@ -199,6 +201,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotOpened:
+    """So many files of a source were left unopened, by reason."""
+
+    task: Task
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A source that was in already."""
 
@@ -241,4 +251,4 @@ class SourceDone:
     later: Task | None = None
 
 
-Event = Read | UnitReady | PackReady | Left | Listed | Skipped | Failed | SourceDone
+Event = Read | UnitReady | PackReady | Left | Listed | NotOpened | Skipped | Failed | SourceDone

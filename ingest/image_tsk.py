@@ -4,10 +4,13 @@ exFAT, where it reads what libfsfat 20260826 does not."""
 from collections.abc import Iterator
 from typing import Any
 
-from tracelake.ingest.image_files import MAX_DEPTH, Content, Listed, Opened
+from tracelake.ingest.image_content import MAX_DEPTH, Content, Listed, Opened
 from tracelake.ingest.image_storage import BROKEN, Random, library, why
 from tracelake.ingest.image_volumes import Volume
 from tracelake.native.errors import Corrupt
+
+# The type of the attribute of NTFS that holds the blocks of a folder's index.
+ALLOCATION = 160
 
 
 class TskFileSystem:
@@ -26,7 +29,7 @@ class TskFileSystem:
         except BROKEN as error:
             raise Corrupt(f"{volume.what} volume", 0, why(error)) from error
 
-    def walk(self) -> Iterator[Listed]:
+    def walk(self, indexes: bool = False) -> Iterator[Listed]:
         """See `FileSystem.walk`."""
         yield from self._folder("", set(), 0)
 
@@ -74,6 +77,23 @@ class TskFileSystem:
             raise Corrupt("file", 0, why(error)) from error
         return Opened(Content(_Entry(file), size), size, None)
 
+    def index_of(self, identifier: int) -> Opened:
+        """The blocks of the index of an NTFS folder (its attribute $INDEX_ALLOCATION).
+
+        Raises:
+            EvidenceError: it cannot be opened.
+        """
+        try:
+            file = self._system.open_meta(inode=identifier)
+            for attribute in file:
+                if int(attribute.info.type) == ALLOCATION:
+                    size = int(attribute.info.size)
+                    entry = _Entry(file, attribute.info.type, attribute.info.id)
+                    return Opened(Content(entry, size), size, None)
+        except BROKEN as error:
+            raise Corrupt("folder", 0, why(error)) from error
+        raise Corrupt("folder", 0, "its index is not there any more")
+
     def find(self, path: str) -> Listed | None:
         """See `FileSystem.find`."""
         try:
@@ -91,11 +111,12 @@ class TskFileSystem:
 
 
 class _Entry:
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, *attribute: Any) -> None:
         self._file = file
+        self._attribute = attribute
 
     def read_buffer_at_offset(self, size: int, offset: int) -> bytes:
-        data: bytes = self._file.read_random(offset, size)
+        data: bytes = self._file.read_random(offset, size, *self._attribute)
         return data
 
 

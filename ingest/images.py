@@ -11,7 +11,8 @@ from typing import BinaryIO
 from tracelake.ingest.beside import Siblings
 from tracelake.ingest.containers import Base, Member, broken, content_of, nested, nothing
 from tracelake.ingest.events import How, Read
-from tracelake.ingest.image_files import FileSystem, Listed
+from tracelake.ingest.image_content import Listed
+from tracelake.ingest.image_files import INDEX, FileSystem
 from tracelake.ingest.image_storage import NAMES, Files, Media, open_media, why
 from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
@@ -29,6 +30,7 @@ MOST_VOLUMES = 127
 IMAGE, VOLUME, FIRST = 0, 1, 2
 # What `facts` say of an encrypted volume without a key, and of a shadow copy.
 LOCKED, STORE = "encrypted, not opened", "shadow copy of"
+INDEXES = "the index of a folder, in which deleted names may be: --carve reads it"
 NOT_WANTED = "no parser asks for a file of this path"
 BLOCK = 4 << 20
 
@@ -124,6 +126,8 @@ class ImageWalk(Base):
                 path = self._path(slot, listed)
                 if listed.trouble is not None:
                     yield broken(path, "image", listed.trouble)
+                elif listed.stream == INDEX:
+                    continue
                 elif listed.unread is not None:
                     yield Member(path, nothing, unread=listed.unread)
                 else:
@@ -138,7 +142,8 @@ class ImageWalk(Base):
                     if wanted(number):
                         yield number, broken(self._path(slot, listed), "image", listed.trouble)
                 elif listed.unread is not None:
-                    continue
+                    if listed.stream == INDEX and not self._how.indexes:
+                        self.not_opened[INDEXES] += 1
                 elif (rank := rank_of(listed.path)) is not None:
                     self.plan.append(
                         Planned(
@@ -156,6 +161,8 @@ class ImageWalk(Base):
             for number, listed in self._listed(slot):
                 if number in planned or not wanted(number) or listed.trouble is not None:
                     continue
+                if listed.stream == INDEX:
+                    continue  # what deleted names are in, for who asks for them
                 if listed.unread is not None:
                     path = self._path(slot, listed)
                     yield number, Member(path, nothing, unread=listed.unread)
@@ -174,7 +181,7 @@ class ImageWalk(Base):
         if isinstance(system, EvidenceError):
             yield base + VOLUME, Listed("", 0, trouble=system)
             return
-        for number, listed in enumerate(system.walk(), FIRST):
+        for number, listed in enumerate(system.walk(self._how.indexes), FIRST):
             if number >= ROOM:
                 why_not = f"of a volume the first {ROOM} files are listed"
                 yield base + VOLUME, Listed("", 0, trouble=Unsupported("volume", 0, why_not))

@@ -26,6 +26,7 @@ from tracelake.ingest.events import (
     How,
     Left,
     Listed,
+    NotOpened,
     PackReady,
     Skipped,
     Task,
@@ -36,7 +37,7 @@ from tracelake.ingest.intake import Intake
 from tracelake.ingest.pieces import without_pieces
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
-from tracelake.ingest.want import is_image
+from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
@@ -121,7 +122,7 @@ def ingest(
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    planned = plan(roots, own_folders(lake.uri), how)
+    planned = plan(roots, own_folders(lake.uri), replace(how, indexes=how.indexes or carve))
     return Ingest(lake, watch, carve).run(planned, workers)
 
 
@@ -164,8 +165,8 @@ class Ingest:
         if not any(task.size >= LEAST for task in tasks):
             workers = min(workers, len(tasks))
         crew: list[Worker] = []
-        # Images are read by libraries in C, of other people: not in the process that commits.
-        if workers > 1 or any(is_image(task.path) for task in tasks):
+        # What is read by libraries in C, of other people, is not in the process that commits.
+        if workers > 1 or any(is_foreign(task.path) for task in tasks):
             # Before anything of deltalake runs, which has threads (see crew.py).
             for _ in range(workers):
                 start(crew, self._lake)
@@ -299,6 +300,8 @@ class Ingest:
                 report.unopened.append((event.task.path, event.facts.path, why))
         elif isinstance(event, Listed):
             report.listed += event.count
+        elif isinstance(event, NotOpened):
+            report.not_opened.update(event.counts)
         elif isinstance(event, Skipped):
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):

@@ -26,6 +26,7 @@ from tracelake.ingest.events import (
     Later,
     Left,
     Listed,
+    NotOpened,
     Read,
     Skipped,
     SourceDone,
@@ -160,7 +161,8 @@ class _Source:
         )
         try:
             reading = read_artifact(
-                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside
+                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside,
+                modified=self._stamp[1] / 1e9,
             )
             facts = yield from self._told(reading, hashed=True)
             self._is, self._size = Identity.of(stream.hexdigest()), self._stamp[0]
@@ -221,6 +223,8 @@ class _Source:
             yield Skipped(task, self._is.source_id, decision.more)
             return
         yield from self._tell_listed()
+        if sofar.not_opened:
+            yield NotOpened(task, dict(sofar.not_opened))
         yield from close_source(
             self._lake, self._pack, task, self._is, self._size, sofar, self._left
         )
@@ -315,6 +319,8 @@ class _Source:
             reading = read_artifact(
                 member.path, feed, sha256, parser, outlet.put, again, member.beside.read,
                 stands=True,
+                # Nothing in a container was written after the container.
+                modified=self._stamp[1] / 1e9 if member.modified is None else member.modified,
             )
             facts = yield from self._told(reading)
             twin = self._sofar.twin(facts) if again is None else None

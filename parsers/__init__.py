@@ -1,6 +1,7 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    ese_db,
     evtx,
     hive,
     jsonl,
@@ -20,6 +21,7 @@ from tracelake.parsers import (
     sqlite_db,
     syslog,
     usn,
+    utmp,
     w3c,
     weblog,
 )
@@ -28,6 +30,7 @@ from tracelake.parsers.artifact import Parser
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    ese_db.PARSER,
     hive.PARSER,
     jsonl.PARSER,
     jump_list.PARSER,
@@ -44,6 +47,7 @@ PARSERS: tuple[Parser, ...] = (
     task_xml.PARSER,
     sqlite_db.PARSER,
     usn.PARSER,
+    utmp.PARSER,
     syslog.PARSER,
     w3c.PARSER,
     weblog.PARSER,

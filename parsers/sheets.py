@@ -190,7 +190,7 @@ def made(sheet: Sheet, values: Values, place: Place) -> tuple[Values, dict[str, 
 
 NUMBERS = frozenset({
     "visit_count", "bytes", "run_count", "focus_count", "bytes_in", "bytes_out", "subject_size",
-    "activity_id", "class_uid", "src_port", "dst_port",
+    "activity_id", "class_uid", "account_flags", "logon_count",
 })  # fmt: skip
 REALS = frozenset({"focus_s", "duration_s"})
 
@@ -204,6 +204,7 @@ def put(
     record_id: int | None,
     flags: int,
     notes: Mapping[str, str],
+    seen: bool = True,
 ) -> None:
     """Adds the row of one record.
 
@@ -211,6 +212,7 @@ def put(
         size: of the database, bytes; its library does not tell where a record stands.
         record_id: number of the record in its table.
         notes: what is said in `unmapped` of every row.
+        seen: whether the record is counted; False where it gives several rows.
     """
     ours, unmapped = made(sheet, values, place)
     for name in list(ours):
@@ -224,7 +226,8 @@ def put(
             ours[name] = float(value) if isinstance(value, int | float) else None
         elif isinstance(value, int | float) and name in TEXTS_OF[sheet.to]:
             ours[name] = str(value)
-    rows.seen()
+    if seen:
+        rows.seen()
     canonical = repr((sheet.table, sorted(values.items()))).encode("utf-8", "surrogatepass")
     if "log_name" not in ours:
         ours["log_name"] = sheet.table

@@ -355,6 +355,19 @@ def test_a_broken_key_costs_what_it_names(field: int, value: int, why: str) -> N
     assert f"{ROOT}\\Microsoft\\A" in {r["reg_key_path"] for r in found.keys}
 
 
+def test_a_list_that_is_none_is_left() -> None:
+    builder = Builder()
+    data = bytearray(builder.hive(tree(SOFTWARE | {
+        "Microsoft\\A": {"v": sz("x")}, "Microsoft\\B": {"w": binary(bytes(100_000))}})))
+    # The list of A's values claims everything behind it.
+    listed = 4096 + struct.unpack_from("<I", data, 4096 + builder.at["Microsoft\\A"] + 4 + 40)[0]
+    struct.pack_into("<i", data, listed, -90_000)
+    struct.pack_into("<I", data, 4096 + builder.at["Microsoft\\A"] + 4 + 36, 20_000)
+    found = read(bytes(data))
+    assert len(found.damage) < 80
+    assert "the rest of it does not lead to values" in [d["why"] for d in found.damage]
+
+
 def test_values_that_share_their_data_have_it_once() -> None:
     builder = Builder()
     data = bytearray(builder.hive(tree(SOFTWARE | {

@@ -356,7 +356,7 @@ def test_ids_of_images(
         for module in ("image_identity", "evidence"):
             monkeypatch.setattr(f"tracelake.ingest.{module}.SMALL_IMAGE", 1000)
     # One worker in this process: what was patched holds.
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     path = write(tmp_path / "x.dd", gpt([volume]))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     case = open_case(tmp_path / "lake", engagement="t")
@@ -458,6 +458,23 @@ def test_ntfs_with_streams(shared: Path) -> None:
     assert "$Extend/$RmMetadata/$TxfLog/$Tops:$T" in found
     assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
     assert "broken" not in found.values()
+    assert not any(name.endswith("$I30") for name in found)
+
+
+def test_indexes_of_folders_where_they_are_asked_for(shared: Path) -> None:
+    path = ewf(shared, "velociraptor/test.ntfs.dd.E01")
+    how = How(indexes=True)
+    found = {m.path: (n, m) for n, m in walk(path, how).members(range(AUDIT))}
+    assert {":$I30", "$MFT"} < found.keys()
+    number, member = found[":$I30"]
+    data = content_of(member, MIB)
+    assert data is not None
+    assert (len(data), data[:4]) == (4096, b"INDX")
+    again = walk(path, how).find(number, ":$I30")
+    assert again is not None
+    assert content_of(again, MIB) == data
+    plain = {m.path: n for n, m in walk(path).members(range(AUDIT))}
+    assert plain["$MFT"] == found["$MFT"][0], "numbers stay"
 
 
 @pytest.mark.parametrize(
@@ -523,7 +540,7 @@ def test_without_the_libraries_an_image_is_left_and_says_what_to_install(
 
     path = write(tmp_path / "x.E01", b"EVF\x09\x0d\x0a\xff\x00" + bytes(100_000))
     monkeypatch.setattr(image_storage.importlib, "import_module", missing)
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     report = open_case(tmp_path / "lake", engagement="t").ingest([path])
     ((_, _, refused),) = report.left
     assert "pip install 'tracelake[images]'" in refused["*"]
