@@ -67,7 +67,7 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
     if len(head) >= INFO2_HEADER:
         known = struct.unpack_from("<I", head, 12)[0] in (INFO2_ANSI, INFO2_UNICODE)
         first = head[INFO2_HEADER : INFO2_HEADER + FIXED_PATH]
-        if known and (name == "info2" or head[:4] == b"\5\0\0\0" and ANSI_ROOTED.match(first)):
+        if known and (name == "info2" or (head[:4] == b"\5\0\0\0" and ANSI_ROOTED.match(first))):
             return Match.CONTENT, ""
         if name == "info2":
             return Match.NO, "named INFO2, but its records have no size that is known"
