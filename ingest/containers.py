@@ -106,6 +106,9 @@ class Base:
         """See `Walk`."""
         yield from ()
 
+    def close(self) -> None:
+        """See `Walk`."""
+
 
 def kind_of(head: bytes) -> str | None:
     """The container that begins with `head`: gzip, zstd, bzip2, xz, zip, tar, or None for a
