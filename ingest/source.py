@@ -162,7 +162,8 @@ class _Source:
         )
         try:
             reading = read_artifact(
-                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside
+                name, Feed(stream), stream.hexdigest, parser, outlet.put, None, beside,
+                modified=self._stamp[1] / 1e9,
             )
             facts = yield from self._told(reading, hashed=True)
             self._is, self._size = Identity.of(stream.hexdigest()), self._stamp[0]
@@ -325,6 +326,8 @@ class _Source:
             reading = read_artifact(
                 member.path, feed, sha256, parser, outlet.put, again, member.beside.read,
                 stands=True,
+                # Nothing in a container was written after the container.
+                modified=self._stamp[1] / 1e9 if member.modified is None else member.modified,
             )
             facts = yield from self._told(reading)
             twin = self._sofar.twin(facts) if again is None else None

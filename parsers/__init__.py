@@ -21,6 +21,7 @@ from tracelake.parsers import (
     sqlite_db,
     syslog,
     usn,
+    utmp,
     w3c,
     weblog,
 )
@@ -46,6 +47,7 @@ PARSERS: tuple[Parser, ...] = (
     task_xml.PARSER,
     sqlite_db.PARSER,
     usn.PARSER,
+    utmp.PARSER,
     syslog.PARSER,
     w3c.PARSER,
     weblog.PARSER,

@@ -136,7 +136,7 @@ def last_possible(int month, int day, int64_t second, double before):
         month, day: the day. second: of the day.
         before: seconds since 1970; a day is given for zones.
     """
-    year = clock.gmtime(max(0.0, before)).tm_year
+    year = clock.gmtime(min(max(0.0, before), 253402300799.0)).tm_year
     while year > 1970 and (
         not month_has(year, month, day)
         or (days_from_civil(year, month, day) * DAY + second) > before + DAY

@@ -200,6 +200,18 @@ def test_a_cut_shimcache_gives_what_is_whole(cut: int) -> None:
         list(entries(b"\1\2\3\4" + bytes(200)))
 
 
+def test_a_key_that_damage_cut_off_means_the_same() -> None:
+    builder = Builder()
+    paths = {"Microsoft\\Windows\\CurrentVersion\\Run": {"x": sz("C:\\x.exe")}, "Classes": {}}
+    data = bytearray(builder.hive(tree(paths)))
+    # The list of Windows' subkeys is gone.
+    at = 4096 + builder.at["Microsoft\\Windows"] + 4
+    data[at + 28 : at + 32] = b"\xff\xff\xff\x7f"
+    found = read(bytes(data), "SOFTWARE")
+    assert one(found, "run_key")["cmd_line"] == "C:\\x.exe"
+    assert [d["what"] for d in found.damage] == ["list of subkeys"]
+
+
 def test_bam() -> None:
     row = one(system({f"{CS}\\Services\\bam\\State\\UserSettings\\S-1-5-21-1": {
         "\\Device\\HarddiskVolume2\\x.exe": binary(TIME + bytes(16)),
@@ -493,6 +505,17 @@ def test_shared_hives(shared: Path) -> None:
     found = list(entries(cache))
     assert len(found) == struct.unpack_from("<I", cache, 4)[0] == 873
     assert all(entry.path for entry in found)
+
+
+def test_a_shared_hive_with_two_thirds_of_its_bins_overwritten(shared: Path) -> None:
+    """2.4 of its 3.4 MB are another file's. What is left gives all that can be read of it."""
+    packed = (shared / "triage/regipy/corrupted_system_hive.xz").read_bytes()
+    found = read(lzma.decompress(packed), "SYSTEM")
+    assert len(found.rows()) == 10_855
+    assert len(found.damage) == 234
+    assert sum(d["what"] == "hive bin" for d in found.damage) == 30
+    assert fact(found, "computer_name")["device_hostname"] == "GINEVRA"
+    assert fact(found, "time_zone")["time_zone"] == "Eastern Standard Time"
 
 
 def test_shared_hives_with_their_logs(shared: Path) -> None:
