@@ -1,6 +1,9 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    defender_history,
+    defender_log,
+    defender_quarantine,
     evtx,
     hive,
     jsonl,
@@ -24,6 +27,9 @@ from tracelake.parsers.artifact import Parser
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    defender_history.PARSER,
+    defender_log.PARSER,
+    defender_quarantine.PARSER,
     hive.PARSER,
     jsonl.PARSER,
     jump_list.PARSER,
