@@ -21,6 +21,7 @@ from tracelake.parsers import (
     task_job,
     task_xml,
     usn,
+    wmi_repository,
 )
 from tracelake.parsers.artifact import Parser
 
@@ -45,6 +46,7 @@ PARSERS: tuple[Parser, ...] = (
     task_job.PARSER,
     task_xml.PARSER,
     usn.PARSER,
+    wmi_repository.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}

@@ -5,7 +5,7 @@ Windows Defender Quarantine Forensics" (Fox-IT). Everything is hidden by RC4 wit
 on every host.
 
 - An entry: header (60: sizes of two sections at 40), the first section (id, scan, time, number and
-  name of the threat), the second one (places of its resources: path, kind, and fields). Each part is
+  name of the threat), the second one (places of its resources: path, kind, fields). Each part is
   hidden from the key's start. A resource is a row of `detection_finding`, and, for a file, one of
   `artifact_query`, artifact `quarantine`.
 - Resource data: streams as `BackupRead` gives them. The file is a row of `artifact_query`, artifact
