@@ -4,6 +4,7 @@ from tracelake.parsers import (
     defender_history,
     defender_log,
     defender_quarantine,
+    ese_db,
     evtx,
     hive,
     jsonl,
@@ -20,8 +21,13 @@ from tracelake.parsers import (
     recycle_bin,
     task_job,
     task_xml,
+    sqlite_db,
+    syslog,
     usn,
     wmi_repository,
+    utmp,
+    w3c,
+    weblog,
 )
 from tracelake.parsers.artifact import Parser
 
@@ -31,6 +37,7 @@ PARSERS: tuple[Parser, ...] = (
     defender_history.PARSER,
     defender_log.PARSER,
     defender_quarantine.PARSER,
+    ese_db.PARSER,
     hive.PARSER,
     jsonl.PARSER,
     jump_list.PARSER,
@@ -45,8 +52,13 @@ PARSERS: tuple[Parser, ...] = (
     recycle_bin.PARSER,
     task_job.PARSER,
     task_xml.PARSER,
+    sqlite_db.PARSER,
     usn.PARSER,
     wmi_repository.PARSER,
+    utmp.PARSER,
+    syslog.PARSER,
+    w3c.PARSER,
+    weblog.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
