@@ -141,8 +141,8 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     found: list[tuple[int, int, Instance, bytes]] = []
     taken = 0
     places = instances(data)
-    ends = [at for at, _, _ in places[1:]] + [len(data)]
-    for (at, wide, name), end in zip(places, ends, strict=True):
+    for number, (at, wide, name) in enumerate(places):
+        end = places[number + 1][0] if number + 1 < len(places) else len(data)
         length, body = _block(data, at, wide, pages)
         # One that claims more than the way to the next would count its bytes twice.
         length = min(length, end - at)
