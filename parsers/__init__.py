@@ -1,6 +1,9 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    defender_history,
+    defender_log,
+    defender_quarantine,
     ese_db,
     evtx,
     hive,
@@ -21,6 +24,7 @@ from tracelake.parsers import (
     sqlite_db,
     syslog,
     usn,
+    wmi_repository,
     utmp,
     w3c,
     weblog,
@@ -30,6 +34,9 @@ from tracelake.parsers.artifact import Parser
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    defender_history.PARSER,
+    defender_log.PARSER,
+    defender_quarantine.PARSER,
     ese_db.PARSER,
     hive.PARSER,
     jsonl.PARSER,
@@ -47,6 +54,7 @@ PARSERS: tuple[Parser, ...] = (
     task_xml.PARSER,
     sqlite_db.PARSER,
     usn.PARSER,
+    wmi_repository.PARSER,
     utmp.PARSER,
     syslog.PARSER,
     w3c.PARSER,
