@@ -1,6 +1,8 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    asl,
+    bsm,
     ese_db,
     evtx,
     fs_events,
@@ -22,6 +24,8 @@ from tracelake.parsers.artifact import Parser
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
+    asl.PARSER,
+    bsm.PARSER,
     ese_db.PARSER,
     fs_events.PARSER,
     hive.PARSER,
