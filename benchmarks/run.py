@@ -8,7 +8,7 @@ worker and with two. `many` is a folder of small logs beside one log of the same
 Rivals are measured in the same way, less their own fixed cost. Ours and theirs alternate;
 the ratio is the median over the rounds.
 
-    python -m benchmarks.run [--quick] [--only pcap,evtx,jsonl,mft,usn,workers,many] [--json FILE]
+    python -m benchmarks.run [--quick] [--only pcap,evtx,...,image] [--json FILE]
 """
 
 import argparse
@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from benchmarks.build import Built, build, build_folder
+from benchmarks.image import Image, image_files
 from benchmarks.measure import Cost, cost
 from benchmarks.seeds import ROOT
 
@@ -369,7 +370,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    everything = "pcap,evtx,jsonl,mft,usn,workers,many"
+    everything = "pcap,evtx,jsonl,mft,usn,workers,many,image"
     parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
@@ -378,9 +379,12 @@ def main() -> None:
     ours: dict[str, Ours] = {}
     lines: list[Line] = []
     many: Many | None = None
+    image: Image | None = None
     for kind in given.only.split(","):
         if kind == "workers":
             lines += side_by_side(200 if given.quick else 1000, rounds)
+        elif kind == "image":
+            image = image_files(256 if given.quick else 1024, rounds)
         elif kind == "many":
             many = many_files(100 if given.quick else 400, rounds)
         else:
@@ -393,6 +397,8 @@ def main() -> None:
     print(table(ours, lines))
     if many is not None:
         print(many.said())
+    if image is not None:
+        print(image.said())
     if given.json:
         fixed = {kind: median(each.fixed) for kind, each in ours.items()}
         given.json.write_text(

@@ -1,5 +1,7 @@
 """What is inside a source: one artifact, or those of archives and compressed files in it."""
 
+import calendar
+import datetime
 import io
 import tarfile
 import zipfile
@@ -79,6 +81,9 @@ class Member:
             but the place at which a container could not be read on.
         whole: it is the source itself: a loose file, whose hash is known.
         beside: the other files of its folder, where they can be reached.
+        asked: a parser may ask for files like it; else it is only to be listed.
+        modified: when it was written last, as its container says: seconds since 1970, within a
+            day (a zip does not say the zone).
     """
 
     path: str
@@ -89,6 +94,8 @@ class Member:
     container: str | None = None
     whole: bool = False
     beside: Siblings = NOBODY
+    asked: bool = True
+    modified: float | None = None
 
 
 class Base:
@@ -231,7 +238,21 @@ def zip_member(
         return False, iter([Member(inside, nothing, info.file_size, trouble)])
     guard = Guard(cast(Readable, stream), "zip member", packed_size=info.compress_size)
     archived, found = nested(guard, inside, info.file_size, depth)
-    return archived, _closing(stream, found)
+    return archived, _dated(_closing(stream, found), _seconds(info.date_time))
+
+
+def _seconds(date: tuple[int, ...]) -> float | None:
+    """The time that a zip gives a file, where it is one."""
+    try:
+        return float(calendar.timegm(datetime.datetime(*date).timetuple()))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return None
+
+
+def _dated(found: Iterator[Member], modified: float | None) -> Iterator[Member]:
+    """The same files, with the time of what they are in where they have none of their own."""
+    for member in found:
+        yield member if member.modified is not None else replace(member, modified=modified)
 
 
 def _closing(stream: IO[bytes], found: Iterator[Member]) -> Iterator[Member]:
@@ -320,7 +341,7 @@ def _tar(feed: Feed, path: str, name: str, depth: int) -> Iterator[Member]:
                 pieces = cast("list[tuple[int, int]] | None", info.sparse)
                 stored = sum(size for _, size in pieces) if pieces is not None else None
                 guard = Guard(cast(Readable, content), "tar member", packed_size=stored)
-                yield from nested(guard, inside, info.size, depth)[1]
+                yield from _dated(nested(guard, inside, info.size, depth)[1], float(info.mtime))
             if hidden := _after_the_end(archive):
                 raise Unsupported("tar", hidden, "there are bytes after the end of the archive")
     except EvidenceError as error:

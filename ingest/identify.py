@@ -33,16 +33,19 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
     best: Parser | None = None
     best_match = Match.NO
     refused: dict[str, str] = {}
+    near: dict[str, str] = {}
     known = "the file is empty" if not head else _known(head)
     if known is not None:
         return Identified(None, {"*": known})
     for parser in parsers:
         match, why = parser.match(head, path)
-        if match == Match.NO:
+        if match <= Match.NO:
             refused[parser.name] = why
+        if match == Match.NEAR:
+            near[parser.name] = why
         if match > best_match:
             best, best_match = parser, match
-    return Identified(best, refused)
+    return Identified(best, near if best is None and near else refused)
 
 
 def _known(head: bytes) -> str | None:

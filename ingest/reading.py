@@ -94,6 +94,7 @@ def read_artifact(
     again: Feed | None = None,
     beside: Read = nothing_beside,
     stands: bool = False,
+    modified: float | None = None,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -104,6 +105,7 @@ def read_artifact(
         again: its bytes once more, for a parser that reads them twice.
         beside: the bytes of other files of its folder, for a parser that needs them.
         stands: whether `put` takes stretches of columns that the next artifact goes on with.
+        modified: when the artifact was written last (`Artifact.modified`).
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -112,7 +114,7 @@ def read_artifact(
         what became of its records and bytes.
     """
     sink = Sink(put)
-    artifact = Artifact(path, feed, sink.account, again, beside, stands)
+    artifact = Artifact(path, feed, sink.account, again, beside, stands, modified)
     told = 0
     try:
         for table, given in parser.read(artifact):

@@ -32,6 +32,8 @@ class Artifact:
             hive and of a database.
         stands: the rows that are left at the end may be given as `Stretch` instead of a batch:
             they stay in columns that the next artifact's rows are put into (small files).
+        modified: when it was written last, or at the latest (seconds since 1970, UTC), for logs
+            that do not say the year; None where nothing says it.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Artifact:
     again: Feed | None = None
     beside: Callable[[str, int], bytes | None] = nothing_beside
     stands: bool = False
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,10 @@ class Parts:
 
 
 class Match(IntEnum):
-    """How sure a parser is that an artifact is its own."""
+    """How sure a parser is that an artifact is its own. `NEAR`: it is of the format, and nothing
+    that the parser reads; its reason is then the only one that is told."""
 
+    NEAR = -1
     NO = 0
     NAME = 1
     CONTENT = 2

@@ -51,6 +51,8 @@ cdef enum:
     USUAL = 1024
     # Entries after which the GIL is taken.
     TURN = 16384
+    # Names or streams of a file, after which no further extension records are merged into it.
+    PARTS_MOST = 4096
     # Bytes of records that may wait.
     HELD_MOST = 176 << 20
 
@@ -324,7 +326,7 @@ cdef class _Table:
         cdef const uint8_t* p
         while True:
             item = self.extensions.of(i, place.entry)
-            if item is NULL:
+            if item is NULL or self.record.links > PARTS_MOST or self.record.streams > PARTS_MOST:
                 return 0
             p = <const uint8_t*>(item + 1)
             if not self.extensions.is_merged(i) and self.belongs(item, le64(p + 32)):

@@ -66,6 +66,7 @@ OPERATIONS = (
 )  # fmt: skip
 ADDS = {0x0C, 0x0E}
 REMOVES = {0x0D, 0x0F}
+TELLS = ADDS | REMOVES | {INITIALIZE, CREATE, DELETE, NONRESIDENT}
 MADE, WRITTEN, DELETED, RENAMED, SECURED, CHANGED, OTHER = 1, 3, 4, 5, 7, 6, 99
 _RECORD = struct.Struct("<QQQIIIIH")
 _CLIENT = struct.Struct("<HHHHHHHHHHHHQ")
@@ -226,13 +227,13 @@ class _Log:
             if not self.bits:
                 self.account.bytes_slack += len(page) - begin
                 return
+        words = struct.unpack(f"<{len(page) // 8}Q", page)
+        mask = (1 << 64 - self.bits) - 1
         while place + HEADER <= len(page):
-            lsn = struct.unpack_from("<Q", page, place)[0]
-            if not lsn or self.where(lsn) != base + place:
-                place += 8
-                self.account.bytes_slack += 8
-                continue
-            found = self.header(page, place)
+            lsn = words[place >> 3]
+            found = None
+            if lsn & mask == base + place >> 3 and lsn:
+                found = self.header(page, place)
             if found is None:
                 place += 8
                 self.account.bytes_slack += 8
@@ -297,9 +298,13 @@ class _Log:
         if kind != 1:
             self.other += 1
             return
-        client = data[HEADER:]
-        redo, undo, redo_at, redo_n, undo_at, undo_n, target, _, place, inside, block, _, vcn = (
-            _CLIENT.unpack_from(client)
+        redo = struct.unpack_from("<H", data, HEADER)[0]
+        rows = self.told(redo, data) if redo in TELLS else []
+        if not rows:
+            self.other += 1
+            return
+        _, undo, _, _, _, _, target, _, place, inside, block, _, vcn = (
+            _CLIENT.unpack_from(data, HEADER)
         )
         said = {
             "undo": operation(undo),
@@ -310,12 +315,6 @@ class _Log:
             "attribute_offset": str(inside),
             "block": str(block),
         }
-        new = client[redo_at : redo_at + redo_n]
-        old = client[undo_at : undo_at + undo_n]
-        rows = list(self.found(redo, new, old))
-        if not rows:
-            self.other += 1
-            return
         self.account.in_rows += 1
         for columns, more in rows:
             self.rows.add(
@@ -323,6 +322,14 @@ class _Log:
                 flags=flags, log_name="$LogFile", event_code=operation(redo), src_record_id=lsn,
                 unmapped=said | more, **columns,
             )  # fmt: skip
+
+    def told(self, redo: int, data: bytes) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """As `found`, of a record's bytes."""
+        client = data[HEADER:]
+        _, _, new_at, new_n, old_at, old_n = struct.unpack_from("<6H", client)
+        return list(
+            self.found(redo, client[new_at : new_at + new_n], client[old_at : old_at + old_n])
+        )
 
     def found(
         self, redo: int, new: bytes, old: bytes

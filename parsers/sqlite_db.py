@@ -81,7 +81,7 @@ def match(head: bytes, _path: str) -> tuple[Match, str]:
             return Match.CONTENT, ""
         if not database.tables:
             return Match.NAME, "an SQLite database without tables"
-        return Match.NO, (
+        return Match.NEAR, (
             f"an SQLite database of no program that is known; tables: {listed(database.tables)}"
         )
     finally:

@@ -350,6 +350,29 @@ def test_what_is_taken_for_a_table(head: bytes, path: str, sure: Match) -> None:
     assert bool(why) == (sure != Match.CONTENT)
 
 
+def test_against_the_sleuth_kit() -> None:
+    """Every file that pytsk3 finds by its folders, found by its entry: path, size, times."""
+    books = MUSEUM.parent
+    found = read("mft", lzma.decompress((books / "grr.mft.xz").read_bytes()))
+    assert (found.account.records, found.account.in_rows, found.account.damaged) == (68, 39, 0)
+    rows = {(row["mft_entry"], row.get("file_path")): row for row in found.rows if row["in_use"]}
+    with open(books / "grr.files.tsv", encoding="utf-8", newline="") as file:
+        theirs = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert len(theirs) == 25
+    for each in theirs:
+        row = rows.pop((int(each["entry"]), each["path"]))
+        assert row["mft_seq"] == int(each["sequence"])
+        for name in ("created", "modified", "changed", "accessed"):
+            told = row.get(f"si_{name}")
+            assert (int(told.timestamp()) if told else 0) == int(each[name]), (each, name)
+        if row.get("file_size") is not None and not row["is_dir"]:
+            assert row["file_size"] == int(each["size"])
+    # It lists neither the root nor, of this volume, one file whose name has a colon; and entries
+    # without a name are no files.
+    left = [path for _, path in rows if path is not None]
+    assert sorted(left) == ["\\", "\\Test Directory\\notes.txt:ads"]
+
+
 THEIR_TIMES = {
     "si_created": "StandardInfoCreated",
     "si_modified": "StandardInfoLastModified",
