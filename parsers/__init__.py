@@ -3,6 +3,7 @@
 from tracelake.parsers import (
     evtx,
     hive,
+    journald,
     jsonl,
     mft,
     ntfs_boot,
@@ -23,6 +24,7 @@ PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
     evtx.PARSER,
     hive.PARSER,
+    journald.PARSER,
     jsonl.PARSER,
     mft.PARSER,
     ntfs_boot.PARSER,
