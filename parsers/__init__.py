@@ -1,6 +1,7 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    auditd,
     evtx,
     hive,
     journald,
@@ -22,6 +23,7 @@ from tracelake.parsers.artifact import Parser
 
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
+    auditd.PARSER,
     evtx.PARSER,
     hive.PARSER,
     journald.PARSER,
