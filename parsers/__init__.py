@@ -7,9 +7,11 @@ from tracelake.parsers import (
     asl,
     bsm,
     ese_db,
+    auditd,
     evtx,
     fs_events,
     hive,
+    journald,
     jsonl,
     jump_list,
     lnk,
@@ -37,6 +39,7 @@ from tracelake.parsers.artifact import Parser
 
 PARSERS: tuple[Parser, ...] = (
     pcap.PARSER,
+    auditd.PARSER,
     evtx.PARSER,
     defender_history.PARSER,
     defender_log.PARSER,
@@ -46,6 +49,7 @@ PARSERS: tuple[Parser, ...] = (
     ese_db.PARSER,
     fs_events.PARSER,
     hive.PARSER,
+    journald.PARSER,
     jsonl.PARSER,
     jump_list.PARSER,
     lnk.PARSER,
