@@ -1,13 +1,13 @@
 """Evidence formats. Adding one is a module and a line here."""
 
 from tracelake.parsers import (
+    asl,
+    auditd,
+    bsm,
     defender_history,
     defender_log,
     defender_quarantine,
-    asl,
-    bsm,
     ese_db,
-    auditd,
     evtx,
     fs_events,
     hive,
@@ -25,15 +25,15 @@ from tracelake.parsers import (
     ps_history,
     ps_transcript,
     recycle_bin,
-    task_job,
-    task_xml,
     sqlite_db,
     syslog,
+    task_job,
+    task_xml,
     usn,
-    wmi_repository,
     utmp,
     w3c,
     weblog,
+    wmi_repository,
 )
 from tracelake.parsers.artifact import Parser
 
