@@ -64,8 +64,8 @@ def _optional(extra: str) -> str:
         needs = []
     missing = []
     for need in needs:
-        marker = need.marker
-        if marker is None or marker.evaluate({"extra": ""}) or not marker.evaluate({"extra": extra}):
+        mark = need.marker
+        if mark is None or mark.evaluate({"extra": ""}) or not mark.evaluate({"extra": extra}):
             continue
         try:
             version(need.name)
