@@ -240,6 +240,10 @@ def test_partitions(tmp_path: Path, volume: bytes) -> None:
     for sector in (512, 4096):
         path = write(tmp_path / "x.img", gpt([volume, b"", small], sector))
         assert listed(path) == tree_of("p1/") | {"p3/f": f}
+    lost = bytearray(gpt([volume, b"", small]))
+    lost[512:1024] = bytes(512)
+    path = write(tmp_path / "x.img", bytes(lost))
+    assert listed(path) == tree_of("p1/") | {"p3/f": f}, "by the copy of its header"
 
 
 def test_a_partition_behind_the_end_and_a_chain_without_one(tmp_path: Path) -> None:
@@ -337,6 +341,16 @@ def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
     looked = walk(path, How())
     assert len(list(looked.members(range(AUDIT)))) == 2
     assert looked.not_opened == {NOT_WANTED: 2 * (len(TREE) - 1)}
+
+
+def test_an_image_is_let_go_of(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        opened = walk(path)
+        assert len(list(opened.members(range(AUDIT)))) == len(TREE)
+        opened.close()
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 def test_siblings_in_an_image(tmp_path: Path, volume: bytes) -> None:
