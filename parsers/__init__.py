@@ -2,10 +2,15 @@
 
 from tracelake.parsers import (
     auditd,
+    bodyfile,
     evtx,
     hive,
     journald,
     jsonl,
+    linux_accounts,
+    linux_host,
+    linux_jobs,
+    linux_packages,
     mft,
     ntfs_boot,
     ntfs_index,
@@ -13,10 +18,13 @@ from tracelake.parsers import (
     pcap,
     prefetch,
     recycle_bin,
+    santa,
+    shell_history,
     syslog,
     usn,
     utmp,
     w3c,
+    weberror,
     weblog,
 )
 from tracelake.parsers.artifact import Parser
@@ -36,9 +44,17 @@ PARSERS: tuple[Parser, ...] = (
     recycle_bin.PARSER,
     usn.PARSER,
     utmp.PARSER,
+    bodyfile.PARSER,
+    santa.PARSER,
+    shell_history.PARSER,
+    linux_packages.PARSER,
+    weberror.PARSER,
     syslog.PARSER,
     w3c.PARSER,
     weblog.PARSER,
+    linux_accounts.PARSER,
+    linux_host.PARSER,
+    linux_jobs.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
