@@ -131,7 +131,7 @@ def test_fields_of_system_are_put_anew_where_one_of_them_changes() -> None:
         if rng.random() < 0.4:
             at = rng.randrange(8)
             given[at] = fresh[at]
-        made.append([*given, *data])
+        made.append([*given, *data, *changing(number)])
     template = kind("Nobody", "1")
     chunks, alone = [], []
     for start in range(0, len(made), 100):
