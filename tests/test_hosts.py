@@ -249,6 +249,16 @@ def test_hosts_that_only_records_name_are_hosts_too(evidence: Evidence) -> None:
         ("FAR.corp.example", ["FAR.corp.example", "far"], 0, NOON, NOON + HOUR)]
 
 
+def test_the_domain_of_a_domain_controller_is_no_host(evidence: Evidence) -> None:
+    evidence.name(evidence.loose(f"a/C/{HIVE}"), "DC01")
+    evidence.rows("inventory", evidence.loose("a/C/Windows/System32/config/SECURITY"),
+                  {"fact": "domain", "device_hostname": "CORP", "device_domain": "corp.example"})
+    evidence.rows("inventory", evidence.loose("SECURITY"),
+                  {"fact": "domain", "device_hostname": "OTHER", "device_domain": "other.example"})
+    assert evidence.ask("SELECT host, names, domains FROM host") == [
+        ("DC01", ["DC01"], ["corp.example"])]
+
+
 def test_a_star_has_hosts_and_a_count_does_not_pay_for_them(evidence: Evidence) -> None:
     evidence.name(evidence.loose(f"a/C/{HIVE}"), "ONE")
     evidence.rows("file_query", evidence.loose("a/C/$MFT"), {"file_path": "\\x"})

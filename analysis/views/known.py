@@ -26,11 +26,13 @@ def _seen() -> str:
     return " UNION ALL ".join(scans)
 
 
-def _key(hostname: str) -> str:
-    """SQL: the key of the host of a row, as `of_row` tells it."""
+def _key(hostname: str, at: str) -> str:
+    """SQL: the key of the host of a row, as `of_row` tells it; `at`: alias of what has its
+    artifact's `host_key` and `host_labels`."""
+    own = label(hostname)
     return (
-        f"CASE WHEN {hostname} IS NULL OR list_contains(h.host_labels, {label(hostname)}) "
-        f"THEN coalesce(h.host_key, {label(hostname)}) ELSE {label(hostname)} END"
+        f"CASE WHEN {hostname} IS NULL OR list_contains({at}.host_labels, {own}) "
+        f"THEN coalesce({at}.host_key, {own}) ELSE {own} END"
     )
 
 
@@ -64,13 +66,20 @@ def view(inventory: str) -> str:
 CREATE OR REPLACE VIEW host AS
 WITH
 said AS (
-    SELECT i.*, {_key('i.device_hostname')} AS host_key, h.is_earlier
+    -- The accounts of a domain controller are its domain's, whose name is none of a host.
+    SELECT i.* REPLACE (CASE WHEN i.fact <> 'domain'
+            OR list_contains(h.host_labels, {label('i.device_hostname')}) THEN i.device_hostname
+        END AS device_hostname), h.is_earlier, h.host_labels, h.host_key
     FROM ({inventory}) AS i {join}
+),
+keyed AS (
+    SELECT s.* EXCLUDE (host_key), {_key('s.device_hostname', 's')} AS host_key FROM said AS s
 ),
 known AS (
     SELECT host_key, {_listed('device_hostname')} AS names,
         {_listed('device_uid')} AS machine_uids,
-        {_listed('device_domain')} AS domains, {_latest('os_name')} AS os_name,
+        {_listed('source_id')} AS source_ids, {_listed('device_domain')} AS domains,
+        {_latest('os_name')} AS os_name,
         {_latest('os_version')} AS os_version, {_latest('os_build')} AS os_build,
         {_latest('time_zone')} AS time_zone, {_latest('time_zone_bias')} AS time_zone_bias,
         {_listed('user_name', "class_uid = 5003 AND fact <> 'group'")} AS users,
@@ -84,10 +93,10 @@ known AS (
             nullif(concat_ws(' ', os_name, os_version, os_build), ''), time_zone,
             nullif(array_to_string(addresses, ', '), ''), hardware_model, interface_name),
             row_id := row_id) ORDER BY fact, row_id) FILTER (fact IN ({facts})) AS evidence
-    FROM said WHERE host_key IS NOT NULL GROUP BY 1
+    FROM keyed WHERE host_key IS NOT NULL GROUP BY 1
 ),
 seen AS (
-    SELECT {_key('s.device_hostname')} AS host_key, {_listed('s.device_hostname')} AS names,
+    SELECT {_key('s.device_hostname', 'h')} AS host_key, {_listed('s.device_hostname')} AS names,
         min(s.first) AS first_seen, max(s.last) AS last_seen, {_listed('s.source_id')} AS source_ids
     FROM ({_seen()}) AS s {join} GROUP BY 1
 ),
@@ -107,8 +116,8 @@ SELECT coalesce(a.host, k.names[1], s.names[1]) AS host, k0.host_key,
     coalesce(k.users, []) AS users, coalesce(k.addresses, []) AS addresses,
     coalesce(k.macs, []) AS macs, s.first_seen, s.last_seen, k.os_install_time, k.boot_time,
     k.shutdown_time, coalesce(a.artifacts, 0) AS artifacts,
-    list_sort(list_distinct(coalesce(a.source_ids, []) || coalesce(s.source_ids, [])))
-        AS source_ids,
+    list_sort(list_distinct(coalesce(a.source_ids, []) || coalesce(s.source_ids, [])
+        || coalesce(k.source_ids, []))) AS source_ids,
     coalesce(a.roots, []) AS roots, coalesce(k.evidence, []) AS evidence
 FROM keys AS k0 LEFT JOIN attributed AS a USING (host_key) LEFT JOIN known AS k USING (host_key)
 LEFT JOIN seen AS s USING (host_key)
