@@ -149,7 +149,6 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
             rows.damaged(0, len(data), "DetectionHistory", why or "there is no threat in it",
                          data[:256])
     else:
-        rows.seen(len(data))
         _rows(rows, data, divided, why)
     yield from rows.rest()
     if stopped is not None:
@@ -184,7 +183,14 @@ def _rows(rows: PyRows, data: bytes, divided: list[list[Value]], why: str) -> No
         values=" | ".join(v.text for v in last),
     )  # fmt: skip
     flags = TRUNCATED if why else 0
-    for place in places or [[]]:
+    # What stands in front of the first resource is of it, too.
+    begins = [place[0].at if place else 0 for place in places[1:]]
+    begins = [0, *[at for at in begins if at]]
+    ends = [*begins[1:], len(data)]
+    for place, at, end in zip(
+        [each for n, each in enumerate(places or [[]]) if n == 0 or each], begins, ends, strict=True
+    ):
+        rows.seen(end - at)
         kind, where = (v.text for v in place[:2]) if len(place) > 1 else ("", "")
         said = other | notes(resource_type=kind)
         row = dict(common)
@@ -194,12 +200,11 @@ def _rows(rows: PyRows, data: bytes, divided: list[list[Value]], why: str) -> No
                 said |= known or notes(tracking=value.data.hex())
                 sha256 = known.get("ThreatTrackingSha256", "").lower()
                 row["file_sha256"] = sha256 if len(sha256) == 64 else None
-        at = place[0].at if place else 0
         if "cmdline" in kind.lower():
             row["proc_cmd_line"] = where or None
         else:
             row["file_path"] = where or None
-        rows.add("detection_finding", at, len(data) - at, data[at:], flags=flags, unmapped=said,
+        rows.add("detection_finding", at, end - at, data[at:end], flags=flags, unmapped=said,
                  **row)
 
 

@@ -477,13 +477,13 @@ def _record(
         whole = "\n".join(line.text for line in record)
         first = timed[2] if timed is not None else whole
         made = [Row("raw_event", {"message": first}, {"text": whole} if len(record) > 1 else {})]
-    for row in made:
+    for number, row in enumerate(made):
         if timed is None and len(record) > 1 and row.table != "raw_event":
             row.said.setdefault("text", "\n".join(line.text for line in record))
         elif row.table != "raw_event":
             row.values.setdefault("message", timed[2] if timed is not None else text)
         rows.add(
-            row.table, record[0].at, len(raw), raw, flags=flags, time=us,
+            row.table, record[0].at, len(raw), raw, flags=flags, more=number > 0, time=us,
             time_ns=ns if us is not None else None,
             time_desc=desc if us is not None else None,
             log_provider=PROVIDER, log_name=log, unmapped=row.said, **row.values,

@@ -129,7 +129,7 @@ def _entry(artifact: Artifact, rows: PyRows, data: bytes) -> None:
     rows.seen(used)
     artifact.account.bytes_slack += len(data) - used
     flags = TRUNCATED if why else 0
-    for path, kind, fields in found or [("", "", {})]:
+    for number, (path, kind, fields) in enumerate(found or [("", "", {})]):
         other = common | notes(kind=kind, trouble=why) | fields_text(fields)
         sizes = fields.get(_SIZE, b"")
         values: dict[str, Any] = {
@@ -137,12 +137,13 @@ def _entry(artifact: Artifact, rows: PyRows, data: bytes) -> None:
             "disposition": "quarantined", "action_id": 4, "file_path": path or None,
             "analytic_type": "antivirus", "detection_source": "quarantine",
         }
-        rows.add("detection_finding", 0, used, data[:used], flags=flags, activity_id=2,
-                 unmapped=other, **when, **values)
+        rows.add("detection_finding", 0, used, data[:used], flags=flags, more=number > 0,
+                 activity_id=2, unmapped=other, **when, **values)
         if kind == "file":
             rows.add(
-                "artifact_query", 0, used, data[:used], flags=flags, class_uid=FILE_QUERY,
-                activity_id=1, artifact="quarantine", subject_path=path or None,
+                "artifact_query", 0, used, data[:used], flags=flags, more=True,
+                class_uid=FILE_QUERY, activity_id=1, artifact="quarantine",
+                subject_path=path or None,
                 subject_name=path.rsplit("\\", 1)[-1] or None, detail=name or None,
                 subject_size=_whole_number(sizes),
                 subject_created_time=micros(_number(fields.get(_CREATED, b""))),
