@@ -138,7 +138,7 @@ def test_of_a_large_archive_only_what_is_asked_for_is_opened(
     assert "notes.txt" not in seen
     assert "odd/z" not in seen
     assert "C/$MFT" in seen
-    assert walk.not_opened == {zips.NOT_WANTED: 2}
+    assert walk.not_opened == {want.NOT_WANTED: 2}
     walk = walk_of(io.BytesIO(data), "h.zip", None, How(every_file=True))
     assert len(read(walk, range(LAST_STAGE + 1))) == len(FILES) + 2
     assert not walk.not_opened
