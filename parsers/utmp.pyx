@@ -102,10 +102,11 @@ def layout_of(head, path):
         return None
     for layout, size, wide in (("utmp32", 384, False), ("utmp64", 400, True)):
         for order in "<>":
-            judged = [
-                _utmp_ok(head[at:at + size], wide, order)
-                for at in range(0, min(len(head), 40 * size) - size + 1, size)
-            ]
+            judged = []
+            for at in range(0, min(len(head), 40 * size) - size + 1, size):
+                judged.append(_utmp_ok(head[at:at + size], wide, order))
+                if judged[-1] is False and not name:
+                    break  # without the name one wrong record is enough
             good, bad = judged.count(True), judged.count(False)
             if good and (bad == 0 or (name and good > 3 * bad)):
                 return layout, order
