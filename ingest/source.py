@@ -140,7 +140,8 @@ class _Source:
             file.seek(0)
         except OSError:
             return None  # who hashes it will say so
-        if kind_of(head) is not None:
+        # A parser may take what the begin of an image looks like.
+        if kind_of(head) is not None or kind_of_image(file) is not None:
             return None
         return identify(head, self.task.name).parser
 

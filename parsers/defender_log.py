@@ -59,14 +59,21 @@ class Row:
     said: dict[str, str]
 
 
+_MARKS = tuple("Service Log".encode(codec) for codec in ("ascii", "utf-16-le", "utf-16-be"))
+
+
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is a log of Defender, and why not."""
+    name = re.split(r"[/\\]", path)[-1].lower()
+    named = "mpdetection-" in name or "mplog-" in name
+    # To decode what is no text at all takes longer than all other parsers' looks together.
+    if not named and not any(mark in head[:8196] for mark in _MARKS):
+        return Match.NO, "no head of Defender's log"
     codec, mark = encoding(head)
     text = head[mark : mark + 8192].decode(codec, "replace")
     if PRODUCT in text.upper() and "Service Log" in text:
         return Match.CONTENT, ""
-    name = re.split(r"[/\\]", path)[-1].lower()
-    if "mpdetection-" in name or "mplog-" in name:
+    if named:
         if _TIMED.search(text) or re.search(r"^\d{4}-\d\d-\d\dT", text.lstrip(), re.MULTILINE):
             return Match.CONTENT, ""
         return Match.NAME, ""

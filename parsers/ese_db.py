@@ -18,7 +18,7 @@ from tracelake.parsers import ese_sheets
 from tracelake.parsers.artifact import Artifact, Match, Parser, Rank
 from tracelake.parsers.ese_file import HEADER, MOST, SIGNATURE, Database, library
 from tracelake.parsers.pyrows import TEXT_REPAIRED, PyRows
-from tracelake.parsers.sheets import Sheet, place_of, put
+from tracelake.parsers.sheets import At, Sheet, place_of, put
 
 VERSION = "1"
 PIECE = 1 << 20
@@ -35,7 +35,7 @@ def match(head: bytes, _path: str) -> tuple[Match, str]:
     if head[4:8] != SIGNATURE:
         return Match.NO, "no ESE signature at offset 4"
     if library() is None:
-        return Match.NO, "an ESE database; to read it: pip install 'tracelake[images]'"
+        return Match.NEAR, "an ESE database; to read it: pip install 'tracelake[images]'"
     return Match.CONTENT, ""
 
 
@@ -100,8 +100,10 @@ def read_sheets(
                 continue
             rows.seen()
             for sheet in group:
-                put(rows, sheet, values, place, size, number, TEXT_REPAIRED if repaired else 0,
-                    database.notes, seen=False)  # fmt: skip
+                put(
+                    rows, sheet, values, place, At(0, size, number),
+                    TEXT_REPAIRED if repaired else 0, database.notes, seen=False,
+                )  # fmt: skip
             if number % ROWS_AT_ONCE == 0:
                 yield from rows.full()
         for why in trouble:

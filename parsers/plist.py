@@ -3,6 +3,8 @@
 Specification: `plist_file.py`. What each is is told by its keys (`plist_kinds.py`). Any other one
 is a row of `raw_event` with everything that it holds in `unmapped`, since whoever collected it
 wanted it; of an image only those in places of interest are opened. 32 MiB at most.
+
+The list is the record, and may give many rows of one table.
 """
 
 from collections.abc import Iterator
@@ -43,12 +45,14 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     place = place_of(artifact.path)
     artifact.account.bytes_records += len(data)
     budget = Budget(len(data))
-    stopped = None
+    stopped, any_row = None, False
     try:
         for item in items(value, place):
             unmapped = flat(item.rest)
             budget.spend(unmapped)
-            rows.seen()
+            if not any_row:
+                rows.seen()
+                any_row = True
             told = repr((sorted(item.columns.items()), sorted(unmapped.items())))
             rows.add(
                 item.table, 0, len(data), told.encode("utf-8", "surrogatepass"),

@@ -7,6 +7,7 @@ import plistlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from tracelake.parsers.epochs import Moment, cocoa, of_datetime, unix
@@ -321,15 +322,18 @@ def is_installations(value: Any) -> bool:
 
 
 def items(value: Any, place: Place) -> Iterator[Item]:
-    """What a property list says. A list of a known kind that is empty says nothing.
+    """What a property list says; all of the rows are of one table.
 
     Args:
         value: of the whole list.
     """
+    found: Iterator[Item] | None = None
     if is_installations(value):
-        return installations(value, place)
-    if isinstance(value, dict):
-        for is_it, read in KINDS:
-            if is_it(value):
-                return read(value, place)
-    return anything(value, place)
+        found = installations(value, place)
+    elif isinstance(value, dict):
+        found = next((read(value, place) for is_it, read in KINDS if is_it(value)), None)
+    first = next(found, None) if found is not None else None
+    if found is None or first is None:
+        # None of them, or one that is empty.
+        return anything(value, place)
+    return chain((first,), found)

@@ -195,13 +195,28 @@ NUMBERS = frozenset({
 REALS = frozenset({"focus_s", "duration_s"})
 
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where a record stands.
+
+    Attributes:
+        offset, length: of its bytes; 0 and the whole file where the library does not tell.
+        number: of the record in its table, where it has one.
+        raw: its bytes, where the file does not have them.
+    """
+
+    offset: int
+    length: int
+    number: int | None
+    raw: bytes | None = None
+
+
 def put(
     rows: PyRows,
     sheet: Sheet,
     values: Values,
     place: Place,
-    size: int,
-    record_id: int | None,
+    at: At,
     flags: int,
     notes: Mapping[str, str],
     seen: bool = True,
@@ -209,9 +224,8 @@ def put(
     """Adds the row of one record.
 
     Args:
-        size: of the database, bytes; its library does not tell where a record stands.
-        record_id: number of the record in its table.
-        notes: what is said in `unmapped` of every row.
+        values: theirs; those that are null left out.
+        notes: what is said in `unmapped` of the row besides.
         seen: whether the record is counted; False where it gives several rows.
     """
     ours, unmapped = made(sheet, values, place)
@@ -232,8 +246,8 @@ def put(
     if "log_name" not in ours:
         ours["log_name"] = sheet.table
     rows.add(
-        sheet.to, 0, size, canonical, flags=flags, src_record_id=record_id,
-        unmapped=unmapped | dict(notes), **ours,
+        sheet.to, at.offset, at.length, canonical, flags=flags, src_record_id=at.number,
+        raw=at.raw, unmapped=unmapped | dict(notes), **ours,
     )  # fmt: skip
 
 

@@ -3,15 +3,14 @@
 Specification: sqlite.org "Database File Format". The database is held in memory, 128 MiB at most;
 a write-ahead log (`-wal`) or hot rollback journal (`-journal`) beside it is applied first.
 
-The library does not tell where a row stands: `src_offset` is 0 and `src_length` the whole file;
-`log_name` is the table and `src_record_id` the rowid. Each row of a table that a sheet names is a
-record. Tables that no sheet names are not read; a database without any that one does is left
-where it is, with the names of its tables as the reason.
+A row's `src_offset` is where its cell stands (`sqlite_tree.py`), `log_name` the table and
+`src_record_id` the rowid. What a log wrote has its bytes in `raw`, since the file does not have
+them. Each row of a table that a sheet names is a record. Tables that no sheet names are not read;
+a database without any that one does is left where it is, with the names of its tables as the
+reason.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -26,9 +25,11 @@ from tracelake.parsers import (
 )
 from tracelake.parsers.artifact import Artifact, Match, Parser, Rank
 from tracelake.parsers.pyrows import TEXT_REPAIRED, PyRows
-from tracelake.parsers.sheets import Place, Sheet, Values, place_of, put
-from tracelake.parsers.sqlite_file import HEADER, MAGIC, MOST, Database, page_size, quoted
+from tracelake.parsers.sheets import At, Place, Sheet, place_of, put
+from tracelake.parsers.sqlite_file import HEADER, MAGIC, MOST, Database, page_size
 from tracelake.parsers.sqlite_log import Applied, apply_journal, apply_wal
+from tracelake.parsers.sqlite_tree import Tree
+from tracelake.parsers.sqlite_walk import Walk, has_rowid, lowered, without_rowid, written_as
 
 VERSION = "1"
 PIECE = 1 << 20
@@ -43,10 +44,6 @@ SHEETS: tuple[Sheet, ...] = (
     *sqlite_android.SHEETS,
     *sqlite_chats.SHEETS,
 )
-
-
-def lowered(tables: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    return {name.lower(): frozenset(c.lower() for c in cols) for name, cols in tables.items()}
 
 
 def fitting(tables: Mapping[str, Iterable[str]]) -> list[Sheet]:
@@ -88,130 +85,6 @@ def match(head: bytes, _path: str) -> tuple[Match, str]:
         database.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """SQL that reads a sheet's records.
-
-    Attributes:
-        selected: columns and tables. where: which rows. names: of its columns, the rowid left out.
-    """
-
-    selected: str
-    where: str
-    names: tuple[str, ...]
-
-    def between(self, low: int | None, high: int | None, back: bool, one: bool) -> str:
-        """The SQL, for rowids between two, in their order or back."""
-        terms = [term for term in (
-            self.where,
-            f"m._rowid_ > {low}" if low is not None else "",
-            f"m._rowid_ < {high}" if high is not None else "",
-        ) if term]  # fmt: skip
-        where = f" WHERE {' AND '.join(terms)}" if terms else ""
-        return (
-            f"SELECT m._rowid_, {self.selected}{where} ORDER BY m._rowid_"
-            f"{' DESC' if back else ''}{' LIMIT 1' if one else ''}"
-        )
-
-    @property
-    def plain(self) -> str:
-        """The SQL for a table without rowids."""
-        return f"SELECT {self.selected}{' WHERE ' + self.where if self.where else ''}"
-
-
-def query(sheet: Sheet, database: Database, alone: bool) -> Query:
-    """Args:
-    alone: only the record's own table, for what is left of a damaged one.
-    """
-    have = lowered(database.tables)
-    own = next(n for n in database.tables if n.lower() == sheet.table.lower())
-    names = list(database.tables[own])
-    selected = [f"m.{quoted(column)}" for column in names]
-    joined = ""
-    for number, join in enumerate(() if alone else sheet.joins):
-        columns = have.get(join.table.lower())
-        if columns is None or not all(c.lower() in columns for c in join.needs):
-            continue
-        alias = f"j{number}"
-        joined += f" LEFT JOIN {quoted(join.table)} {alias} ON {join.on.replace('j.', alias + '.')}"
-        theirs = next(n for n in database.tables if n.lower() == join.table.lower())
-        for column in join.columns or database.tables[theirs]:
-            if column.lower() in columns:
-                names.append(f"{join.called or join.table}.{column}")
-                selected.append(f"{alias}.{quoted(column)}")
-    for name, sql in () if alone else sheet.also.items():
-        if name.lower() in have:
-            names.append(name)
-            selected.append(f"({sql})")
-    tables = f"{', '.join(selected)} FROM {quoted(own)} m{joined}"
-    return Query(tables, "" if alone else sheet.where, tuple(names))
-
-
-Record: TypeAlias = tuple[int | None, Values, bool]
-
-
-class Walk:
-    """A table's records by their rowids. A page that cannot be read ends the walk, which then goes
-    on from the other end; what is left between is tried once more without the joins."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._low: int | None = None
-        self._high: int | None = None
-        self.trouble: list[str] = []
-
-    def records(self, sheet: Sheet) -> Iterator[Record]:
-        """(rowid, values, whether a text was repaired) of each."""
-        for alone in (False, True):
-            found = query(sheet, self._database, alone)
-            for back in (False, True):
-                before = len(self.trouble)
-                yield from self._run(found, back, one=False)
-                if len(self.trouble) == before:
-                    return
-                # The library has fetched a row more than it gave when it meets damage.
-                yield from self._run(found, back, one=True)
-
-    def _run(self, found: Query, back: bool, one: bool) -> Iterator[Record]:
-        sql = found.between(self._low, self._high, back, one)
-        try:
-            for row in self._database.rows(sql):
-                at = row[0]
-                edge = self._high if back else self._low
-                if at == edge:
-                    continue  # a second match of a join
-                if edge is not None and (at > edge if back else at < edge):
-                    raise Corrupt("table", 0, f"row {at} stands behind row {edge}")
-                if back:
-                    if self._low is not None and at <= self._low:
-                        return
-                    self._high = at
-                else:
-                    self._low = at
-                yield at, dict(zip(found.names, row[1:], strict=True)), self._database.repaired
-        except Corrupt as error:
-            self.trouble.append(error.why)
-
-
-def without_rowid(sheet: Sheet, database: Database, trouble: list[str]) -> Iterator[Record]:
-    """The records of a table that has no rowids, as far as they can be read."""
-    found = query(sheet, database, alone=False)
-    try:
-        for row in database.rows(found.plain):
-            yield None, dict(zip(found.names, row, strict=True)), database.repaired
-    except Corrupt as error:
-        trouble.append(error.why)
-
-
-def has_rowid(sheet: Sheet, database: Database) -> bool:
-    try:
-        for _ in database.rows(f"SELECT m._rowid_ FROM {quoted(sheet.table)} m LIMIT 1"):
-            break
-    except Corrupt as error:
-        return "_rowid_" not in error.why
-    return True
-
-
 def held(artifact: Artifact) -> tuple[bytearray, EvidenceError | None]:
     """The whole database; or what was there before its stream broke, and why it did.
 
@@ -229,10 +102,10 @@ def held(artifact: Artifact) -> tuple[bytearray, EvidenceError | None]:
     return image, None
 
 
-def with_logs(artifact: Artifact, image: bytearray, rows: PyRows) -> dict[str, str]:
-    """Applies the logs beside a database; returns what is said of it on each row."""
+def with_logs(artifact: Artifact, image: bytearray, rows: PyRows) -> dict[int, str]:
+    """Applies the logs beside a database; returns the pages that came from one."""
     name = artifact.path.replace("\\", "/").rpartition("/")[2]
-    notes: dict[str, str] = {}
+    pages: dict[int, str] = {}
     for ending, apply, what in (
         ("-journal", apply_journal, "rollback journal"),
         ("-wal", apply_wal, "write-ahead log"),
@@ -243,12 +116,11 @@ def with_logs(artifact: Artifact, image: bytearray, rows: PyRows) -> dict[str, s
         try:
             done = apply(image, log, MOST)
         except Corrupt as error:
-            done = Applied(0, f"{error.what}: {error.why}")
-        if done.pages:
-            notes[what] = f"{done.pages} pages applied"
+            done = Applied(left=f"{error.what}: {error.why}")
+        pages.update(dict.fromkeys(done.pages, what))
         if done.left:
             rows.damaged(0, 0, what, f"not used to its end: {done.left}")
-    return notes
+    return pages
 
 
 def account_for(artifact: Artifact, image: bytes | bytearray, size: int) -> None:
@@ -264,23 +136,37 @@ def read_sheets(
     database: Database,
     sheets: Sequence[Sheet],
     rows: PyRows,
-    size: int,
-    notes: Mapping[str, str],
+    image: bytearray,
+    pages: Mapping[int, str],
+    whole: int,
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yields the rows of all records of `sheets`."""
+    """Yields the rows of all records of `sheets`.
+
+    Args:
+        pages: those that came from a log, and which.
+        whole: bytes of the file.
+    """
     place: Place = place_of(artifact.path)
+    size = page_size(image)
     for sheet in sheets:
         walk = Walk(database)
+        tree = Tree(image, database.roots[written_as(sheet, database)])
+        numbered = has_rowid(sheet, database)
+        found = walk.records(sheet) if numbered else without_rowid(sheet, database, walk.trouble)
         count = 0
-        found = (
-            walk.records(sheet)
-            if has_rowid(sheet, database)
-            else without_rowid(sheet, database, walk.trouble)
-        )
         for rowid, values, repaired in found:
-            present = {name: value for name, value in values.items() if value is not None}
-            flags = TEXT_REPAIRED if repaired else 0
-            put(rows, sheet, present, place, size, rowid, flags, notes)
+            cell = tree.nth(count) if rowid is None else tree.place(rowid)
+            offset, length = cell or (0, whole)
+            log = pages.get(offset // size + 1) if cell else None
+            if log is None:
+                # A page that is cut off was filled up with zeros.
+                offset = min(offset, whole)
+                length = min(length, whole - offset)
+            put(
+                rows, sheet, {k: v for k, v in values.items() if v is not None}, place,
+                At(offset, length, rowid, bytes(image[offset : offset + length]) if log else None),
+                TEXT_REPAIRED if repaired else 0, {"from": log} if log else {},
+            )  # fmt: skip
             count += 1
             if count % ROWS_AT_ONCE == 0:
                 yield from rows.full()
@@ -302,20 +188,19 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     size = len(image)
     if size < HEADER or not image.startswith(MAGIC):
         raise broken or Corrupt("database header", 0, "no SQLite header")
-    notes = with_logs(artifact, image, rows)
+    pages = with_logs(artifact, image, rows)
     database = Database(image)
     try:
         sheets = fitting(database.tables)
         if sheets or not database.tables:
             account_for(artifact, image, size)
-        del image
         if database.trouble:
             rows.damaged(0, 0, "schema", database.trouble)
         elif not sheets and database.tables:
             raise Unsupported(
                 "database", 0, f"of no program that is known; tables: {listed(database.tables)}"
             )
-        yield from read_sheets(artifact, database, sheets, rows, size, notes)
+        yield from read_sheets(artifact, database, sheets, rows, image, pages, size)
         yield from rows.rest()
     finally:
         database.close()

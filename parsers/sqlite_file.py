@@ -59,6 +59,7 @@ def prepared(image: bytearray) -> None:
 class Database:
     """Attributes:
     tables: names of its plain tables -> of their columns, as they are written.
+    roots: names of these tables -> the first page of their trees.
     trouble: why the schema could not be read whole, or empty.
     repaired: whether a text of the last row was not UTF-8.
     """
@@ -73,6 +74,7 @@ class Database:
         self.repaired = False
         self.trouble = ""
         self.tables: dict[str, tuple[str, ...]] = {}
+        self.roots: dict[str, int] = {}
         self._at = sqlite3.connect(":memory:", isolation_level=None)
         try:
             self._open(image)
@@ -100,9 +102,12 @@ class Database:
         at.execute("PRAGMA writable_schema=ON")
         names: list[str] = []
         try:
-            for name, sql in at.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"):
+            for name, sql, root in at.execute(
+                "SELECT name, sql, rootpage FROM sqlite_master WHERE type = 'table'"
+            ):
                 if isinstance(name, str) and not VIRTUAL.match(str(sql)):
                     names.append(name)
+                    self.roots[name] = root if isinstance(root, int) else 0
                 if len(names) == MOST_TABLES:
                     self.trouble = f"more than {MOST_TABLES} tables"
                     break

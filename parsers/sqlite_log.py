@@ -31,10 +31,10 @@ MASK = 0xFFFFFFFF
 @dataclass(frozen=True, slots=True)
 class Applied:
     """Attributes:
-    pages: that were written. left: why the log was not used to its end, or empty.
+    pages: that were written, by number. left: why the log was not used to its end, or empty.
     """
 
-    pages: int
+    pages: frozenset[int] = frozenset()
     left: str = ""
 
 
@@ -62,11 +62,11 @@ def apply_wal(image: bytearray, wal: bytes, most: int) -> Applied:
         Corrupt: it is no such log.
     """
     if len(wal) < WAL_HEADER:
-        return Applied(0)
+        return Applied()
     magic, _, size = struct.unpack_from(">III", wal)
     if magic not in (WAL_BIG, WAL_LITTLE):
         if not any(wal[:WAL_HEADER]):
-            return Applied(0)
+            return Applied()
         raise Corrupt("write-ahead log", 0, f"its magic is {magic:#010x}")
     if not page_size_ok(size):
         raise Corrupt("write-ahead log", 0, f"its pages have {size} bytes")
@@ -74,7 +74,7 @@ def apply_wal(image: bytearray, wal: bytes, most: int) -> Applied:
     salt = wal[16:24]
     sums = wal_sum(wal[:24], order, 0, 0)
     if sums != struct.unpack_from(">II", wal, 24):
-        return Applied(0, "the checksum of its header is wrong")
+        return Applied(left="the checksum of its header is wrong")
     view = memoryview(wal)
     waiting: dict[int, int] = {}
     commits: list[tuple[dict[int, int], int]] = []
@@ -97,17 +97,16 @@ def apply_wal(image: bytearray, wal: bytes, most: int) -> Applied:
     for frames, _ in commits:
         written.update(frames)
     if not commits:
-        return Applied(0, left)
+        return Applied(left=left)
     whole = commits[-1][1] * size
     if whole > most:
-        return Applied(0, f"the database with it has {whole} bytes, above the bound of {most}")
+        return Applied(left=f"the database with it has {whole} bytes, above the bound of {most}")
     if len(image) < whole:
         image.extend(bytes(whole - len(image)))
-    applied = 0
-    for page, start in written.items():
-        if 1 <= page <= commits[-1][1]:
-            image[(page - 1) * size : page * size] = view[start : start + size]
-            applied += 1
+    applied = frozenset(page for page in written if 1 <= page <= commits[-1][1])
+    for page in applied:
+        start = written[page]
+        image[(page - 1) * size : page * size] = view[start : start + size]
     del image[whole:]
     return Applied(applied, left)
 
@@ -127,9 +126,9 @@ def apply_journal(image: bytearray, journal: bytes, most: int) -> Applied:
     Args, Raises: as `apply_wal`. A journal whose header was zeroed or cut off is not hot.
     """
     if len(journal) < JOURNAL_HEADER or journal[:8] != JOURNAL:
-        return Applied(0)
+        return Applied()
     view = memoryview(journal)
-    at = applied = before = 0
+    at = before = 0
     done: set[int] = set()
     left = ""
     while journal[at : at + 8] == JOURNAL and at + JOURNAL_HEADER <= len(journal):
@@ -139,7 +138,7 @@ def apply_journal(image: bytearray, journal: bytes, most: int) -> Applied:
             if not page_size_ok(size) or not 32 <= sector <= 65536 or sector & (sector - 1):
                 raise Corrupt("rollback journal", 0, f"pages of {size}, sectors of {sector} bytes")
             if before * size > most:
-                return Applied(0, f"{before} pages before it are above the bound of {most} bytes")
+                return Applied(left=f"{before} pages before it are above the bound of {most} bytes")
         size, sector = first_size, first_sector
         at += sector
         if count == ALL_RECORDS:
@@ -159,11 +158,10 @@ def apply_journal(image: bytearray, journal: bytes, most: int) -> Applied:
                 if len(image) < end:
                     image.extend(bytes(end - len(image)))
                 image[end - size : end] = page
-                applied += 1
             at += size + 8
         if left or count == 0:
             break
         at = -(-at // sector) * sector
-    if applied:
+    if done:
         del image[before * first_size :]
-    return Applied(applied, left)
+    return Applied(frozenset(done), left)

@@ -28,7 +28,7 @@ def installed() -> None:
 def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ese_db, "library", lambda: None)
     sure, why = ese_db.match(HEAD, "SRUDB.dat")
-    assert sure is Match.NO
+    assert sure is Match.NEAR
     assert "pip install 'tracelake[images]'" in why
     assert ese_db.match(bytes(100), "SRUDB.dat")[1] == "no ESE signature at offset 4"
 
