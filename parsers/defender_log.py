@@ -29,6 +29,7 @@ from tracelake.parsers.wide_text import encoding
 VERSION = "1"
 
 PRODUCT = "77BDAF73-B396-481F-9042-AD358843EC24"
+_PRODUCT_WIDE = PRODUCT.encode("utf-16-le")
 PROVIDER = "Microsoft Defender Antivirus"
 FILE_QUERY, PROCESS_QUERY, SCAN = 5007, 5015, 6007
 LINES_MOST = 2048  # of one record

@@ -52,10 +52,11 @@ _WORD = re.compile(r"[\w-]{1,64}$")
 
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is such a log, and why not."""
-    codec, mark = encoding(head)
-    text = head[mark : mark + 512].decode(codec, "replace").lstrip()
-    if _HEAD.match(text):
-        return Match.CONTENT, ""
+    if b"[" in head[:16]:
+        codec, mark = encoding(head)
+        text = head[mark : mark + 512].decode(codec, "replace").lstrip()
+        if _HEAD.match(text):
+            return Match.CONTENT, ""
     name = re.split(r"[/\\]", path)[-1].lower()
     if name.startswith("setupapi") and name.endswith(".log"):
         return Match.NAME, ""

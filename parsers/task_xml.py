@@ -42,6 +42,8 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
     # To decode what is no text at all takes longer than all other parsers' looks together.
     if not any(mark in head[:4100] for mark in _MARKS):
         return Match.NO, "no element Task"
+    if b"<" not in head[:32]:  # to decode what is no text at all takes long
+        return Match.NO, "no element Task"
     codec, mark = encoding(head)
     text = head[mark : mark + 4096].decode(codec, "replace")
     if "<Task" not in text or not text.lstrip().startswith("<"):
