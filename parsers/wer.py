@@ -97,7 +97,8 @@ def _row(
     rows.add(
         "artifact_query", 0, len(data), data, flags=flags, class_uid=PROCESS_QUERY,
         activity_id=QUERY, artifact="wer", time=us, time_ns=ns,
-        time_desc="reported" if us is not None else None, is_executed=True if path else None, referenced=modules,
+        time_desc="reported" if us is not None else None,
+        is_executed=True if path else None, referenced=modules,
         unmapped=notes(**{name: said.get(name) for name in _KEPT}, **{
             f"signature {name}": value for name, value in signature.items()}, text=text),
         **values,
