@@ -1,8 +1,8 @@
 r"""Windows Error Reporting: what crashed or hung, with its path, hash and loaded modules.
 
 `Report.wer` in `ReportArchive` and `ReportQueue`, of the host and of each user: lines
-`name=value`, UTF-16. No specification; names are those of Windows Vista to 11. The file's hash stands in
-`TargetAppId=W:0006<id of the program>!0000<SHA-1>!<file>`.
+`name=value`, UTF-16. No specification; names are those of Windows Vista to 11. The file's hash
+stands in `TargetAppId=W:0006<id of the program>!0000<SHA-1>!<file>`.
 
 A report is one row of `artifact_query`, artifact `wer`.
 """
