@@ -117,7 +117,7 @@ SHEETS = (
         {"url": "url", "title": "title", "visit_count": "visit_count"},
         (Time("last_visit_time", webkit, "last visited"),),
         HTTP | {"record_type": "url"},
-        where="NOT EXISTS (SELECT 1 FROM visits v WHERE v.url = m.id)",
+        where="m.id NOT IN (SELECT v.url FROM visits v WHERE v.url IS NOT NULL)",
         beside=("visits",),
         finish=named,
     ),
