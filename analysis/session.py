@@ -18,7 +18,7 @@ from typing import Protocol, Self
 
 import duckdb
 
-from tracelake.analysis.views import GROUPS, base, host, intake, quote
+from tracelake.analysis.views import GROUPS, base, host, intake, known, quote, timeline, witness
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 
@@ -143,15 +143,29 @@ class Session:
                 self._waiting.remove(words)
 
     def _attribute(self) -> None:
-        """Makes `artifact_host` and `host`."""
+        """Makes `artifact_host`, and the views that stand on it."""
         if not self._attributed:
             # Whose an artifact is does not depend on the window.
             table = TABLES["inventory"]
             inventory = base.plain(table, self._events["inventory"], Window())
             self._connection.execute(host.attribution(inventory))
             cited = f"SELECT {base.row_id(table)} AS row_id, * FROM ({inventory})"
-            self._connection.execute(host.view(cited))
+            self._connection.execute(known.view(cited))
+            used = [name for name, files in self._events.items() if files]
+            self._connection.execute(timeline.view(self.window, self._local(used)))
+            self._connection.execute(witness.view(used))
+            self._connection.execute(timeline.ONCE)
             self._attributed = True
+
+    def _local(self, used: Sequence[str]) -> set[str]:
+        """The tables with times that their host's zone corrects."""
+        zones = self._connection.execute(
+            "SELECT count(*) FROM artifact_host WHERE zone IS NOT NULL"
+        ).fetchall()
+        if not used or zones == [(0,)]:
+            return set()
+        found = self._connection.execute(timeline.local_tables(used)).fetchall()
+        return {name for (name,) in found}
 
     def _tell(
         self, query: str, parameters: Sequence[object] | dict[str, object] | None
@@ -175,8 +189,8 @@ class Session:
                     return      # the query itself says what is wrong
             if "message" not in words and '"message"' not in plan:
                 silent = set()
-            if "host" not in words:
-                hostless = {n for n in hostless if base.asks_host(TABLES[n]) in plan}
+            if "host" not in words and '"host"' not in plan:
+                hostless = set()
             if hostless:
                 self._attribute()
             for name in silent | hostless:

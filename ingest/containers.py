@@ -111,6 +111,9 @@ class Base:
         """See `Walk`."""
         yield from ()
 
+    def close(self) -> None:
+        """See `Walk`."""
+
 
 def kind_of(head: bytes) -> str | None:
     """The container that begins with `head`: gzip, zstd, bzip2, xz, zip, tar, or None for a
@@ -312,8 +315,10 @@ def _held(feed: Feed, kind: str, path: str, name: str, depth: int) -> Iterator[M
         yield broken(path or name, kind, error)
         return
     if held.tell() > MAX_NESTED_ZIP:
+        article = "an" if kind.startswith("i") else "a"
+        most = f"{MAX_NESTED_ZIP >> 20} MiB"
         why = (
-            f"a {kind} inside another container is opened up to {MAX_NESTED_ZIP >> 20} MiB; "
+            f"{article} {kind} inside another container is opened up to {most}; "
             "unpack the outer one"
         )
         yield broken(path or name, kind, Unsupported(kind, 0, why))

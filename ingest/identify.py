@@ -45,6 +45,8 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
             near[parser.name] = why
         if match > best_match:
             best, best_match = parser, match
+        if match == Match.CONTENT:
+            break  # none can be surer
     return Identified(best, near if best is None and near else refused)
 
 

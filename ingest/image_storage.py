@@ -130,7 +130,7 @@ class Window:
     """
 
     BLOCK = 64 << 10
-    KEPT = 128
+    KEPT = 32
 
     def __init__(self, below: Random, start: int = 0, size: int | None = None) -> None:
         rest = max(0, below.size - start)

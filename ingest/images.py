@@ -4,6 +4,7 @@ Numbers: a volume has a range of them, its files have their places in the walk o
 with names sorted. So they do not depend on the parsers, on what is opened, nor on the keys.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Generator, Iterator
 from typing import BinaryIO
@@ -289,6 +290,15 @@ class ImageWalk(Base):
         """See `Walk`."""
         wanted = set(numbers)
         yield from self.members(range(AUDIT), wanted.__contains__)
+
+    def close(self) -> None:
+        """See `Walk`. What the libraries hold goes before what they read from."""
+        self._systems.clear()
+        self._volumes.clear()
+        media, self._media = self._media, None
+        if media is not None:
+            with contextlib.suppress(OSError):
+                media.close()
 
     # --- its hashes
 

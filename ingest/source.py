@@ -6,6 +6,7 @@ A large file that looks new is hashed while it is parsed, and decided upon then:
 is read once.
 """
 
+import contextlib
 import io
 import os
 import time
@@ -139,7 +140,8 @@ class _Source:
             file.seek(0)
         except OSError:
             return None  # who hashes it will say so
-        if kind_of(head) is not None:
+        # A parser may take what the begin of an image looks like.
+        if kind_of(head) is not None or kind_of_image(file) is not None:
             return None
         return identify(head, self.task.name).parser
 
@@ -199,6 +201,11 @@ class _Source:
         # What closes a source has been done for one that is in.
         how = replace(task.how, full_hash=False) if more else task.how
         walk = walk_of(file, task.name, task.path, how, sofar.plan, self._is.sha256 is None)
+        with contextlib.closing(walk):
+            yield from self._walk(walk, decision)
+
+    def _walk(self, walk: Walk, decision: Decision) -> Iterator[Event]:
+        task, sofar = self.task, self._sofar
         first = task.later.stage if task.later is not None else 0
         yield from self._members(walk, range(first, min(task.last + 1, AUDIT)))
         if sofar.plan is None:
@@ -292,15 +299,16 @@ class _Source:
         numbers = [number for number in sorted(carvable) if number not in carved]
         with open(task.path, "rb", buffering=0) as second:
             walk, again = (walk_of(f, task.name, task.path, task.how) for f in (file, second))
-            pairs = zip(walk.pick(numbers), again.pick(numbers), strict=False)
-            for (number, member), (_, same) in pairs:
-                facts = carvable[number]
-                parser = carver_of(facts)
-                assert parser is not None
-                # Where the artifact broke off is said by a row in `damage` already.
-                feed, twice = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
-                sha256 = partial(str, facts.sha256 or "")
-                yield from self._unit(number, member, parser, feed, sha256, twice)
+            with contextlib.closing(walk), contextlib.closing(again):
+                pairs = zip(walk.pick(numbers), again.pick(numbers), strict=False)
+                for (number, member), (_, same) in pairs:
+                    facts = carvable[number]
+                    parser = carver_of(facts)
+                    assert parser is not None
+                    # Where the artifact broke off is said by a row in `damage` already.
+                    feed, twice = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
+                    sha256 = partial(str, facts.sha256 or "")
+                    yield from self._unit(number, member, parser, feed, sha256, twice)
 
     def _unit(
         self,

@@ -63,6 +63,9 @@ class Compound:
         self._sectors = max(0, -(-len(data) // self._size) - 1)
         self.trouble: list[str] = []
         self._used: set[int] = set()
+        # The stream whose bytes `place` finds, and its chain.
+        self._placed = _FREE
+        self._places: list[int] = []
         # Any number of streams can name the same sectors.
         self._left = 4 * len(data) + (1 << 20)
         fats, self._directory, _, self._cutoff, mini_at, _, difat, _ = struct.unpack_from(
@@ -103,6 +106,21 @@ class Compound:
         if len(found) < want:
             self.trouble.append(f"stream {stream.name!r} ends after {len(found)} of {want} bytes")
         return found
+
+    def place(self, stream: Stream, at: int) -> int | None:
+        """Where a byte of a stream stands in the file."""
+        mini = stream.size < self._cutoff and stream.kind != ROOT
+        if self._placed != stream.start:
+            self._placed = stream.start
+            self._places = (self._mini_chain(stream.start) if mini
+                            else self._chain(stream.start, stream.name))
+        each = self._mini if mini else self._size
+        number = at // each
+        if number >= len(self._places):
+            return None
+        sector = self._places[number]
+        start = self._mini_at(sector) if mini else (sector + 1) * self._size
+        return None if start is None else start + at % each
 
     def _sector(self, number: int) -> bytes:
         at = (number + 1) * self._size

@@ -154,6 +154,7 @@ def automatic(artifact: Artifact, rows: PyRows, data: bytes) -> Iterator[None]:
         rows.damaged(place or 0, 0, "DestList", why)
     common = app(artifact.path) | notes(dest_list_version=version)
     records = 0
+    taken: set[int | None] = {None}
     for entry in found:
         stream = streams.pop(f"{entry.number:x}", None)
         link, length = None, 0
@@ -162,9 +163,18 @@ def automatic(artifact: Artifact, rows: PyRows, data: bytes) -> Iterator[None]:
             link, length = lnk_link.parse(body), len(body)
             if link is None:
                 _no_link(rows, stream, body, len(data))
+            elif stream.offset in taken:
+                # Only made by hand: two rows would be one citation.
+                link = None
+        at = stream.offset if link is not None and stream is not None else (
+            file.place(listed, entry.at) if listed is not None else None)
+        if at is None or at in taken or at >= len(data):
+            rows.damaged(0, 0, "DestList", f"entry {entry.number} has no place of its own")
+            continue
+        taken.add(at)
         rows.seen(0)
         records += entry.length + (length if link is not None else 0)
-        _automatic_row(rows, data, file, entry, stream, link, common, listed)
+        _automatic_row(rows, data, file, entry, stream, link, common, at)
         yield
     for stream in streams.values():
         body = file.read(stream, LINK_MOST)
@@ -173,6 +183,10 @@ def automatic(artifact: Artifact, rows: PyRows, data: bytes) -> Iterator[None]:
             if body or stream.size:
                 _no_link(rows, stream, body, len(data))
             continue
+        if stream.offset in taken:
+            rows.damaged(0, 0, f"stream {stream.name}", "it has no place of its own")
+            continue
+        taken.add(stream.offset)
         rows.seen(0)
         records += len(body)
         values = lnk_link.columns(link)
@@ -199,7 +213,7 @@ def _no_link(rows: PyRows, stream: Stream, body: bytes, size: int) -> None:
 
 def _automatic_row(
     rows: PyRows, data: bytes, file: Compound, entry: Entry, stream: Stream | None,
-    link: lnk_link.Link | None, common: dict[str, str], listed: Stream | None,
+    link: lnk_link.Link | None, common: dict[str, str], at: int,
 ) -> None:
     """The row of an entry, with what its link says. It is cited by its link's stream; without
     one, by DestList."""
@@ -225,8 +239,6 @@ def _automatic_row(
         birth_droid_volume=guid_text(entry.ids[2]), birth_droid_file=guid_text(entry.ids[3]),
         link="" if link is not None else "none",
     )  # fmt: skip
-    source = stream if link is not None else listed
-    at = (source.offset if source is not None else None) or 0
     length = link.length if link is not None else entry.length
     # The link's bytes need not lie together; the hash is of the entry and the link.
     body = file.read(stream, LINK_MOST) if stream is not None and link is not None else b""

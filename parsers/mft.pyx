@@ -32,15 +32,16 @@ from tracelake.native.cursor cimport le16, le32, le64
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed cimport Feed
 from tracelake.native.hash64 cimport hash64
+from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
 from tracelake.parsers.flags cimport CHECKSUM_BAD, FROM_SLACK
 from tracelake.parsers.mft_held cimport Extensions, Held, Item
 from tracelake.parsers.mft_record cimport FOLDER, HEADER_LEAST, IN_USE, Record
 from tracelake.parsers.mft_rows cimport FileRows, Link, Place
+from tracelake.parsers.mft_text import record_text
 from tracelake.parsers.ntfs cimport (
     NAME_DOS, NAME_HEADER, NAME_MOST, TORN, WHOLE, Torn, entry_of, sequence_of, unguard, zeros,
 )
-from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.ntfs_folders cimport Folders
 
 VERSION = "1"
@@ -417,5 +418,6 @@ def read(artifact):
 
 
 PARSER = Parser(
-    "mft", VERSION, match, ("file_query",), read, files=("$mft", "*/$mft"), rank=Rank.FILE_SYSTEM,
+    "mft", VERSION, match, ("file_query",), read, record_text, files=("$mft", "*/$mft"),
+    rank=Rank.FILE_SYSTEM,
 )

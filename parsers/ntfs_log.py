@@ -36,7 +36,16 @@ import pyarrow as pa
 
 from tracelake.native.errors import EvidenceError
 from tracelake.parsers.artifact import NO_ROWS_YET, Artifact, Match, Parser, Rank
-from tracelake.parsers.ntfs_names import ENTRY, FileName, file_name, moment, reference, text, undone
+from tracelake.parsers.ntfs_names import (
+    ENTRY,
+    FileName,
+    file_name,
+    moment,
+    moment_text,
+    reference,
+    text,
+    undone,
+)
 from tracelake.parsers.pyrows import CHECKSUM_BAD, FROM_SLACK, PyRows
 
 VERSION = "1"
@@ -91,15 +100,6 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
 
 def operation(number: int) -> str:
     return OPERATIONS[number] if number < len(OPERATIONS) else f"0x{number:x}"
-
-
-def when(ticks: int) -> str:
-    """A time as text, with its 100 ns."""
-    us, ns = moment(ticks)
-    if us is None:
-        return f"0x{ticks:x}"
-    value = pa.scalar(us, pa.timestamp("us")).as_py()
-    return f"{value:%Y-%m-%dT%H:%M:%S.%f}{(ns or 0) // 100}Z"
 
 
 class _Log:
@@ -375,7 +375,7 @@ class _Log:
         if file is not None:
             columns |= reference(file)
         keys = ("fn_created", "fn_modified", "fn_changed", "fn_accessed")
-        return columns, {key: when(t) for key, t in zip(keys, name.times, strict=True)}
+        return columns, {key: moment_text(t) for key, t in zip(keys, name.times, strict=True)}
 
     def entry(self, data: bytes) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         """What a new FILE record says: a row for each of its names."""
@@ -394,7 +394,7 @@ class _Log:
             if kind == 0x10 and not data[at + 8] and start + 32 <= at + length:
                 times = struct.unpack_from("<4Q", data, start)
                 keys = ("si_created", "si_modified", "si_changed", "si_accessed")
-                standard = {key: when(t) for key, t in zip(keys, times, strict=True)}
+                standard = {key: moment_text(t) for key, t in zip(keys, times, strict=True)}
             name = self.attribute(data, at, at + length)
             if name is not None:
                 columns, more = self.named(name, file, MADE)

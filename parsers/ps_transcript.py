@@ -50,6 +50,8 @@ _KNOWN = {"psversion": "engine_version", "host application": "host_application"}
 
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is a transcript, and why not."""
+    if b"*" not in head[:8]:  # to decode what is no text at all takes long
+        return Match.NO, "no head of a transcript"
     codec, mark = encoding(head)
     lines = head[mark : mark + 2048].decode(codec, "replace").splitlines()
     if len(lines) >= 2 and _STARS.match(lines[0]) and "powershell" in lines[1].lower():

@@ -339,7 +339,8 @@ cdef class _Reader:
             else:
                 rows.put(rows.slot("fact"), b"shutdown", 8)
                 rows.set(rows.slot("shutdown_time"), record.time)
-            self.words(rows, "os_kernel", host, 256)
+            if not looks_like_address(host, _length(host, 256)):
+                self.words(rows, "os_kernel", host, 256)
             self.words(rows, "terminal", line, 32)
             return rows
         self.words(rows, "user_name", user, most)

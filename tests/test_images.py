@@ -26,10 +26,12 @@ from tracelake.ingest import image_storage
 from tracelake.ingest import run as ingest_run
 from tracelake.ingest.containers import Member, content_of
 from tracelake.ingest.events import How, Key
+from tracelake.ingest.identify import Identified
 from tracelake.ingest.image_storage import extents, image_kind, segments
 from tracelake.ingest.images import FIRST, NOT_WANTED, ROOM, SHADOW, ImageWalk
 from tracelake.ingest.walk import walk_of
 from tracelake.ingest.want import AUDIT
+from tracelake.parsers import BY_NAME
 
 LOG = sorted((EVIDENCE / "logs").glob("*.evtx"))[0]
 TREE = {
@@ -240,6 +242,10 @@ def test_partitions(tmp_path: Path, volume: bytes) -> None:
     for sector in (512, 4096):
         path = write(tmp_path / "x.img", gpt([volume, b"", small], sector))
         assert listed(path) == tree_of("p1/") | {"p3/f": f}
+    lost = bytearray(gpt([volume, b"", small]))
+    lost[512:1024] = bytes(512)
+    path = write(tmp_path / "x.img", bytes(lost))
+    assert listed(path) == tree_of("p1/") | {"p3/f": f}, "by the copy of its header"
 
 
 def test_a_partition_behind_the_end_and_a_chain_without_one(tmp_path: Path) -> None:
@@ -337,6 +343,32 @@ def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
     looked = walk(path, How())
     assert len(list(looked.members(range(AUDIT)))) == 2
     assert looked.not_opened == {NOT_WANTED: 2 * (len(TREE) - 1)}
+
+
+def test_no_parser_takes_an_image_for_its_own(
+    tmp_path: Path, volume: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new large file is parsed before its hash is known: not so an image."""
+    monkeypatch.setattr(ingest_run, "ONE_PASS", 0)
+    greedy = Identified(BY_NAME["evtx"], {})
+    monkeypatch.setattr("tracelake.ingest.source.identify", lambda head, path: greedy)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    open_case(tmp_path / "lake", engagement="t").ingest([path])
+    found = open_case(tmp_path / "lake", engagement="t").sql(
+        "select path from artifact_path order by all"
+    ).fetchall()
+    assert found == [("p1/Windows/System32/winevt/Logs/Security.evtx",)]
+
+
+def test_an_image_is_let_go_of(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        opened = walk(path)
+        assert len(list(opened.members(range(AUDIT)))) == len(TREE)
+        opened.close()
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 def test_siblings_in_an_image(tmp_path: Path, volume: bytes) -> None:

@@ -30,8 +30,11 @@ from tests.ntfs_build import (
     table,
 )  # fmt: skip
 from tests.seven_zip import members
+from tracelake.native.errors import Corrupt
+from tracelake.native.feed import Feed
 from tracelake.parsers import mft
 from tracelake.parsers.artifact import Match
+from tracelake.parsers.mft_text import record_text
 
 MUSEUM = Path(__file__).parent / "data" / "ntfs" / "museum.mft.xz"
 
@@ -424,6 +427,22 @@ def test_a_cut_table_gives_what_is_before_the_cut(museum: bytes) -> None:
     assert {r["src_offset"] for r in cut.rows} == {
         r["src_offset"] for r in whole.rows if r["src_offset"] < 300 * 1024
     }
+
+
+def test_a_record_as_text() -> None:
+    held = table(entry(6, standard(), named("a.txt"), data(b"x", "zone"), runs(0x80, 5000)))
+    told = record_text(Feed(io.BytesIO(held), 4096), 6 * 1024).splitlines()
+    assert told[0] == "FILE sequence 1, 1 links, in use, lsn 1006, 376 of 1024 bytes used"
+    assert [line.split(": ")[1] for line in told if line.startswith("at ")] == [
+        "$STANDARD_INFORMATION, 96 bytes, 72 bytes in the record",
+        "$FILE_NAME, 104 bytes, 76 bytes in the record",
+        "$DATA 'zone', 40 bytes, 1 bytes in the record",
+        "$DATA, 72 bytes, clusters 0 to 1, 5000 bytes (8192 allocated)",
+    ]
+    assert "    a.txt (long and short) in 5-5" in told
+    assert "    created       2020-01-02T03:04:05.1234567Z" in told
+    with pytest.raises(Corrupt):
+        record_text(Feed(io.BytesIO(held), 4096), 7 * 1024)
 
 
 def test_helpers_guard_what_they_make() -> None:

@@ -79,6 +79,9 @@ def test_a_list_without_unicode() -> None:
         (deleted(2, ticks=0), "x", Match.NO),
         (info2(), "RECYCLER/INFO2", Match.CONTENT),
         (info2(length=99), "RECYCLER/INFO2", Match.NO),
+        (info2(listed("C:\\a", 1)), "HOST_C_RECYCLER_INFO2.bin", Match.CONTENT),
+        (info2(listed("C:\\a", 1, gone=True)), "x", Match.CONTENT),
+        (info2(), "x", Match.NO),
         (b"", "$IA", Match.NO),
     ],
 )

@@ -19,7 +19,8 @@ EVIL = """<?xml version="1.0" encoding="UTF-16"?>
 <TimeTrigger><Repetition><Interval>PT5M</Interval></Repetition></TimeTrigger></Triggers>
 <Principals><Principal id="Author"><UserId>S-1-5-18</UserId><RunLevel>HighestAvailable</RunLevel>
 </Principal></Principals><Settings><Hidden>true</Hidden></Settings>
-<Actions Context="Author"><Exec><Command>powershell.exe</Command><Arguments>-enc &lt;AA&gt;</Arguments>
+<Actions Context="Author"><Exec><Command>powershell.exe</Command>
+<Arguments>-enc &lt;AA&gt;</Arguments>
 <WorkingDirectory>C:\\x</WorkingDirectory></Exec><Exec><Command>calc</Command></Exec>
 </Actions></Task>"""
 

@@ -54,6 +54,7 @@ OTHER_TIMES: dict[str, tuple[str, ...]] = {
         "fn_created", "fn_modified", "fn_accessed", "fn_changed",
     ),
     "registry_activity": ("reg_modified_time",),
+    "browser_activity": ("end_time",),
     "job_activity": ("job_created_time", "job_last_run_time"),
     "artifact_query": (
         "run_times", "key_modified_time", "subject_created_time", "subject_modified_time",
@@ -103,11 +104,6 @@ def plain(table: Table, files: Sequence[str], window: Window) -> str:
     return f"{inner} WHERE {where}" if where else inner
 
 
-def asks_host(table: Table) -> str:
-    """What stands in the plan of a query that reads the column `host` of a view without hosts."""
-    return f"the host of {table.name}"
-
-
 def view(
     table: Table,
     files: Sequence[str],
@@ -131,9 +127,10 @@ def view(
         cited = f"{row_id(table)} AS row_id, " if "src_offset" in table.schema.names else ""
         return f"{made} {cited}* FROM ({inner}) AS t"
     if not with_hosts:
-        nobody = f"CASE WHEN source_id = {quote.text(asks_host(table))} THEN '' END"
-        return f"{made} {row_id(table)} AS row_id, {nobody} AS host, * FROM ({inner}) AS t"
-    cited = row_id(table).replace("source_id", "t.source_id").replace("artifact_no", "t.artifact_no")
+        return f"{made} {row_id(table)} AS row_id, NULL::VARCHAR AS host, * FROM ({inner}) AS t"
+    cited = row_id(table)
+    for name in ("source_id", "artifact_no"):
+        cited = cited.replace(name, f"t.{name}")
     return (
         f"{made} {cited} AS row_id, {host.of_row('t.device_hostname', 'h')} AS host, t.* "
         f"FROM ({inner}) AS t LEFT JOIN artifact_host AS h "

@@ -34,11 +34,12 @@ STRONG = (
 
 _PART = (
     r"ntfs|auto|file|ntfs_vss|lazy_ntfs|uploads|vss[0-9]*|HarddiskVolumeShadowCopy[0-9]+|p[0-9]+|"
-    r"lv-[^/]*|apfs[0-9]*|Windows\.old|\[root\]|rootfs|Partition [0-9]+.*|[^/]* \[[A-Z0-9]+\]|private"
+    r"lv-[^/]*|apfs[0-9]*|Windows\.old|\[root\]|rootfs|Partition [0-9]+.*|[^/]* \[[A-Z0-9]+\]|"
+    r"private"
 )
 _DRIVE = r"[C-Z](?::|%3A|_)?|(?:%5C|\\|_){2}(?:\.|%3F|\?)(?:%5C|\\|_).*"
-VOLUMES = rf"(?i)(?:/(?:{_PART}|{_DRIVE}))*/*$"
-"""Names of drives, volumes and copies at the end of a root."""
+VOLUMES = rf"(?i)(?:/(?:{_PART}))*(?:/(?:{_DRIVE}))?(?:/(?:{_PART}))*/*$"
+"""Names of volumes and copies at the end of a root, and of one drive."""
 VOLUMES_UNIX = rf"(?i)(?:/(?:{_PART}))*/*$"
 UNIX = r"(?i)^(?:var|etc|usr|home|root|run|Library|System/Library|private)/"
 """Marks of hosts that have no drives: a folder `D` above them is somebody's name for a host."""

@@ -1,0 +1,4 @@
+from tracelake.parsers.artifact import Parser
+
+VERSION: str
+PARSER: Parser

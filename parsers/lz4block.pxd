@@ -1,0 +1,10 @@
+"""LZ4 blocks."""
+
+from libc.stdint cimport uint8_t
+
+
+# Unpacks a block of `n` bytes into `out`, which has room for `room`; bytes written, or -1 where it
+# is none or does not fit.
+cdef Py_ssize_t lz4_unpack(
+    const uint8_t* p, Py_ssize_t n, uint8_t* out, Py_ssize_t room
+) noexcept nogil
