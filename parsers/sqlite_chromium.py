@@ -76,6 +76,9 @@ def login(rest: Values, ours: Values, place: Place) -> None:
 
 def cookie(rest: Values, ours: Values, place: Place) -> None:
     where(ours, place)
+    secret = rest.pop("encrypted_value", None)
+    if secret:
+        rest["encrypted_bytes"] = len(secret)
     host = str(rest.get("host_key", ""))
     ours["url"] = (
         f"{'https' if rest.get('is_secure', rest.get('secure')) else 'http'}://"

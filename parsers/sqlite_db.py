@@ -27,7 +27,7 @@ from tracelake.parsers.artifact import Artifact, Match, Parser, Rank
 from tracelake.parsers.pyrows import TEXT_REPAIRED, PyRows
 from tracelake.parsers.sheets import At, Place, Sheet, place_of, put
 from tracelake.parsers.sqlite_file import HEADER, MAGIC, MOST, Database, page_size
-from tracelake.parsers.sqlite_log import Applied, apply_journal, apply_wal
+from tracelake.parsers.sqlite_log import Applied, apply_journal, apply_wal, super_journal
 from tracelake.parsers.sqlite_tree import Cells
 from tracelake.parsers.sqlite_walk import Walk, has_rowid, lowered, without_rowid, written_as
 
@@ -113,6 +113,10 @@ def with_logs(artifact: Artifact, image: bytearray, rows: PyRows) -> dict[int, s
     ):
         log = artifact.beside(name + ending, MOST_LOG)
         if not log:
+            continue
+        other = super_journal(log)
+        if other is not None and artifact.beside(other, MOST_LOG) is None:
+            # Of a transaction over several databases, and that one was finished.
             continue
         try:
             done = apply(image, log, MOST)
@@ -229,7 +233,9 @@ PARSER = Parser(
         "*/downloads.sqlite", "*/history.db", "*/activitiescache.db", "*/knowledgec.db", "*/tcc.db",
         "*/com.apple.launchservices.quarantineeventsv2", "*/application_usage.sqlite",
         "*/webcache*.db", "*/activity.sqlite", "*/app_usage", "*/wpndatabase.db", "*/main.db",
-        "*/webview.db", "*/interactionc.db", "*/downloads.db",
+        "*/webview.db", "*/interactionc.db", "*/permissions.sqlite", "*/chat.db", "*/sms.db",
+        "*/eventtranscript.db", "*/db2/db", "*/contacts2.db", "*/calllog.db", "*/mmssms.db",
+        "*/babel*.db",
     ),
     rank=Rank.BROWSER,
 )  # fmt: skip
