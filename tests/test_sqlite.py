@@ -126,6 +126,12 @@ def test_a_hot_journal_takes_back_what_was_not_finished(tmp_path: Path) -> None:
         r["record_hash"] for r in plain.rows["browser_activity"]
     ]
     assert parse(after, journal=bytes(28) + journal[28:]).counts != plain.counts
+    # A transaction over several databases that was finished has no journal for all of them.
+    name = b"/x/many-mj1"
+    several = journal + bytes(4) + name + struct.pack(">II", len(name), sum(name)) + JOURNAL
+    assert parse(after, journal=several).counts != plain.counts
+    both = Read(sqlite_db.PARSER, after, CHROME, {"History-journal": several, "many-mj1": b"x"})
+    assert both.counts == plain.counts
     for cut in range(0, len(journal), 509):
         assert parse(after, journal=journal[:cut]).account.closes
 

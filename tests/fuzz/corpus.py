@@ -73,6 +73,6 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
 def shortened(data: bytes) -> bytes:
     if data.startswith(b"ElfFile"):
         return data[: 4096 + 65536]
-    if data.startswith(b"regf"):
+    if data.startswith((b"regf", b"SQLite format 3")) or data[4:8] == b"\xef\xcd\xab\x89":
         return data[:LARGEST]
     return data[:CUT]
