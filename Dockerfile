@@ -15,7 +15,7 @@ WORKDIR /source
 COPY constraints.txt ./
 RUN pip install -c constraints.txt setuptools wheel cython
 COPY . .
-RUN pip install -c constraints.txt --no-build-isolation . \
+RUN pip install -c constraints.txt --no-build-isolation '.[images]' \
     && pip uninstall -y setuptools wheel cython \
     && tracelake --help > /dev/null
 

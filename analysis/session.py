@@ -18,7 +18,7 @@ from typing import Protocol, Self
 
 import duckdb
 
-from tracelake.analysis.views import GROUPS, base, intake, quote
+from tracelake.analysis.views import GROUPS, base, host, intake, known, quote, timeline, witness
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 
@@ -29,7 +29,11 @@ CATALOG = re.compile(
     r"|\b(show|describe)\s*;?\s*$"
 )
 # Views over many tables.
-MANY = {"timeline", "ocsf", "ecs", "zeek", "sigma"}
+MANY = {"timeline", "timeline_once", "ocsf", "ecs", "zeek", "sigma"}
+# What stands on `artifact_host`, which takes a moment to make.
+HOSTS = {"artifact_host", "host", "timeline", "timeline_once", "witness"}
+# Views that stand on a table that a query over them does not name.
+OVER = {"script_full": "script_activity", "usn": "file_activity"}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
@@ -74,8 +78,13 @@ class Session:
         self.root = str(snapshot.root)
         self._connection = connection or duckdb.connect()
         self._waiting = list(GROUPS)
-        self._silent: dict[str, list[str]] = {}
-        """Tables whose view does not have their rows' messages yet, and their files."""
+        self._events: dict[str, list[str]] = {}
+        """Tables of events, and their files."""
+        self._silent: set[str] = set()
+        """Those whose view does not have their rows' messages yet."""
+        self._hostless: set[str] = set()
+        """Those whose view does not tell their rows' hosts yet."""
+        self._attributed = False
         self._making = threading.Lock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
         try:
@@ -113,8 +122,11 @@ class Session:
             files = self._inside(snapshot.files(table.name, *pruned))
             self._connection.execute(base.view(table, files, window))
             if table.is_events:
-                self._silent[table.name] = files
+                self._events[table.name] = files
+                self._silent.add(table.name)
+                self._hostless.add(table.name)
         self._connection.execute(base.ARTIFACT_PATH)
+        self._connection.execute(host.UTC_OF)
         self._connection.execute(intake.view(self._resolved or self.root))
 
     def _provide(self, query: str) -> None:
@@ -122,38 +134,73 @@ class Session:
         query = query.lower()
         everything = CATALOG.search(query) is not None
         with self._making:
+            if everything or not HOSTS.isdisjoint(re.findall(r"\w+", query)):
+                self._attribute()
             for words in [w for w in self._waiting if everything or all(x in query for x in w)]:
                 for statement in GROUPS[words](self.window):
                     self._connection.execute(statement)
                 # Only now: an interrupted query leaves some of them to be made again.
                 self._waiting.remove(words)
 
+    def _attribute(self) -> None:
+        """Makes `artifact_host`, and the views that stand on it."""
+        if not self._attributed:
+            # Whose an artifact is does not depend on the window.
+            table = TABLES["inventory"]
+            inventory = base.plain(table, self._events["inventory"], Window())
+            self._connection.execute(host.attribution(inventory))
+            cited = f"SELECT {base.row_id(table)} AS row_id, * FROM ({inventory})"
+            self._connection.execute(known.view(cited))
+            used = [name for name, files in self._events.items() if files]
+            self._connection.execute(timeline.view(self.window, self._local(used)))
+            self._connection.execute(witness.view(used))
+            self._connection.execute(timeline.ONCE)
+            self._attributed = True
+
+    def _local(self, used: Sequence[str]) -> set[str]:
+        """The tables with times that their host's zone corrects."""
+        zones = self._connection.execute(
+            "SELECT count(*) FROM artifact_host WHERE zone IS NOT NULL"
+        ).fetchall()
+        if not used or zones == [(0,)]:
+            return set()
+        found = self._connection.execute(timeline.local_tables(used)).fetchall()
+        return {name for (name,) in found}
+
     def _tell(
         self, query: str, parameters: Sequence[object] | dict[str, object] | None
     ) -> None:
-        """Makes the views with messages that a query asks for.
+        """Makes the views with messages and with hosts that a query asks for.
 
-        Where the query does not name them, its plan says whether it reads the column.
+        Where the query does not name these columns, its plan says whether it reads them.
         """
         words = set(re.findall(r"\w+", query.lower()))
+        words |= {OVER[word] for word in words & OVER.keys()}
         with self._making:
-            meant = self._silent.keys() if words & MANY else self._silent.keys() & words
-            if not meant:
-                return
-            if "message" not in words:
+            silent = set(self._silent) if words & MANY else self._silent & words
+            hostless = self._hostless & words
+            plan = ""
+            if (silent and "message" not in words) or (hostless and "host" not in words):
                 try:
                     plan = self._connection.cursor().execute(
                         f"EXPLAIN (FORMAT JSON) {query}", parameters
-                    ).fetchall()
+                    ).fetchall()[0][1]
                 except duckdb.Error:
                     return      # the query itself says what is wrong
-                if '"message"' not in plan[0][1]:
-                    return
-            for name in list(meant):
-                self._connection.execute(
-                    base.view(TABLES[name], self._silent[name], self.window, with_messages=True)
-                )
-                del self._silent[name]
+            if "message" not in words and '"message"' not in plan:
+                silent = set()
+            if "host" not in words and '"host"' not in plan:
+                hostless = set()
+            if hostless:
+                self._attribute()
+            for name in silent | hostless:
+                self._connection.execute(base.view(
+                    TABLES[name], self._events[name], self.window,
+                    with_messages=name in silent or name not in self._silent,
+                    with_hosts=name in hostless or name not in self._hostless,
+                ))
+                self._silent -= {name} & silent
+                self._hostless -= {name} & hostless
 
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""

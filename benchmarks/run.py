@@ -5,10 +5,11 @@ What is measured is CPU seconds (user and system, all processes) of the whole co
 commit included. The CPU seconds of the same command on a one-record file are taken off: they are
 the fixed cost, a row of its own. `workers` compares wall time instead: one large log with one
 worker and with two. `many` is a folder of small logs beside one log of the same records.
+`triage` is a ZIP of logs and other artifacts beside plaso, where it is there, in one round.
 Rivals are measured in the same way, less their own fixed cost. Ours and theirs alternate;
 the ratio is the median over the rounds.
 
-    python -m benchmarks.run [--quick] [--only pcap,evtx,jsonl,mft,usn,workers,many] [--json FILE]
+    python -m benchmarks.run [--quick] [--only pcap,evtx,...,image] [--json FILE]
 """
 
 import argparse
@@ -27,9 +28,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from benchmarks.build import Built, build, build_folder
+from benchmarks.build import FOLDER, Built, build, build_folder
+from benchmarks.build_triage import build_triage
+from benchmarks.image import Image, image_files
 from benchmarks.measure import Cost, cost
 from benchmarks.seeds import ROOT
+from benchmarks.triage import Triage
+from benchmarks.triage import measure as measure_triage
 
 HERE = Path(__file__).resolve().parent
 FIXED_WANTED_S = 1.0
@@ -318,6 +323,14 @@ def many_files(files: int, rounds: int) -> Many:
     return Many(files, files / median(spent), median(shares))
 
 
+def collection(rounds: int) -> Triage:
+    """A triage collection, against plaso where it is there."""
+    logs = build_folder(300)
+    built = build_triage(FOLDER / "triage", logs.folder, logs.one, logs.origin, 200)
+    built.archive.read_bytes()
+    return measure_triage(built, rounds, ingest, counts, in_folder)
+
+
 HEADINGS = (
     "what", "against", "MB/s", "records/s", "rows/s", "ratio", "wanted", "anon MB",
     "B/packet", "records/row",
@@ -369,7 +382,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    everything = "pcap,evtx,jsonl,mft,usn,workers,many"
+    everything = "pcap,evtx,jsonl,mft,usn,workers,many,image,triage"
     parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
@@ -378,11 +391,17 @@ def main() -> None:
     ours: dict[str, Ours] = {}
     lines: list[Line] = []
     many: Many | None = None
+    triage: Triage | None = None
+    image: Image | None = None
     for kind in given.only.split(","):
         if kind == "workers":
             lines += side_by_side(200 if given.quick else 1000, rounds)
+        elif kind == "image":
+            image = image_files(256 if given.quick else 1024, rounds)
         elif kind == "many":
             many = many_files(100 if given.quick else 400, rounds)
+        elif kind == "triage":
+            triage = collection(1)
         else:
             usual = megabytes if given.megabytes or given.quick else LARGE.get(kind, megabytes)
             ours[kind], found = compare(kind, usual, rounds)
@@ -393,6 +412,10 @@ def main() -> None:
     print(table(ours, lines))
     if many is not None:
         print(many.said())
+    if triage is not None:
+        print(triage.said())
+    if image is not None:
+        print(image.said())
     if given.json:
         fixed = {kind: median(each.fixed) for kind, each in ours.items()}
         given.json.write_text(
@@ -401,6 +424,7 @@ def main() -> None:
                     "lines": [asdict(line) for line in lines],
                     "fixed_s": fixed,
                     "many": asdict(many) if many is not None else None,
+                    "triage": asdict(triage) if triage is not None else None,
                 },
                 indent=1,
             )

@@ -81,6 +81,7 @@ class Member:
             but the place at which a container could not be read on.
         whole: it is the source itself: a loose file, whose hash is known.
         beside: the other files of its folder, where they can be reached.
+        asked: a parser may ask for files like it; else it is only to be listed.
         modified: when it was written last, as its container says: seconds since 1970, within a
             day (a zip does not say the zone).
     """
@@ -93,6 +94,7 @@ class Member:
     container: str | None = None
     whole: bool = False
     beside: Siblings = NOBODY
+    asked: bool = True
     modified: float | None = None
 
 
@@ -108,6 +110,9 @@ class Base:
     def audit(self, path: str) -> Generator[Read, None, None]:
         """See `Walk`."""
         yield from ()
+
+    def close(self) -> None:
+        """See `Walk`."""
 
 
 def kind_of(head: bytes) -> str | None:
@@ -310,8 +315,10 @@ def _held(feed: Feed, kind: str, path: str, name: str, depth: int) -> Iterator[M
         yield broken(path or name, kind, error)
         return
     if held.tell() > MAX_NESTED_ZIP:
+        article = "an" if kind.startswith("i") else "a"
+        most = f"{MAX_NESTED_ZIP >> 20} MiB"
         why = (
-            f"a {kind} inside another container is opened up to {MAX_NESTED_ZIP >> 20} MiB; "
+            f"{article} {kind} inside another container is opened up to {most}; "
             "unpack the outer one"
         )
         yield broken(path or name, kind, Unsupported(kind, 0, why))

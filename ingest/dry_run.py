@@ -1,6 +1,7 @@
 """What each file is and which parser would take it, without taking it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,10 @@ def look(
             yield Planned(source, "", None, trouble=item.why, unreachable=True)
             continue
         try:
-            with open(item.path, "rb", buffering=0) as file:
-                walk = walk_of(file, item.name, str(item.path), how)
+            with (
+                open(item.path, "rb", buffering=0) as file,
+                closing(walk_of(file, item.name, str(item.path), how)) as walk,
+            ):
                 for _, member in walk.members(range(LAST_STAGE + 1)):
                     yield _planned(source, item, member)
                 for why, count in walk.not_opened.items():

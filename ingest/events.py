@@ -30,6 +30,7 @@ class How:
             with their hashes.
         keys: for encrypted volumes.
         shadow_copies: read volume shadow copies, too.
+        indexes: read the indexes of NTFS folders (`$I30`), in which deleted names may be.
         full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
             right.
     """
@@ -38,6 +39,7 @@ class How:
     keys: tuple[Key, ...] = ()
     shadow_copies: bool = False
     full_hash: bool = True
+    indexes: bool = False
 
 
 PLAINLY = How()
@@ -150,6 +152,7 @@ class Decision:
         carve: deleted records are read, too, of all artifacts but those in `carved`.
         closed: all else of the source is in, and why (empty: it has just been read); there is only
             something to be carved.
+        more: it is in, and this time more of it is wanted (a key, all files, shadow copies); why.
     """
 
     skip: str | None = None
@@ -157,6 +160,7 @@ class Decision:
     carve: bool = False
     carved: frozenset[int] = frozenset()
     closed: str | None = None
+    more: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,22 @@ class Left:
     task: Task
     facts: Facts
     trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """So many files that no parser takes are listed with their hashes (`How.every_file`)."""
+
+    task: Task
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """So many files of a source were left unopened, by reason."""
+
+    task: Task
+    counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +251,4 @@ class SourceDone:
     later: Task | None = None
 
 
-Event = Read | UnitReady | PackReady | Left | Skipped | Failed | SourceDone
+Event = Read | UnitReady | PackReady | Left | Listed | NotOpened | Skipped | Failed | SourceDone

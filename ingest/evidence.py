@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from tracelake.ingest.books import path_of
@@ -53,8 +53,11 @@ def artifact_bytes(
     Raises:
         EvidenceGone: it is not there, or has no such artifact.
     """
-    with _opened(uri) as file:
-        member = walk_of(file, os.path.basename(uri), path_of(uri), how).find(number, path)
+    with (
+        _opened(uri) as file,
+        closing(walk_of(file, os.path.basename(uri), path_of(uri), how)) as walk,
+    ):
+        member = walk.find(number, path)
         if member is None:
             raise EvidenceGone(f"{uri}: it holds no artifact {number} any more")
         yield _open(uri, member)

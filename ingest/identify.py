@@ -9,9 +9,7 @@ from tracelake.parsers.artifact import Match, Parser
 HEAD = 65536
 # Evidence that responders do bring and that is not opened yet: to be told by its name, not by
 # what each parser misses in it.
-NOT_YET = {
-    b"SQLite format 3\x00": "an SQLite database, not read yet",
-}
+NOT_YET: dict[bytes, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +33,21 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
     best: Parser | None = None
     best_match = Match.NO
     refused: dict[str, str] = {}
+    near: dict[str, str] = {}
     known = "the file is empty" if not head else _known(head)
     if known is not None:
         return Identified(None, {"*": known})
     for parser in parsers:
         match, why = parser.match(head, path)
-        if match == Match.NO:
+        if match <= Match.NO:
             refused[parser.name] = why
+        if match == Match.NEAR:
+            near[parser.name] = why
         if match > best_match:
             best, best_match = parser, match
-    return Identified(best, refused)
+        if match == Match.CONTENT:
+            break  # none can be surer
+    return Identified(best, near if best is None and near else refused)
 
 
 def _known(head: bytes) -> str | None:

@@ -1,6 +1,6 @@
 """The files of a volume: listed in an order of their own, opened by their place in it.
 
-Each file system is read by its library (libfsntfs, libfsfat, ...; ISO 9660 by The Sleuth Kit). All
+Each file system is read by its library (libfsntfs, libfsext, ...; others: image_tsk.py). All
 of libyal's look alike, so one class does for them; what differs is in a table.
 """
 
@@ -8,38 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tracelake.ingest.image_storage import BROKEN, Window, library, why
+from tracelake.ingest.image_content import MAX_DEPTH, Content, Listed, Opened
+from tracelake.ingest.image_storage import BROKEN, Files, Window, library, why
+from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume
-from tracelake.native.errors import Corrupt, EvidenceError
+from tracelake.native.errors import Corrupt
 
-# Ends for trees that have none.
-MAX_DEPTH = 256
-# Bytes in one call of a library. More would be memory that malloc gets anew from the kernel each
-# time, and a third of the speed.
-CHUNK = 120 << 10
 SPARSE = 1  # a flag of an extent
+# The blocks of a folder's index in NTFS, as a stream has a name, and their type of attribute.
+INDEX, ALLOCATION = "$I30", 160
 DIRECTORY, REGULAR, LINK = 0x4000, 0x8000, 0xA000
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file, or what was met where one should be.
-
-    Attributes:
-        path: in its volume, folders divided by `/`, a stream by `:`.
-        identifier: of the file in its file system (entry of the MFT, inode).
-        stream: the name of an alternate stream, or None.
-        size: bytes.
-        unread: why there is nothing to be read.
-        trouble: why a folder could not be listed (on).
-    """
-
-    path: str
-    identifier: int
-    stream: str | None = None
-    size: int | None = None
-    unread: str | None = None
-    trouble: EvidenceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +60,6 @@ KINDS = {
         lambda e: int(e.get_file_reference()) & 0xFFFF_FFFF_FFFF,
         lambda e: bool(e.has_directory_entries_index()), _ordinary,
     ),
-    "fat": Kind(
-        "pyfsfat", "get_file_entry_by_identifier", lambda e: int(e.get_identifier()),
-        lambda e: bool(e.get_file_attribute_flags() & 0x10), _ordinary,
-    ),
     "ext": Kind(
         "pyfsext", "get_file_entry_by_inode", lambda e: int(e.get_inode_number()),
         _by_mode, _special_mode,
@@ -105,45 +79,11 @@ KINDS = {
 }
 
 
-class Content:
-    """The bytes of a file, in order. Holes are not read.
-
-    Args:
-        entry: an entry or stream of a library. size: its bytes. start: where to begin.
-    """
-
-    def __init__(self, entry: Any, size: int, start: int = 0) -> None:
-        self._read: Callable[[int, int], bytes] = entry.read_buffer_at_offset
-        self._at = start
-        self._size = size
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fills the buffer as far as there are bytes."""
-        wanted = min(len(buffer), self._size - self._at, CHUNK)
-        if wanted <= 0:
-            return 0
-        data = self._read(wanted, self._at)
-        if not data:
-            raise EOFError(f"the file has {self._size} bytes, of which {self._at} are there")
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A file to be read: its stream, its size, and how many bytes of it are stored."""
-
-    content: Content
-    size: int
-    stored: int | None
-
-
 class FileSystem:
     """The file system of a volume.
 
     Args:
-        volume: what it is in. kind: ntfs, fat, ext, xfs, hfs or apfs.
+        volume: what it is in. kind: ntfs, ext, xfs, hfs or apfs.
         opened: its volume in the library, where it has one already (APFS).
 
     Raises:
@@ -154,18 +94,32 @@ class FileSystem:
         self._kind = KINDS[kind]
         self._ntfs = kind == "ntfs"
         self._window = Window(volume.disk)
+        self._of = volume
+        self._tsk: TskFileSystem | None = None
         if opened is None:
             opened = library(self._kind.library).volume()
             try:
-                opened.open_file_object(self._window)
+                self._open(opened, volume)
             except BROKEN as error:
                 raise Corrupt(f"{kind} volume", 0, why(error)) from error
         self._volume = opened
         self._find = getattr(opened, self._kind.by_identifier)
 
-    def walk(self) -> Iterator[Listed]:
+    def _open(self, opened: Any, volume: Volume) -> None:
+        path = volume.disk.path if isinstance(volume.disk, Files) else None
+        if path is not None and path.isprintable():
+            opened.open(path)  # it reads by itself, without a call of ours for each piece
+        else:
+            opened.open_file_object(self._window)
+
+    def walk(self, indexes: bool = False) -> Iterator[Listed]:
         """Every file, folder by folder, names sorted: the same order whatever the folders' own
-        order is. A folder that is met twice, and one below itself, is entered once."""
+        order is. A folder that is met twice, and one below itself, is entered once.
+
+        Args:
+            indexes: say which folders have an index of their own (NTFS), which takes a look at
+                each one's attributes. Without, all are `unread`.
+        """
         try:
             root = self._volume.get_root_directory()
             seen = {self._kind.identifier(root)}
@@ -176,6 +130,7 @@ class FileSystem:
             yield Listed("", 0, trouble=Corrupt("root folder", 0, "it is not there"))
             return
         yield from self._streams(root, "")
+        yield from self._index(root, "", indexes)
         waiting = [self._entries(root, "")]
         while waiting:
             found = next(waiting[-1], None)
@@ -190,6 +145,7 @@ class FileSystem:
                 identifier = self._kind.identifier(entry)
                 if self._kind.folder(entry):
                     yield from self._streams(entry, path)
+                    yield from self._index(entry, path, indexes)
                     if identifier in seen or len(waiting) > MAX_DEPTH:
                         why_not = "a folder that stands in itself, or twice"
                         yield Listed(path, identifier, trouble=Corrupt("folder", 0, why_not))
@@ -246,12 +202,32 @@ class FileSystem:
         except BROKEN as error:
             yield Listed(f"{path}:", 0, trouble=Corrupt("stream", 0, why(error)))
 
+    def _index(self, entry: Any, path: str, look: bool) -> Iterator[Listed]:
+        if not self._ntfs:
+            return
+        size = None
+        try:
+            identifier = self._kind.identifier(entry)
+            for number in range(entry.get_number_of_attributes() if look else 0):
+                attribute = entry.get_attribute(number)
+                if attribute.get_attribute_type() == ALLOCATION:
+                    size = int(attribute.get_data_size())
+        except BROKEN as error:
+            yield Listed(f"{path}:{INDEX}", 0, trouble=Corrupt("folder", 0, why(error)))
+            return
+        unread = None if size is not None else "it has no blocks of its own"
+        yield Listed(f"{path}:{INDEX}", identifier, INDEX, size, unread)
+
     def open(self, listed: Listed) -> Opened:
         """A file's content.
 
         Raises:
             EvidenceError: it cannot be opened.
         """
+        if listed.stream == INDEX:
+            if self._tsk is None:
+                self._tsk = TskFileSystem(self._of)
+            return self._tsk.index_of(listed.identifier)
         try:
             entry = self._find(listed.identifier)
             if entry is None:

@@ -17,7 +17,7 @@ from tracelake.ingest.image_storage import Files, extents, image_kind, segments
 from tracelake.ingest.image_volumes import partitions
 
 # Images up to this size are hashed before they are read, as every other source is.
-SMALL_IMAGE = 1 << 30
+SMALL_IMAGE = 64 << 20
 EDGE = 64 << 10
 SAMPLES = 512
 BLOCK = 4 << 20

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
-from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
+from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
 
 INSTALL = "to open it: pip install 'tracelake[images]'"
 # A boot sector alone is an artifact, not an image.
@@ -130,7 +130,7 @@ class Window:
     """
 
     BLOCK = 64 << 10
-    KEPT = 128
+    KEPT = 32
 
     def __init__(self, below: Random, start: int = 0, size: int | None = None) -> None:
         rest = max(0, below.size - start)
@@ -186,9 +186,14 @@ class Window:
 
 
 class Files:
-    """One file, or several that are pieces of one, as one stretch of bytes."""
+    """One file, or several that are pieces of one, as one stretch of bytes.
+
+    Attributes:
+        path: of the file, where it is one.
+    """
 
     def __init__(self, paths: list[str]) -> None:
+        self.path = paths[0] if len(paths) == 1 else None
         self._pieces: list[tuple[int, int, int]] = []
         self.size = 0
         for path in paths:
@@ -245,12 +250,14 @@ class Media:
         files: the files that it is made of, in their order.
         facts: what it says of itself.
         stored: hashes of its content that stand in it, by name: MD5, SHA1.
+        trouble: what is wrong with it as a whole; what is there can be read.
     """
 
     disk: Random
     files: list[str]
     facts: dict[str, str] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
+    trouble: EvidenceError | None = None
     _close: Callable[[], None] = lambda: None
 
     def close(self) -> None:
@@ -327,7 +334,7 @@ def _content(kind: str, content: BinaryIO) -> Media:
         handle.open_file_object(window)
     if kind == "vmdk":
         handle.open_extent_data_files_as_file_objects([window])
-    return Media(Handle(handle, handle.get_media_size()), [], {"image": kind}, {}, handle.close)
+    return Media(Handle(handle, handle.get_media_size()), [], {"image": kind}, _close=handle.close)
 
 
 def _raw(path: str) -> Media:
@@ -350,7 +357,25 @@ def _ewf(path: str) -> Media:
     for name, value in handle.get_header_values().items():
         if value:
             facts[name.replace("_", " ")] = str(value)
-    return Media(Handle(handle, size), paths, facts, stored, handle.close)
+    return Media(
+        Handle(handle, size), paths, facts, stored, _unended(paths[-1]), handle.close
+    )
+
+
+def _unended(path: str) -> EvidenceError | None:
+    """Whether segments are missing. The last section of the last one is `done`, of any other
+    `next`; the library opens what is there."""
+    with open(path, "rb") as file:
+        magic = file.read(8)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 76))
+        kind = file.read(16).rstrip(b"\0")
+    if magic != b"EVF\x09\x0d\x0a\xff\x00" or kind == b"done":
+        return None
+    return Truncated(
+        "EnCase image", size, f"its last segment here, {os.path.basename(path)}, does not end it: "
+        "segments are missing, or it is cut",
+    )
 
 
 def _qcow(path: str) -> Media:
@@ -371,8 +396,8 @@ def _qcow(path: str) -> Media:
     if handle.is_locked():
         raise Unsupported("QCOW image", 0, "it is encrypted: convert it with its key (qemu-img)")
     size = handle.get_media_size()
-    return Media(Handle(handle, size), [path], {"image": "QCOW", "bytes": str(size)}, {},
-                 handle.close)
+    return Media(Handle(handle, size), [path], {"image": "QCOW", "bytes": str(size)},
+                 _close=handle.close)
 
 
 def _vmdk(path: str) -> Media:
@@ -389,7 +414,7 @@ def _vmdk(path: str) -> Media:
     size = handle.get_media_size()
     files = [path, *extents(path)]
     facts = {"image": "VMDK", "bytes": str(size)}
-    return Media(Handle(handle, size), files, facts, {}, handle.close)
+    return Media(Handle(handle, size), files, facts, _close=handle.close)
 
 
 def _vhd(path: str) -> Media:
@@ -402,16 +427,16 @@ def _vhd(path: str) -> Media:
             f"it holds only what differs from {parent!r}: merge them and ingest the result",
         )
     size = handle.get_media_size()
-    return Media(Handle(handle, size), [path], {"image": "VHD", "bytes": str(size)}, {},
-                 handle.close)
+    return Media(Handle(handle, size), [path], {"image": "VHD", "bytes": str(size)},
+                 _close=handle.close)
 
 
 def _dmg(path: str) -> Media:
     handle = library("pymodi").handle()
     handle.open(path)
     size = handle.get_media_size()
-    return Media(Handle(handle, size), [path], {"image": "macOS", "bytes": str(size)}, {},
-                 handle.close)
+    return Media(Handle(handle, size), [path], {"image": "macOS", "bytes": str(size)},
+                 _close=handle.close)
 
 
 OPENERS: dict[str, Callable[[str], Media]] = {

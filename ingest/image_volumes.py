@@ -37,6 +37,7 @@ class Volume:
         facts: what it says of itself.
         keep: what must live as long as it.
         behind: it is known only with a key, and is not the first in its encrypted volume.
+        locked: it is encrypted, and no key opens it.
         opened: it, as its library has opened it, where several are opened together (APFS).
     """
 
@@ -48,6 +49,7 @@ class Volume:
     keep: list[Any] = field(default_factory=list)
     behind: bool = False
     opened: Any = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ def _locked(name: str, disk: Random, what: str, keys: tuple[Key, ...]) -> Volume
     why_not = "it is encrypted, and none of the given keys opens it" if keys else (
         "it is encrypted: give its password, recovery password or key file with --key"
     )
-    return Volume(name, disk, trouble=Unsupported(f"{what} volume", 0, why_not))
+    return Volume(name, disk, trouble=Unsupported(f"{what} volume", 0, why_not), locked=True)
 
 
 def _logical(name: str, disk: Random, keys: tuple[Key, ...], depth: int) -> Iterator[Volume]:

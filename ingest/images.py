@@ -4,6 +4,7 @@ Numbers: a volume has a range of them, its files have their places in the walk o
 with names sorted. So they do not depend on the parsers, on what is opened, nor on the keys.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Generator, Iterator
 from typing import BinaryIO
@@ -11,9 +12,10 @@ from typing import BinaryIO
 from tracelake.ingest.beside import Siblings
 from tracelake.ingest.containers import Base, Member, broken, content_of, nested, nothing
 from tracelake.ingest.events import How, Read
-from tracelake.ingest.image_files import FileSystem, Listed
-from tracelake.ingest.image_iso import IsoFileSystem
+from tracelake.ingest.image_content import Listed
+from tracelake.ingest.image_files import INDEX, FileSystem
 from tracelake.ingest.image_storage import NAMES, Files, Media, open_media, why
+from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import Guard
@@ -27,6 +29,9 @@ SHADOW = 64
 MOST_VOLUMES = 127
 # Of the first volume number 0 is the image itself; of each number 1 is the volume itself.
 IMAGE, VOLUME, FIRST = 0, 1, 2
+# What `facts` say of an encrypted volume without a key, and of a shadow copy.
+LOCKED, STORE = "encrypted, not opened", "shadow copy of"
+INDEXES = "the index of a folder, in which deleted names may be: --carve reads it"
 NOT_WANTED = "no parser asks for a file of this path"
 BLOCK = 4 << 20
 
@@ -55,7 +60,7 @@ class ImageWalk(Base):
         self._wrong: EvidenceError | None = None
         self._media: Media | None = None
         self._volumes: dict[int, Volume] = {}
-        self._systems: dict[int, FileSystem | IsoFileSystem | EvidenceError] = {}
+        self._systems: dict[int, FileSystem | TskFileSystem | EvidenceError] = {}
         self._files: list[str] = []
         try:
             self._media = open_media(path, kind, content)
@@ -81,7 +86,8 @@ class ImageWalk(Base):
                 self._wrong = Unsupported("image", 0, why_not)
                 break
             self._volumes[slot] = volume
-            words = [volume.what or "no file system that is read", f"{volume.disk.size} bytes"]
+            nothing = LOCKED if volume.locked else "no file system that is read"
+            words = [volume.what or nothing, f"{volume.disk.size} bytes"]
             words += [f"{name}: {value}" for name, value in volume.facts.items()]
             self.facts[f"volume {volume.name}".strip()] = ", ".join(words)
 
@@ -96,6 +102,9 @@ class ImageWalk(Base):
                 else:
                     yield IMAGE, broken(self._name, self._what, self._trouble)
             return
+        unended = self._media.trouble if self._media is not None else None
+        if unended is not None and 0 in stages and wanted(IMAGE):
+            yield IMAGE, broken(self._name, "image", unended)
         if self.plan is None:
             self.plan = []
             yield from self._look(wanted)
@@ -105,7 +114,7 @@ class ImageWalk(Base):
                 yield planned.number, self._member(planned.number // ROOM, listed, True)
         if self._how.every_file and STAGE_OF[Rank.REST] in stages:
             yield from self._others(wanted)
-        if AUDIT in stages and self._wrong is not None and wanted(IMAGE):
+        if AUDIT in stages and unended is None and self._wrong is not None and wanted(IMAGE):
             yield IMAGE, broken(self._name, "image", self._wrong)
 
     def in_order(self) -> Iterator[Member]:
@@ -118,6 +127,8 @@ class ImageWalk(Base):
                 path = self._path(slot, listed)
                 if listed.trouble is not None:
                     yield broken(path, "image", listed.trouble)
+                elif listed.stream == INDEX:
+                    continue
                 elif listed.unread is not None:
                     yield Member(path, nothing, unread=listed.unread)
                 else:
@@ -132,7 +143,8 @@ class ImageWalk(Base):
                     if wanted(number):
                         yield number, broken(self._path(slot, listed), "image", listed.trouble)
                 elif listed.unread is not None:
-                    continue
+                    if listed.stream == INDEX and not self._how.indexes:
+                        self.not_opened[INDEXES] += 1
                 elif (rank := rank_of(listed.path)) is not None:
                     self.plan.append(
                         Planned(
@@ -150,6 +162,8 @@ class ImageWalk(Base):
             for number, listed in self._listed(slot):
                 if number in planned or not wanted(number) or listed.trouble is not None:
                     continue
+                if listed.stream == INDEX:
+                    continue  # what deleted names are in, for who asks for them
                 if listed.unread is not None:
                     path = self._path(slot, listed)
                     yield number, Member(path, nothing, unread=listed.unread)
@@ -168,27 +182,29 @@ class ImageWalk(Base):
         if isinstance(system, EvidenceError):
             yield base + VOLUME, Listed("", 0, trouble=system)
             return
-        for number, listed in enumerate(system.walk(), FIRST):
+        for number, listed in enumerate(system.walk(self._how.indexes), FIRST):
             if number >= ROOM:
                 why_not = f"of a volume the first {ROOM} files are listed"
                 yield base + VOLUME, Listed("", 0, trouble=Unsupported("volume", 0, why_not))
                 return
             yield base + number, listed
 
-    def _system(self, slot: int) -> FileSystem | IsoFileSystem | EvidenceError:
+    def _system(self, slot: int) -> FileSystem | TskFileSystem | EvidenceError:
         found = self._systems.get(slot)
         if found is None:
             volume = self._volumes[slot]
             assert volume.what is not None
             try:
-                if volume.what == "iso":
-                    found = IsoFileSystem(volume)
-                else:
-                    found = FileSystem(volume, volume.what, volume.opened)
+                found = self._opened_system(volume, volume.what)
             except EvidenceError as error:
                 found = error
             self._systems[slot] = found
         return found
+
+    def _opened_system(self, volume: Volume, what: str) -> FileSystem | TskFileSystem:
+        if what in ("iso", "fat"):
+            return TskFileSystem(volume)
+        return FileSystem(volume, what, volume.opened)
 
     def _path(self, slot: int, listed: Listed) -> str:
         name = self._volumes[slot].name
@@ -210,7 +226,7 @@ class ImageWalk(Base):
         guard = Guard(opened.content, "file in the image", packed_size=opened.stored)
         beside = self._beside(slot, listed)
         if not decompress:
-            return Member(path, lambda: guard, opened.size, beside=beside)
+            return Member(path, lambda: guard, opened.size, beside=beside, asked=False)
         archived, found = nested(guard, path, opened.size, 0)
         if archived:
             why_not = "an archive in an image: export it and ingest it"
@@ -275,6 +291,15 @@ class ImageWalk(Base):
         wanted = set(numbers)
         yield from self.members(range(AUDIT), wanted.__contains__)
 
+    def close(self) -> None:
+        """See `Walk`. What the libraries hold goes before what they read from."""
+        self._systems.clear()
+        self._volumes.clear()
+        media, self._media = self._media, None
+        if media is not None:
+            with contextlib.suppress(OSError):
+                media.close()
+
     # --- its hashes
 
     def audit(self, path: str) -> Generator[Read, None, None]:
@@ -314,6 +339,6 @@ class ImageWalk(Base):
         for name, digest in own.items():
             found = digest.hexdigest()
             self.facts[f"computed {name}"] = found
-            if found != stored[name]:
+            if found != stored[name] and self._media.trouble is None:
                 why_not = f"its stored {name} is {stored[name]}, its content's is {found}"
                 self._wrong = Corrupt("image", 0, why_not)

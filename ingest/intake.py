@@ -12,6 +12,7 @@ from tracelake.ingest.events import (
     Event,
     Failed,
     Left,
+    Listed,
     Read,
     Skipped,
     SourceDone,
@@ -77,6 +78,8 @@ class Intake:
                 row["state"] = "reading"
             if isinstance(event, Left):
                 row["left_aside"] += 1
+            elif isinstance(event, Listed):
+                row["left_aside"] += event.count
             elif isinstance(event, UnitReady) and event.facts and event.facts.parser:
                 row["artifacts"] += 1
                 row["records"] += event.facts.records

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tracelake.ingest.events import Task
 from tracelake.ingest.image_identity import files_of, kind_at
 
-# x.E02, x.EAA, x.Ex02; x.002; and whatever a VMDK names.
-PIECE = re.compile(r"(?s).*\.(?:[eEsS]x?\d\d|[e-zE-Z][a-zA-Z]{2}|\d{2,5}|vmdk|VMDK)")
+# The first file of several: x.E01, x.Ex01, x.s01, x.001, x.000; and a VMDK, which names its others.
+FIRST = re.compile(r"(?s).*\.(?:[eEsS]x?01|0+[01]?|[vV][mM][dD][kK])")
 
 
 def without_pieces(tasks: Iterable[Task]) -> tuple[list[Task], list[tuple[str, str]]]:
@@ -17,21 +18,28 @@ def without_pieces(tasks: Iterable[Task]) -> tuple[list[Task], list[tuple[str, s
     A first file counts with the size of all.
     """
     tasks = list(tasks)
-    whole: dict[str, str] = {}
+    first_of: dict[str, str] = {}
+    sizes: dict[str, int] = {}
     for task in tasks:
-        if not PIECE.fullmatch(task.path) or task.path in whole:
+        if not FIRST.fullmatch(task.path):
             continue
         try:
             kind = kind_at(task.path)
             files = files_of(task.path, kind) if kind is not None else []
+            sizes[task.path] = sum(map(os.path.getsize, files))
         except OSError:
             continue  # who reads it will say so
         for path in files[1:]:
-            whole.setdefault(path, task.path)
-    kept = [task for task in tasks if task.path not in whole]
+            first_of.setdefault(path, task.path)
+    given = {task.path for task in tasks}
+    kept = [
+        replace(task, size=max(task.size, sizes.get(task.path, 0)))
+        for task in tasks
+        if task.path not in first_of
+    ]
     left = [
         (path, f"a piece of {os.path.basename(first)}, read with it")
-        for path, first in whole.items()
-        if any(task.path == path for task in tasks)
+        for path, first in first_of.items()
+        if path in given
     ]
     return kept, left

@@ -38,6 +38,8 @@ class Report:
         sources: taken in by this run. skipped: path and reason of those that were in already.
         pieces: path and reason of files that are read with others, as parts of an image.
         failed: path and reason of what could not be taken in at all.
+        listed: files that nobody took, where all files were to be listed.
+        not_opened: files that were left unopened, by reason.
         left: path inside its source, and each parser's reason, of files that nobody took;
             unopened: the same of those that could not be opened, with a row in `damage` each.
         open_accounts: artifacts whose records do not add up: a bug in a parser.
@@ -51,6 +53,8 @@ class Report:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     pieces: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    listed: int = 0
+    not_opened: Counter[str] = field(default_factory=Counter)
     left: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     unopened: list[tuple[str, str, str]] = field(default_factory=list)
     open_accounts: list[str] = field(default_factory=list)

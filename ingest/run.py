@@ -25,16 +25,19 @@ from tracelake.ingest.events import (
     Hashed,
     How,
     Left,
+    Listed,
+    NotOpened,
     PackReady,
     Skipped,
     Task,
     UnitReady,
 )
+from tracelake.ingest.images import LOCKED, STORE
 from tracelake.ingest.intake import Intake
 from tracelake.ingest.pieces import without_pieces
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
-from tracelake.ingest.want import is_image
+from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
@@ -119,8 +122,24 @@ def ingest(
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
-    planned = plan(roots, own_folders(lake.uri), how)
+    planned = plan(roots, own_folders(lake.uri), replace(how, indexes=how.indexes or carve))
     return Ingest(lake, watch, carve).run(planned, workers)
+
+
+def wants_more(source: dict[str, Any], how: How) -> str | None:
+    """Why a source that is in is opened again: this time more of it is wanted than is in.
+
+    Args:
+        source: its row.
+    """
+    facts = dict(source.get("facts") or {})
+    if how.every_file and (source.get("not_opened") or "image" in facts):
+        return "already in; files that were not opened were read"
+    if how.keys and any(LOCKED in text for text in facts.values()):
+        return "already in; volumes that were locked were tried with the given keys"
+    if how.shadow_copies and "image" in facts and not any(STORE in t for t in facts.values()):
+        return "already in; its shadow copies were read"
+    return None
 
 
 class Ingest:
@@ -146,8 +165,8 @@ class Ingest:
         if not any(task.size >= LEAST for task in tasks):
             workers = min(workers, len(tasks))
         crew: list[Worker] = []
-        # Images are read by libraries in C, of other people: not in the process that commits.
-        if workers > 1 or any(is_image(task.path) for task in tasks):
+        # What is read by libraries in C, of other people, is not in the process that commits.
+        if workers > 1 or any(is_foreign(task.path) for task in tasks):
             # Before anything of deltalake runs, which has threads (see crew.py).
             for _ in range(workers):
                 start(crew, self._lake)
@@ -185,6 +204,7 @@ class Ingest:
         meanwhile is found to be in when it is committed again, and is not."""
         self._before = self._lake.snapshot()
         sources = self._before.sources()
+        self._rows = {source_id: rows[0] for source_id, rows in sources.items()}
         self._known = {source_id: rows[0]["uri"] for source_id, rows in sources.items()}
         self._sizes = {row["size"] for rows in sources.values() for row in rows}
         # Units are named after their sources: of the others no row of `artifact` has to be read.
@@ -219,6 +239,12 @@ class Ingest:
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
         source_id = hashed.source_id
+        if source_id in self._known and source_id not in self._begun:
+            more = wants_more(self._rows[source_id], hashed.task.how)
+            if more is not None:
+                self._begun[source_id] = hashed.task.path
+                done, carved = self._done(source_id)
+                return Decision(done=done, carve=self._carve, carved=carved, more=more)
         if source_id in self._known:
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             why = f"already in, as {self._known[source_id]}"
@@ -272,6 +298,10 @@ class Ingest:
             else:
                 why = event.trouble or "it cannot be read"
                 report.unopened.append((event.task.path, event.facts.path, why))
+        elif isinstance(event, Listed):
+            report.listed += event.count
+        elif isinstance(event, NotOpened):
+            report.not_opened.update(event.counts)
         elif isinstance(event, Skipped):
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):

@@ -21,7 +21,10 @@ CHUNK = 1 << 20
 # A block may ask for a dictionary of gigabytes; 7-Zip itself takes 64 MiB, at most 256.
 MAX_DICTIONARY = 256 << 20
 MAX_HEADER = 64 << 20
-LZMA2, LZMA, PPMD = b"!", b"\x03\x01\x01", b"\x03\x04\x01"
+LZMA2, LZMA = b"!", b"\x03\x01\x01"
+# Methods whose decoders broken input makes crash, or that nobody has tried with any: pyppmd 1.3.1
+# writes out of bounds, inflate64 is as untried.
+NOT_SAFE = {b"\x03\x04\x01": "PPMd", b"\x04\x01\x09": "Deflate64"}
 LINK = 0xA000
 
 
@@ -169,11 +172,13 @@ def _block(file: BinaryIO, start: int, folder: Any, packed: int) -> Block | Evid
 
 def _check_memory(coder: dict[str, Any]) -> None:
     method, properties = coder["method"], coder.get("properties") or b""
+    if (name := NOT_SAFE.get(method)) is not None:
+        raise Unsupported("7z block", 0, f"compressed by {name}, which is not read: unpack it")
     wanted = 0
     if method == LZMA2 and len(properties) >= 1:
         bits = properties[0] & 63
         wanted = (2 | (bits & 1)) << (bits // 2 + 11) if bits < 40 else 0xFFFF_FFFF
-    elif method in (LZMA, PPMD) and len(properties) >= 5:
+    elif method == LZMA and len(properties) >= 5:
         (wanted,) = struct.unpack_from("<I", properties, 1)
     if wanted > MAX_DICTIONARY:
         raise Unsupported("7z block", 0, f"it asks for {wanted >> 20} MiB of memory")

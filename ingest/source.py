@@ -6,6 +6,7 @@ A large file that looks new is hashed while it is parsed, and decided upon then:
 is read once.
 """
 
+import contextlib
 import io
 import os
 import time
@@ -25,6 +26,8 @@ from tracelake.ingest.events import (
     Identity,
     Later,
     Left,
+    Listed,
+    NotOpened,
     Read,
     Skipped,
     SourceDone,
@@ -48,6 +51,7 @@ from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.parsers.artifact import Parser
 
+NOBODY = "no parser takes it"
 # Files that no parser took wait for the end of their source, up to this many.
 MOST_LEFT = 2000
 
@@ -89,6 +93,7 @@ class _Source:
         self._is = Identity("", None)
         self._sofar = SoFar()
         self._left: LeftOver = {}
+        self._listed = 0
 
     def take_in(self, ask: Ask) -> Iterator[Event]:
         """Every artifact as a unit, then what was left and the row of `source`."""
@@ -135,7 +140,8 @@ class _Source:
             file.seek(0)
         except OSError:
             return None  # who hashes it will say so
-        if kind_of(head) is not None:
+        # A parser may take what the begin of an image looks like.
+        if kind_of(head) is not None or kind_of_image(file) is not None:
             return None
         return identify(head, self.task.name).parser
 
@@ -191,9 +197,15 @@ class _Source:
         """The artifacts of the stages that are due; the end of the source, if it is there."""
         task = self.task
         sofar = self._sofar
-        walk = walk_of(
-            file, task.name, task.path, task.how, sofar.plan, self._is.sha256 is None
-        )
+        more = decision.more is not None
+        # What closes a source has been done for one that is in.
+        how = replace(task.how, full_hash=False) if more else task.how
+        walk = walk_of(file, task.name, task.path, how, sofar.plan, self._is.sha256 is None)
+        with contextlib.closing(walk):
+            yield from self._walk(walk, decision)
+
+    def _walk(self, walk: Walk, decision: Decision) -> Iterator[Event]:
+        task, sofar = self.task, self._sofar
         first = task.later.stage if task.later is not None else 0
         yield from self._members(walk, range(first, min(task.last + 1, AUDIT)))
         if sofar.plan is None:
@@ -213,9 +225,21 @@ class _Source:
             )
             self.later = replace(task, last=stage, later=rest, known=None)
             return
+        if decision.more is not None:
+            yield from self._close_left()
+            yield Skipped(task, self._is.source_id, decision.more)
+            return
+        yield from self._tell_listed()
+        if sofar.not_opened:
+            yield NotOpened(task, dict(sofar.not_opened))
         yield from close_source(
             self._lake, self._pack, task, self._is, self._size, sofar, self._left
         )
+
+    def _tell_listed(self) -> Iterator[Event]:
+        listed, self._listed = self._listed, 0
+        if listed:
+            yield Listed(self.task, listed)
 
     def _members(self, walk: Walk, stages: range) -> Iterator[Event]:
         done = self._sofar.numbers
@@ -226,6 +250,7 @@ class _Source:
 
     def _close_left(self) -> Iterator[Event]:
         left, self._left = self._left, {}
+        yield from self._tell_listed()
         yield from close_left(self._lake, self._pack, self.task, self._is.source_id, left)
 
     def _member(self, number: int, member: Member) -> Iterator[Event]:
@@ -251,10 +276,15 @@ class _Source:
                 if (why := read_with(member.path, member.beside)) is not None:
                     refused = {"*": why}
                 facts = Facts(member.path, None, refused, size)
-                if self.task.how.every_file:
+                if self.task.how.every_file and member.asked:
                     size = feed.drain()
-                    facts = replace(facts, size=size, sha256=sha256())
-                yield self._leave(number, facts)
+                    yield self._leave(number, replace(facts, size=size, sha256=sha256()))
+                elif self.task.how.every_file:
+                    self._list(number, Facts(
+                        member.path, None, {"*": why or NOBODY}, feed.drain(), sha256()
+                    ))
+                else:
+                    yield self._leave(number, facts)
                 return
         except EvidenceError as error:
             yield self._leave(number, Facts(member.path, None), error)
@@ -269,15 +299,16 @@ class _Source:
         numbers = [number for number in sorted(carvable) if number not in carved]
         with open(task.path, "rb", buffering=0) as second:
             walk, again = (walk_of(f, task.name, task.path, task.how) for f in (file, second))
-            pairs = zip(walk.pick(numbers), again.pick(numbers), strict=False)
-            for (number, member), (_, same) in pairs:
-                facts = carvable[number]
-                parser = carver_of(facts)
-                assert parser is not None
-                # Where the artifact broke off is said by a row in `damage` already.
-                feed, twice = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
-                sha256 = partial(str, facts.sha256 or "")
-                yield from self._unit(number, member, parser, feed, sha256, twice)
+            with contextlib.closing(walk), contextlib.closing(again):
+                pairs = zip(walk.pick(numbers), again.pick(numbers), strict=False)
+                for (number, member), (_, same) in pairs:
+                    facts = carvable[number]
+                    parser = carver_of(facts)
+                    assert parser is not None
+                    # Where the artifact broke off is said by a row in `damage` already.
+                    feed, twice = (Feed(UpTo(m.open(), facts.size or 0)) for m in (member, same))
+                    sha256 = partial(str, facts.sha256 or "")
+                    yield from self._unit(number, member, parser, feed, sha256, twice)
 
     def _unit(
         self,
@@ -341,6 +372,12 @@ class _Source:
             more = at - told
             yield Read(self.task.path, hashed=more if hashed else 0, parsed=more)
             told = at
+
+    def _list(self, number: int, facts: Facts) -> None:
+        """Leaves a file of which nothing else was expected: there may be millions."""
+        self._left[number] = (facts, None)
+        self._sofar.add(number, facts)
+        self._listed += 1
 
     def _leave(self, number: int, facts: Facts, error: EvidenceError | None = None) -> Left:
         damage = None

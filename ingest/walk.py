@@ -52,6 +52,9 @@ class Walk(Protocol):
     def audit(self, path: str) -> Generator[Read, None, None]:
         """Reads all of an image for its hashes, in the stage AUDIT; says how far it is."""
 
+    def close(self) -> None:
+        """Lets go of what it has opened itself."""
+
 
 class Stream(Base):
     """A loose file, a compressed one, a tar: read from its begin to its end."""

@@ -6,6 +6,7 @@ members only such files are opened; everywhere the ranks give the order.
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache
 from urllib.parse import unquote
@@ -38,7 +39,7 @@ IMAGES = (
 )
 COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 # Characters that mean something in a pattern.
-WILD = re.compile(r"[*?\[]")
+WILD = re.compile(r"[*?\[\]]")
 
 
 def every(_number: int) -> bool:
@@ -46,28 +47,43 @@ def every(_number: int) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Attributes:
+    literal: its longest piece without a wildcard; a path without it needs no closer look.
+    whole: matches a path with a `/` before it.
+    """
+
+    literal: str
+    whole: re.Pattern[str]
+    rank: Rank
+
+
 class Patterns:
-    """Patterns of paths with a rank each, found by the last part of the path.
+    """Patterns of paths with a rank each. A million paths are looked at: by the last part of the
+    path where a pattern gives it, and always for a piece of text first.
 
     Args:
         patterns: (pattern as in `Parser.files`, rank).
     """
 
     def __init__(self, patterns: Iterable[tuple[str, Rank]]) -> None:
-        self._names: dict[str, list[tuple[re.Pattern[str], Rank]]] = {}
-        self._suffixes: dict[str, list[tuple[re.Pattern[str], Rank]]] = {}
-        self._others: list[tuple[re.Pattern[str], Rank]] = []
-        for pattern, rank in patterns:
+        self._names: dict[str, list[Pattern]] = {}
+        self._suffixes: dict[str, list[Pattern]] = {}
+        self._others: list[Pattern] = []
+        for text, rank in patterns:
             # In a collection a volume stands below folders of the collector's own.
-            whole = re.compile(rf"(?s:(?:.*/)?){translate(pattern)}"), rank
-            last = pattern.rpartition("/")[2]
-            dot = last.rpartition(".")[2]
-            if not WILD.search(last):
-                self._names.setdefault(last, []).append(whole)
-            elif "." in last and not WILD.search(dot):
-                self._suffixes.setdefault(dot, []).append(whole)
+            anywhere = text if text.startswith("*") else f"*/{text}"
+            literal = max(WILD.split(anywhere), key=len)
+            pattern = Pattern(literal, re.compile(translate(anywhere)), rank)
+            last = text.rpartition("/")[2]
+            suffix = last.rpartition(".")[2]
+            if last and not WILD.search(last):
+                self._names.setdefault(last, []).append(pattern)
+            elif "." in last and suffix and not WILD.search(suffix):
+                self._suffixes.setdefault(suffix, []).append(pattern)
             else:
-                self._others.append(whole)
+                self._others.append(pattern)
 
     def rank(self, path: str) -> Rank | None:
         """The best rank of the patterns that a path fits; None where it fits none.
@@ -76,12 +92,17 @@ class Patterns:
             path: in lower case, folders divided by `/`.
         """
         last = path.rpartition("/")[2]
-        suffix = last.rpartition(".")[2]
+        path = f"/{path}"
         best: Rank | None = None
-        for patterns in (self._names.get(last), self._suffixes.get(suffix), self._others):
-            for pattern, rank in patterns or ():
-                if (best is None or rank < best) and pattern.match(path):
-                    best = rank
+        named, suffixed = self._names.get(last), self._suffixes.get(last.rpartition(".")[2])
+        for patterns in (named, suffixed, self._others):
+            for pattern in patterns or ():
+                if (
+                    pattern.literal in path
+                    and (best is None or pattern.rank < best)
+                    and pattern.whole.match(path)
+                ):
+                    best = pattern.rank
         return best
 
 
@@ -131,6 +152,11 @@ def is_archive(path: str) -> bool:
 def is_image(path: str) -> bool:
     """Whether a name is one that images of disks have."""
     return path.lower().endswith(IMAGES)
+
+
+def is_foreign(path: str) -> bool:
+    """Whether a file of this name is read by libraries in C that are not ours."""
+    return is_image(path) or path.lower().endswith(".7z")
 
 
 def stage_of(name: str) -> int:

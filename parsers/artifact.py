@@ -108,8 +108,10 @@ class Parts:
 
 
 class Match(IntEnum):
-    """How sure a parser is that an artifact is its own."""
+    """How sure a parser is that an artifact is its own. `NEAR`: it is of the format, and nothing
+    that the parser reads; its reason is then the only one that is told."""
 
+    NEAR = -1
     NO = 0
     NAME = 1
     CONTENT = 2

@@ -90,6 +90,15 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     lost = Lost(hive, rows, account, root_cell, path, end)
     while lost.next():
         yield "registry_activity", rows.finish()
+    for offset, of in lost.cut_off:
+        names = of[len(path) + 1 :].decode("utf-8", "replace").split("\\")
+        state = PATTERNS.at(PATTERNS.start(root.kind), names)
+        found = None
+        if state >= 0 and PATTERNS.means(state):
+            found = key_at(hive, offset, "", of.decode("utf-8", "replace"))
+        if found is not None:
+            meaning.read(PATTERNS.kinds(state), found)
+            yield from meaning.full()
     if rows.only_logged:
         account.counters["rows of what only a log has"] = rows.only_logged
     if rows.rows.count:

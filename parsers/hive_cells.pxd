@@ -49,6 +49,7 @@ cdef class Hive:
     cdef uint8_t* seen                      # a bit for each 8 bytes: a cell that was read begins
     cdef uint8_t* used                      # a bit for each 8 bytes: they belong to what was read
     cdef Py_ssize_t granules
+    cdef uint32_t* ends                     # by page of the file: the page after its bin
     cdef uint8_t* big                       # big data, put together
     cdef Py_ssize_t big_room
     cdef readonly int64_t handed            # keys and values that decoders were given
@@ -57,6 +58,7 @@ cdef class Hive:
     cdef readonly object replayed           # sorted (begin, end) of what logs have written
 
     cdef int cell(self, uint32_t offset, Cursor* out) noexcept nogil
+    cdef int _find_bins(self) noexcept nogil
     cdef Py_ssize_t cell_size(self, uint32_t offset) noexcept nogil
     cdef Py_ssize_t in_file(self, uint32_t offset) noexcept nogil
     cdef bint first_visit(self, uint32_t offset) noexcept nogil

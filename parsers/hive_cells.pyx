@@ -19,6 +19,11 @@ TROUBLES = (
 )
 
 
+cdef enum:
+    PAGE = 4096                 # bins begin at pages and are whole pages long
+    HBIN = 0x6E696268           # "hbin"
+
+
 cdef class Hive:
     """The cells of a hive.
 
@@ -45,6 +50,10 @@ cdef class Hive:
         self.slack = <uint8_t*>calloc(self.granules // 8 + 1, 1)
         if self.seen is NULL or self.used is NULL or self.slack is NULL:
             raise MemoryError()
+        self.ends = <uint32_t*>calloc(self.size // PAGE + 2, sizeof(uint32_t))
+        if self.ends is NULL:
+            raise MemoryError()
+        self._find_bins()
         self.minor = 5
         if self.size >= 48:
             self.minor = <int>(le32(self.p + 24) & 0x7FFFFFFF)
@@ -55,9 +64,38 @@ cdef class Hive:
         free(self.used)
         free(self.slack)
         free(self.big)
+        free(self.ends)
+
+    cdef int _find_bins(self) noexcept nogil:
+        """Where the bins end, since no cell goes beyond: one whose size is broken would take
+        everything that follows for its own."""
+        cdef Py_ssize_t pages = (self.size + PAGE - 1) // PAGE, page = 1, end, i, size
+        cdef const uint8_t* p
+        self.ends[0] = 1
+        while page < pages:
+            p = self.p + page * PAGE
+            end = page + 1
+            size = 0
+            if self.size - page * PAGE >= 32 and le32(p) == HBIN and (
+                le32(p + 4) == <uint32_t>((page - 1) * PAGE)
+            ):
+                size = le32(p + 8)
+            if size > 0 and size % PAGE == 0:
+                end = min(page + size // PAGE, pages)
+            else:
+                # What lies between bins that can be told is as good as one.
+                while end < pages and not (
+                    self.size - end * PAGE >= 32 and le32(self.p + end * PAGE) == HBIN
+                ):
+                    end += 1
+            for i in range(page, end):
+                self.ends[i] = <uint32_t>end
+            page = end
+        return 0
 
     cdef Py_ssize_t cell_size(self, uint32_t offset) noexcept nogil:
-        """Bytes of the cell at `offset`, its size field included; 0 where there is none."""
+        """Bytes of the cell at `offset`, its size field included, as far as its bin has them; 0
+        where there is none."""
         cdef Py_ssize_t at = <Py_ssize_t>offset + BASE
         cdef int64_t size
         if offset == NOWHERE or offset & 7 or at + 8 > self.size:
@@ -65,29 +103,30 @@ cdef class Hive:
         size = <int32_t>le32(self.p + at)
         if size < 0:
             size = -size
+        size = min(size, <int64_t>self.ends[at // PAGE] * PAGE - at)
         return size if size >= 8 else 0
 
     cdef int cell(self, uint32_t offset, Cursor* out) noexcept nogil:
-        """A cursor over the content of the cell at `offset`, cut where the hive ends."""
-        cdef Py_ssize_t at = <Py_ssize_t>offset + BASE, head = 8 if self.old_cells else 4
+        """A cursor over the content of the cell at `offset`, cut where its bin or the hive ends."""
+        cdef Py_ssize_t at = <Py_ssize_t>offset + BASE, head = 8 if self.old_cells else 4, end
         cdef int64_t size
         if offset == NOWHERE or offset & 7 or at + 8 > self.size:
             return CELL_NOWHERE
         size = <int32_t>le32(self.p + at)
         if -8 < size < 8 or size < -0x7FFFFFFF:
             return CELL_BROKEN
-        if size < 0:
-            out[0] = span(self.p + at + head, min(-size, self.size - at) - head, at + head)
-            return CELL_GOOD
-        out[0] = span(self.p + at + head, min(size, self.size - at) - head, at + head)
-        return CELL_FREE
+        end = min(<Py_ssize_t>self.ends[at // PAGE] * PAGE, self.size)
+        out[0] = span(
+            self.p + at + head, min(size if size > 0 else -size, end - at) - head, at + head
+        )
+        return CELL_GOOD if size < 0 else CELL_FREE
 
     cdef Py_ssize_t in_file(self, uint32_t offset) noexcept nogil:
         """Bytes of the cell at `offset` that the file itself has; 0 where a log put it behind
         the file's end."""
-        return max(min(
-            self.cell_size(offset), self.file_size - <Py_ssize_t>offset - BASE
-        ), 0)
+        cdef Py_ssize_t size = self.cell_size(offset)
+        # What was found in a free cell may have no size of its own any more.
+        return max(min(size if size else 8, self.file_size - <Py_ssize_t>offset - BASE), 0)
 
     cdef bint first_visit(self, uint32_t offset) noexcept nogil:
         """Whether the cell at `offset` has not been read; from now on it has."""

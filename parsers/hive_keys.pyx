@@ -270,13 +270,14 @@ def key_at(Hive hive not None, uint32_t offset, str parent, str path=None):
         return None
     if c.at[0] != 110 or c.at[1] != 107:
         return None
-    _hand(hive, 0)
     n = min(<Py_ssize_t>le16(c.at + 72), left(&c) - KEY_LEAST)
     out = Key()
     out.hive = hive
     out.cell = offset
     out.name = _name(c.at + KEY_LEAST, n, le16(c.at + 2) & 0x20)
     out.path = path if path is not None else f"{parent}\\{out.name}"
+    # Paths count as well: those of a deep tree are far longer than its keys.
+    _hand(hive, len(out.path))
     out.length = hive.in_file(offset)
     out.offset = <int64_t>offset + BASE if out.length else 0
     out.modified = filetime(le64(c.at + 4))

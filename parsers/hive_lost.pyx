@@ -31,8 +31,16 @@ cdef uint64_t YEAR_1990 = 122752800000000000
 cdef uint64_t YEAR_2100 = 157469184000000000
 
 
+cdef enum:
+    MEANT_MOST = 1000000        # allocated keys of paths that mean something
+
+
 cdef class Lost:
     """Reads what the walk of the tree left over.
+
+    Attributes:
+        cut_off: (offset, path) of allocated keys below the root that the tree does not reach; not
+            of deleted ones, whose values may be another's by now.
 
     Args:
         hive, rows, account: as of the walk.
@@ -44,6 +52,7 @@ cdef class Lost:
     cdef Account account
     cdef uint32_t root
     cdef bytes root_path
+    cdef readonly list cut_off
     cdef Py_ssize_t at, bin_end, end, free_at, free_end
     cdef const uint8_t* list_at         # offsets of the values of the lost key at hand
     cdef Py_ssize_t list_left
@@ -62,6 +71,7 @@ cdef class Lost:
         self.at = self.bin_end = BASE
         self.end = min(end, hive.size)
         self.path = Buffer()
+        self.cut_off = []
 
     def next(self):
         """Reads on: False when all is read, True when the batch is full."""
@@ -198,7 +208,7 @@ cdef class Lost:
                         return self.put_key(offset, &c, is_free)
                 elif c.at[0] == 118 and self.phase == 1:
                     if self.is_value(&c) and self.hive.first_visit(offset):
-                        self.rows.set_path(self.path.data, 0)
+                        self.hinted(offset)
                         self.rows.written = 0
                         return self.put_value(offset, &c, is_free)
                 elif c.at[0] == 115 and not is_free:
@@ -207,6 +217,16 @@ cdef class Lost:
         if self.phase and not is_free:
             self.unknown += 1
         return 0
+
+    cdef int hinted(self, uint32_t offset) except -1 nogil:
+        """The path of a value that is of no key: that of the key whose list still names it."""
+        cdef const char* p
+        with gil:
+            path = self.rows.hints.get(offset)
+            if path is None:
+                return self.rows.set_path(self.path.data, 0)
+            p = path
+            return self.rows.set_path(<const uint8_t*>p, len(path))
 
     cdef bint is_key(self, Cursor* c) noexcept nogil:
         cdef const uint8_t* p = c.at
@@ -241,6 +261,12 @@ cdef class Lost:
         cdef Py_ssize_t at = <Py_ssize_t>offset + BASE, n = KEY_LEAST + le16(p + 72) + 4, run
         self.find_path(offset)
         self.rows.set_path(self.path.data, self.path.length)
+        if not is_free and self.path.data[0] != 63:
+            with gil:
+                if len(self.cut_off) < MEANT_MOST:
+                    self.cut_off.append(
+                        (offset, (<const char*>self.path.data)[:self.path.length])
+                    )
         self.hive.use(at, n if is_free else self.hive.cell_size(offset), LOST if is_free else RECORD)
         self.rows.put_key(offset, p, FROM_SLACK)
         if count == 0 or count > VALUES_MOST or le16(p + 2) & 0x40:

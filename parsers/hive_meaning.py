@@ -23,7 +23,7 @@ from tracelake.parsers.hive_context import Context
 from tracelake.parsers.hive_keys import Key
 from tracelake.parsers.hive_patterns import Patterns
 from tracelake.parsers.hive_roots import Root
-from tracelake.parsers.hive_table import autostarts, decoded
+from tracelake.parsers.hive_table import autostarts, decoded, settings
 
 Decoder = Callable[[Key, Context], None]
 
@@ -47,10 +47,13 @@ def _decoders() -> tuple[dict[str, Decoder], list[tuple[str, str]]]:
             raise LookupError(f"{len(found)} decoders are called {name}")
         known[name] = found[0]
         patterns.append((pattern, name))
-    for number, (what, names, pattern) in enumerate(autostarts()):
-        name = f"autostart {number}"
-        known[name] = partial(hive_services.autostart, what, names)
-        patterns.append((pattern, name))
+    for lines, decoder in (
+        (autostarts(), hive_services.autostart), (settings(), hive_services.setting),
+    ):
+        for what, names, pattern in lines:
+            name = f"{decoder.__name__} {what} {','.join(names)}"
+            known[name] = partial(decoder, what, names)
+            patterns.append((pattern, name))
     return known, patterns
 
 

@@ -84,6 +84,15 @@ class Patterns:
             self._next[state][name] = number
         return number
 
+    def at(self, start: int, names: Iterable[str]) -> int:
+        """The state of a key some levels below one of state `start`; -1 where there is none."""
+        state = start
+        for name in names:
+            if state < 0:
+                return -1
+            state = self.follow(state, name)
+        return state
+
     def means(self, state: int) -> bool:
         """Whether a key in this state is what a pattern names."""
         return bool(self._kinds[state])

@@ -284,6 +284,30 @@ def putty_host_key(key: Key, out: Context) -> None:
                   detail=kind, unmapped={"port": port})
 
 
+def winscp_session(key: Key, out: Context) -> None:
+    """A saved session of WinSCP."""
+    if key.text("HostName"):
+        out.trace("winscp_session", key, time=key.modified, time_desc="key_modified",
+                  subject_name=key.text("HostName"), detail=key.text("UserName"),
+                  unmapped={"session": key.name, "port": str(key.number("PortNumber") or ""),
+                            "password": "present" if key.text("Password") else "",
+                            "remote": key.text("RemoteDirectory"),
+                            "local": key.text("LocalDirectory")})
+
+
+def recent_list(key: Key, out: Context) -> None:
+    """Files that a program lists as opened last."""
+    for value in key.values():
+        text = value.text or (value.data.decode("cp1252", "replace").rstrip("\0")
+                              if value.kind == 3 else "")
+        if "\\" in text or "/" in text:
+            first = value.name.lower() in ("file1", "file0", "tdiref", "difile")
+            out.trace("recent_list", key, value, subject_path=text,
+                      subject_name=re.split(r"[\\/]", text)[-1],
+                      time=key.modified if first and value.name.lower() == "file1" else None,
+                      time_desc="last_opened", unmapped={"entry": value.name})
+
+
 def winrar_history(key: Key, out: Context) -> None:
     """Archives opened with WinRAR; 0 is the last."""
     for value in key.values():

@@ -28,6 +28,7 @@ cdef class HiveRows:
     cdef const uint8_t* alias_old           # the same, where the GIL is not held
     cdef const uint8_t* alias_new
     cdef Py_ssize_t alias_old_length, alias_new_length
+    cdef readonly dict hints                # path of the key whose list still names a deleted value
     cdef bint has_replayed
     cdef readonly int64_t only_logged       # records that the file itself does not have
 

@@ -75,6 +75,7 @@ cdef class HiveRows:
         self.path_code = -1
         self.alias_code = -1
         self.owner_of = NOWHERE
+        self.hints = {}
         self.has_replayed = len(hive.replayed) > 0
         self.alias_from, self.alias_to = alias if alias is not None else (b"", b"")
         self.alias_old = <const uint8_t*><const char*>self.alias_from

@@ -1,6 +1,12 @@
 """Services and drivers, and what Windows starts by a value of the registry."""
 
-from tracelake.parsers.hive_context import SERVICE, STARTUP, Context, program_of
+from tracelake.parsers.hive_context import (
+    SERVICE,
+    STARTUP,
+    Context,
+    filetime_at,
+    program_of,
+)
 from tracelake.parsers.hive_keys import Key
 
 _TYPES = {1: "kernel driver", 2: "file system driver", 4: "adapter", 8: "recognizer driver",
@@ -42,6 +48,36 @@ def service(key: Key, out: Context) -> None:
             "triggers": str(len(trigger.subkeys())) if trigger is not None else "",
         },
     )
+
+
+def setting(what: str, names: tuple[str, ...], key: Key, out: Context) -> None:
+    """Values that say how the host or a program is set.
+
+    Args:
+        what: kind of the row.
+        names: of the values in lower case; "*" for all.
+    """
+    for value in key.values():
+        name = value.name.lower() or "(default)"
+        if names == ("*",) or name in names:
+            out.trace(
+                what, key, value, time=key.modified, time_desc="key_modified",
+                subject_name=value.name or "(Default)",
+                detail=value.text or value.data.hex()[:4096],
+                subject_path=value.name if "\\" in value.name else None,
+            )
+
+
+def startup_approved(key: Key, out: Context) -> None:
+    """Autostarts that the task manager lists, and since when those are off that are."""
+    for value in key.values():
+        if value.kind != 3 or len(value.data) < 12:
+            continue
+        is_off = bool(value.data[0] & 1)
+        when = filetime_at(value.data, 4)
+        out.trace("startup_approved", key, value, class_uid=STARTUP, time=when,
+                  time_desc="disabled", subject_name=value.name,
+                  detail=f"{key.name}, {'off' if is_off else 'on'}")
 
 
 def autostart(what: str, names: tuple[str, ...], key: Key, out: Context) -> None:

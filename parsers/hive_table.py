@@ -4,6 +4,7 @@ Patterns: see hive_patterns.py. The first part is the kind of hive (hive_roots.p
 
 AUTOSTARTS need no code: what a value there names is started by Windows, or by a program of it.
 A line: what it is | names of the values, `*` for all | pattern. `(Default)` is the default value.
+SETTINGS are lines of the same form: what weakens, hides or redirects, or has to be known.
 DECODED are read by a function: its name (hive_meaning finds it) | pattern.
 A line that begins with blanks goes on with the one before it.
 """
@@ -62,7 +63,6 @@ lsa_packages     | Authentication Packages,Notification Packages,Security Packag
 lsa_packages     | Security Packages | @control\Lsa\OSConfig
 lsa_extension    | Extensions | @control\LsaExtensionConfig\LsaSrv
 security_provider | SecurityProviders | @control\SecurityProviders
-wdigest          | UseLogonCredential | @control\SecurityProviders\WDigest
 print_monitor    | Driver | @control\Print\Monitors\*
 print_provider   | Name | @control\Print\Providers\*
 network_provider | ProviderPath | @services\*\NetworkProvider
@@ -105,6 +105,10 @@ clr_profiler     | COR_PROFILER,COR_PROFILER_PATH,COR_ENABLE_PROFILING
 error_debugger   | Debugger,Auto | @nt\AeDebug
 error_debugger   | Debugger,ReflectDebugger
                  | SOFTWARE\Microsoft\Windows\Windows Error Reporting\Hangs
+"""
+
+SETTINGS = r"""
+wdigest          | UseLogonCredential | @control\SecurityProviders\WDigest
 pending_rename   | PendingFileRenameOperations,PendingFileRenameOperations2
                  | @control\Session Manager
 defender_exclusion | * | SOFTWARE\(Policies)\@defender\Exclusions\*
@@ -118,6 +122,42 @@ firewall_rule    | *
 port_proxy       | *  | @services\PortProxy\*\tcp
 remote_desktop   | fDenyTSConnections | @control\Terminal Server
 script_logging   | *  | SOFTWARE\Policies\Microsoft\Windows\PowerShell\*
+user_account_control | EnableLUA,ConsentPromptBehaviorAdmin,LocalAccountTokenFilterPolicy,
+                 FilterAdministratorToken
+                 | @windows64\Policies\System
+lsa_setting      | RunAsPPL,LimitBlankPasswordUse,NoLMHash,LmCompatibilityLevel,
+                 DisableRestrictedAdmin,DisableRestrictedAdminOutboundCreds,
+                 everyoneincludesanonymous,RestrictAnonymous,RestrictAnonymousSAM,DisableDomainCreds
+                 | @control\Lsa
+remote_desktop   | PortNumber,UserAuthentication,SecurityLayer,Shadow
+                 | @control\Terminal Server\WinStations\RDP-Tcp
+remote_desktop   | Shadow,fDenyTSConnections
+                 | SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services
+execution_policy | ExecutionPolicy | SOFTWARE\(Wow6432Node)\Microsoft\PowerShell\*\ShellIds\*
+execution_policy | ExecutionPolicy | NTUSER\Software\Microsoft\PowerShell\*\ShellIds\*
+execution_policy | ExecutionPolicy | SOFTWARE\Policies\Microsoft\Windows\PowerShell
+firewall_profile | EnableFirewall,DoNotAllowExceptions,DisableNotifications
+                 | @services\SharedAccess\Parameters\FirewallPolicy\*
+defender_setting | SubmitSamplesConsent,SpynetReporting | SOFTWARE\(Policies)\@defender\Spynet
+defender_threat  | *  | SOFTWARE\(Policies)\@defender\Threats\*
+tamper_protection | TamperProtection | SOFTWARE\@defender\Features
+event_log        | File,MaxSize,Retention,Enabled | @services\EventLog\*
+event_log        | Enabled,MaxSize,ChannelAccess | @windows64\WINEVT\Channels\*
+crash_control    | CrashDumpEnabled,DumpFile,MinidumpDir | @control\CrashControl
+prefetch_setting | EnablePrefetcher,EnableSuperfetch
+                 | @control\Session Manager\Memory Management\PrefetchParameters
+paging_setting   | ClearPageFileAtShutdown,PagingFiles
+                 | @control\Session Manager\Memory Management
+file_system      | NtfsDisableLastAccessUpdate,NtfsDisable8dot3NameCreation,LongPathsEnabled
+                 | @control\FileSystem
+disabled_tool    | DisableTaskMgr,DisableRegistryTools,DisableCMD | @user\Policies\System
+hidden_account   | *  | @nt64\Winlogon\SpecialAccounts\UserList
+hidden_files     | Hidden,ShowSuperHidden,HideFileExt | @explorer\Advanced
+proxy            | ProxyServer,ProxyEnable,AutoConfigURL,ProxyOverride
+                 | @user\Internet Settings
+last_key         | LastKey | @user\Applets\Regedit
+time_source      | NtpServer,Type | @services\W32Time\Parameters
+usb_policy       | WriteProtect,Start | @control\StorageDevicePolicies
 """
 
 DECODED = r"""
@@ -202,6 +242,12 @@ office_trust     | @user_microsoft\Office\*\*\Security\Trusted Documents\TrustRe
 terminal_client_mru | @user_microsoft\Terminal Server Client\Default
 terminal_client_server | @user_microsoft\Terminal Server Client\Servers\*
 feature_usage    | @explorer\FeatureUsage\*
+startup_approved | @explorer\StartupApproved\*
+startup_approved | @windows64\Explorer\StartupApproved\*
+recent_list      | @user\Applets\*\Recent File List
+recent_list      | NTUSER\Software\Microsoft\MediaPlayer\Player\RecentFileList
+recent_list      | NTUSER\Software\Adobe\*\*\AVGeneral\cRecentFiles\*
+winscp_session   | NTUSER\Software\Martin Prikryl\WinSCP 2\Sessions\*
 recent_apps      | @user\Search\RecentApps\*
 putty_session    | NTUSER\Software\SimonTatham\PuTTY\Sessions\*
 putty_host_key   | NTUSER\Software\SimonTatham\PuTTY\SshHostKeys
@@ -237,10 +283,23 @@ def _pattern(text: str) -> str:
     return re.sub(r"@\w+", lambda name: SHORT[name.group(0)], text.strip())
 
 
-def autostarts() -> list[tuple[str, tuple[str, ...], str]]:
-    """(what, names of values in lower case or ("*",), pattern) of every line."""
+Line = tuple[str, tuple[str, ...], str]
+"""What it is, names of values in lower case or ("*",), pattern."""
+
+
+def autostarts() -> list[Line]:
+    """Every line of AUTOSTARTS."""
+    return _named(AUTOSTARTS)
+
+
+def settings() -> list[Line]:
+    """Every line of SETTINGS."""
+    return _named(SETTINGS)
+
+
+def _named(text: str) -> list[Line]:
     found = []
-    for line in _lines(AUTOSTARTS):
+    for line in _lines(text):
         what, names, pattern = line.split("|")
         wanted = tuple(name.strip().lower() for name in names.split(","))
         found.append((what.strip(), wanted, _pattern(pattern)))

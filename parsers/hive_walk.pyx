@@ -23,6 +23,9 @@ from tracelake.parsers.hive_values cimport latin_utf8
 cdef enum:
     DEPTH_MOST = 600
     PATH_MOST = 8192
+    DELETED_MOST = 64           # values deleted from one list that are looked for
+    HINTS_MOST = 65536          # the same of a hive
+    BAD_MOST = 32               # elements of a list in a row that lead nowhere, before it is left
     NAME_BYTES = 1024           # of a name as UTF-8; Windows has 255 characters
 
 DONE, FULL, MEANT = 0, 1, 2
@@ -151,13 +154,9 @@ cdef class Walk:
         if due.depth > DEPTH_MOST:
             self.damaged(due.listed, 4, b"key", b"more than 600 levels deep")
             return False
+        if not self.is_key(due.offset, due.listed):
+            return False
         state = self.hive.cell(due.offset, &c)
-        if state > CELL_FREE:
-            self.damaged(due.listed, 4, b"key", b"its offset is not that of a cell")
-            return False
-        if left(&c) < KEY_LEAST or c.at[0] != 110 or c.at[1] != 107:
-            self.damaged(due.listed, 4, b"key", b"its cell does not hold a key")
-            return False
         if not self.hive.first_visit(due.offset):
             self.damaged(due.listed, 4, b"key", b"it was read already: a loop, or two parents")
             return False
@@ -194,7 +193,7 @@ cdef class Walk:
         cdef uint32_t count = le32(nk + 36), offset = le32(nk + 40)
         cdef Cursor c
         cdef Py_ssize_t where = nk - self.hive.p
-        self.value_at = self.value_count = 0
+        self.value_at = self.value_count = self.bad_values = 0
         if count == 0:
             return 0
         if self.hive.cell(offset, &c) > CELL_FREE:
@@ -209,6 +208,26 @@ cdef class Walk:
             count = <uint32_t>(left(&c) // 4)
         self.value_list = offset
         self.value_count = count
+        if left(&c) // 4 > count:
+            c.at += 4 * <Py_ssize_t>count
+            self.note_deleted(&c)
+        return 0
+
+    cdef int note_deleted(self, const Cursor* c) except -1 nogil:
+        """Behind the end of a list of values often stand those that were deleted from it."""
+        cdef Cursor v
+        cdef Py_ssize_t i
+        cdef uint32_t offset
+        for i in range(min((c.end - c.at) // 4, <Py_ssize_t>DELETED_MOST)):
+            offset = le32(c.at + 4 * i)
+            if offset == 0 or self.hive.cell(offset, &v) != CELL_FREE:
+                continue
+            if left(&v) < VALUE_LEAST or v.at[0] != 118 or v.at[1] != 107:
+                continue
+            with gil:
+                if len(self.rows.hints) < HINTS_MOST:
+                    self.rows.hints[offset] = (<const char*>self.rows.path.data)[
+                        :self.rows.path.length]
         return 0
 
     cdef int read_values(self) except -1 nogil:
@@ -223,7 +242,16 @@ cdef class Walk:
                 return 1
             offset = le32(c.at + 4 * self.value_at)
             where = at_offset(&c) + 4 * self.value_at
+            if self.bad_values >= BAD_MOST:
+                # No list of values any more, whatever its cell says of its size.
+                self.damaged(
+                    where, 4 * (self.value_count - self.value_at), b"list of values",
+                    b"the rest of it does not lead to values",
+                )
+                self.value_at = self.value_count
+                return 0
             self.value_at += 1
+            self.bad_values += 1
             state = self.hive.cell(offset, &v)
             if state > CELL_FREE:
                 self.damaged(where, 4, b"value", b"its offset is not that of a cell")
@@ -232,6 +260,7 @@ cdef class Walk:
             elif not self.hive.first_visit(offset):
                 self.damaged(where, 4, b"value", b"it was read already: two keys have it")
             else:
+                self.bad_values = 0
                 self.hive.use(<Py_ssize_t>offset + BASE, self.hive.cell_size(offset), RECORD)
                 self.rows.put_value(
                     offset, v.at, left(&v), FROM_SLACK if state == CELL_FREE else 0, True
@@ -269,7 +298,7 @@ cdef class Walk:
     cdef Py_ssize_t push_list(self, uint32_t offset, int32_t depth, bint inner) except -1 nogil:
         """Pushes the keys of a list; how many. What is wrong with a list is one damage row."""
         cdef Cursor c
-        cdef Py_ssize_t count, i, step, found = 0
+        cdef Py_ssize_t count, i, step, inside, found = 0, bad = 0
         cdef uint8_t kind
         cdef int64_t where = <int64_t>offset + BASE
         if self.hive.cell(offset, &c) > CELL_FREE:
@@ -294,12 +323,32 @@ cdef class Walk:
             self.damaged(where, left(&c), b"list of subkeys", b"it is longer than its cell")
             count = (left(&c) - 4) // step
         for i in range(count):
-            if c.at[0] == 114:
-                found += self.push_list(le32(c.at + 4 + 4 * i), depth, True)
-            else:
-                self.push(
-                    le32(c.at + 4 + step * i), <uint32_t>(at_offset(&c) + 4 + step * i), depth,
-                    self.state,
+            where = at_offset(&c) + 4 + step * i
+            if bad >= BAD_MOST:
+                self.damaged(
+                    where, step * (count - i), b"list of subkeys",
+                    b"the rest of it does not lead to keys",
                 )
+                break
+            if c.at[0] == 114:
+                inside = self.push_list(le32(c.at + 4 + 4 * i), depth, True)
+                found += inside
+                bad = 0 if inside else bad + 1
+            elif self.is_key(le32(c.at + 4 + step * i), where):
+                self.push(le32(c.at + 4 + step * i), <uint32_t>where, depth, self.state)
                 found += 1
+                bad = 0
+            else:
+                bad += 1
         return found
+
+    cdef bint is_key(self, uint32_t offset, int64_t listed) except -1 nogil:
+        """Whether a key stands at `offset`; where none does, the list's element is damage."""
+        cdef Cursor c
+        if self.hive.cell(offset, &c) > CELL_FREE:
+            self.damaged(listed, 4, b"key", b"its offset is not that of a cell")
+            return False
+        if left(&c) < KEY_LEAST or c.at[0] != 110 or c.at[1] != 107:
+            self.damaged(listed, 4, b"key", b"its cell does not hold a key")
+            return False
+        return True

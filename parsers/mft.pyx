@@ -32,15 +32,16 @@ from tracelake.native.cursor cimport le16, le32, le64
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed cimport Feed
 from tracelake.native.hash64 cimport hash64
+from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
 from tracelake.parsers.flags cimport CHECKSUM_BAD, FROM_SLACK
 from tracelake.parsers.mft_held cimport Extensions, Held, Item
 from tracelake.parsers.mft_record cimport FOLDER, HEADER_LEAST, IN_USE, Record
 from tracelake.parsers.mft_rows cimport FileRows, Link, Place
+from tracelake.parsers.mft_text import record_text
 from tracelake.parsers.ntfs cimport (
     NAME_DOS, NAME_HEADER, NAME_MOST, TORN, WHOLE, Torn, entry_of, sequence_of, unguard, zeros,
 )
-from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.ntfs_folders cimport Folders
 
 VERSION = "1"
@@ -51,6 +52,8 @@ cdef enum:
     USUAL = 1024
     # Entries after which the GIL is taken.
     TURN = 16384
+    # Names or streams of a file, after which no further extension records are merged into it.
+    PARTS_MOST = 4096
     # Bytes of records that may wait.
     HELD_MOST = 176 << 20
 
@@ -324,7 +327,7 @@ cdef class _Table:
         cdef const uint8_t* p
         while True:
             item = self.extensions.of(i, place.entry)
-            if item is NULL:
+            if item is NULL or self.record.links > PARTS_MOST or self.record.streams > PARTS_MOST:
                 return 0
             p = <const uint8_t*>(item + 1)
             if not self.extensions.is_merged(i) and self.belongs(item, le64(p + 32)):
@@ -415,5 +418,6 @@ def read(artifact):
 
 
 PARSER = Parser(
-    "mft", VERSION, match, ("file_query",), read, files=("$mft", "*/$mft"), rank=Rank.FILE_SYSTEM,
+    "mft", VERSION, match, ("file_query",), read, record_text, files=("$mft", "*/$mft"),
+    rank=Rank.FILE_SYSTEM,
 )

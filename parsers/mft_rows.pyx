@@ -41,6 +41,8 @@ cdef int TIME_AT[4]
 TIME_AT[:] = [0, 8, 24, 16]
 
 cdef enum:
+    LOOK_MOST = 2048                # names among which the long or short one is looked for
+    REPEATED_MOST = 65536           # streams that are said again at further names of a file
     QUERY = 1                       # activity of OCSF's discovery classes
     SYMLINK = 0xA000000C
     MOUNT_POINT = 0xA0000003
@@ -143,7 +145,7 @@ cdef class FileRows:
     cdef bint _has_long(self, Link* short) noexcept nogil:
         """Whether a short name has a long one in its folder, which shows it."""
         cdef int i
-        for i in range(self.record.links):
+        for i in range(min(self.record.links, LOOK_MOST)):
             if self.record.link(i).space != NAME_DOS and (
                 le64(self.record.link(i).p) == le64(short.p)
             ):
@@ -177,7 +179,8 @@ cdef class FileRows:
             if self.record.content.p is not NULL and self.record.content.n:
                 self._text(self.contents, self.record.content.p, self.record.content.n, row)
         self.has_ads.put(row, self.record.streams > 0)
-        if self.record.streams:
+        # A record of thousands of names and thousands of streams would be millions of values.
+        if self.record.streams and (sub == 0 or self.record.streams * sub < REPEATED_MOST):
             flags |= self._streams(row)
         if self.record.has_reparse:
             flags |= self._reparse(row)
@@ -221,7 +224,7 @@ cdef class FileRows:
         self.parent_entry.put(row, <int64_t>entry_of(parent))
         self.parent_seq.put(row, sequence_of(parent))
         if link.space == 1 and self.record.links > 1:
-            for i in range(self.record.links):
+            for i in range(min(self.record.links, LOOK_MOST)):
                 short = self.record.link(i)
                 if short.space == NAME_DOS and le64(short.p) == parent:
                     repaired |= self.short_name.put_utf16(row, short.p + NAME_HEADER, short.units)

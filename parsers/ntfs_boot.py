@@ -17,6 +17,7 @@ from tracelake.parsers.pyrows import CHECKSUM_BAD, PyRows
 VERSION = "1"
 
 SECTOR = 512
+SECTORS = (256, 512, 1024, 2048, 4096)
 MOST = 16384  # bytes of a $Boot: 8 KiB; what is longer is a volume
 DEVICE = 5001
 QUERY = 1
@@ -57,6 +58,9 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
     # Above 128 it is minus the power of two.
     cluster = sector * (clusters if clusters <= 128 else 1 << min(256 - clusters, 40))
     total, table, mirror = struct.unpack_from("<QQQ", data, 40)
+    if sector not in SECTORS or not clusters or not total:
+        rows.damaged(0, SECTOR, "boot sector", "measures that no volume has")
+        return
     record, index = struct.unpack_from("<b3xb", data, 64)
     serial = struct.unpack_from("<Q", data, 72)[0]
     short = f"{serial >> 16 & 0xFFFF:04X}-{serial & 0xFFFF:04X}"

@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from tracelake.native.columns cimport Buffer
 
 cdef enum:
-    PATH_MOST = 32768               # bytes of a path of folders
-    PATH_ROOM = 34000               # of a path with its file's name
+    PATH_MOST = 8192                # bytes of a path of folders; no real one comes near
+    PATH_ROOM = 10240               # of a path with its file's name
 
 cdef enum Way:
     LEADS                           # the folders lead to the root

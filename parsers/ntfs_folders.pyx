@@ -14,7 +14,8 @@ A reference with number 0 is not checked (NTFS does so itself).
 
 **Memory**: some 60 bytes and the name for each folder, at most FOLDERS_MOST of them.
 
-**Time**: no path is made of more than DEPTH_MOST folders; folders that lead in a circle end there.
+**Time**: no path is made of more than DEPTH_MOST folders or PATH_MOST bytes; folders that lead in
+a circle end there.
 Paths of folders that were made are kept in a table of fixed size.
 """
 

@@ -36,7 +36,16 @@ import pyarrow as pa
 
 from tracelake.native.errors import EvidenceError
 from tracelake.parsers.artifact import NO_ROWS_YET, Artifact, Match, Parser, Rank
-from tracelake.parsers.ntfs_names import ENTRY, FileName, file_name, moment, reference, text, undone
+from tracelake.parsers.ntfs_names import (
+    ENTRY,
+    FileName,
+    file_name,
+    moment,
+    moment_text,
+    reference,
+    text,
+    undone,
+)
 from tracelake.parsers.pyrows import CHECKSUM_BAD, FROM_SLACK, PyRows
 
 VERSION = "1"
@@ -66,6 +75,7 @@ OPERATIONS = (
 )  # fmt: skip
 ADDS = {0x0C, 0x0E}
 REMOVES = {0x0D, 0x0F}
+TELLS = ADDS | REMOVES | {INITIALIZE, CREATE, DELETE, NONRESIDENT}
 MADE, WRITTEN, DELETED, RENAMED, SECURED, CHANGED, OTHER = 1, 3, 4, 5, 7, 6, 99
 _RECORD = struct.Struct("<QQQIIIIH")
 _CLIENT = struct.Struct("<HHHHHHHHHHHHQ")
@@ -90,15 +100,6 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
 
 def operation(number: int) -> str:
     return OPERATIONS[number] if number < len(OPERATIONS) else f"0x{number:x}"
-
-
-def when(ticks: int) -> str:
-    """A time as text, with its 100 ns."""
-    us, ns = moment(ticks)
-    if us is None:
-        return f"0x{ticks:x}"
-    value = pa.scalar(us, pa.timestamp("us")).as_py()
-    return f"{value:%Y-%m-%dT%H:%M:%S.%f}{(ns or 0) // 100}Z"
 
 
 class _Log:
@@ -226,13 +227,13 @@ class _Log:
             if not self.bits:
                 self.account.bytes_slack += len(page) - begin
                 return
+        words = struct.unpack(f"<{len(page) // 8}Q", page)
+        mask = (1 << 64 - self.bits) - 1
         while place + HEADER <= len(page):
-            lsn = struct.unpack_from("<Q", page, place)[0]
-            if not lsn or self.where(lsn) != base + place:
-                place += 8
-                self.account.bytes_slack += 8
-                continue
-            found = self.header(page, place)
+            lsn = words[place >> 3]
+            found = None
+            if lsn & mask == base + place >> 3 and lsn:
+                found = self.header(page, place)
             if found is None:
                 place += 8
                 self.account.bytes_slack += 8
@@ -297,9 +298,13 @@ class _Log:
         if kind != 1:
             self.other += 1
             return
-        client = data[HEADER:]
-        redo, undo, redo_at, redo_n, undo_at, undo_n, target, _, place, inside, block, _, vcn = (
-            _CLIENT.unpack_from(client)
+        redo = struct.unpack_from("<H", data, HEADER)[0]
+        rows = self.told(redo, data) if redo in TELLS else []
+        if not rows:
+            self.other += 1
+            return
+        _, undo, _, _, _, _, target, _, place, inside, block, _, vcn = (
+            _CLIENT.unpack_from(data, HEADER)
         )
         said = {
             "undo": operation(undo),
@@ -310,12 +315,6 @@ class _Log:
             "attribute_offset": str(inside),
             "block": str(block),
         }
-        new = client[redo_at : redo_at + redo_n]
-        old = client[undo_at : undo_at + undo_n]
-        rows = list(self.found(redo, new, old))
-        if not rows:
-            self.other += 1
-            return
         self.account.in_rows += 1
         for columns, more in rows:
             self.rows.add(
@@ -323,6 +322,14 @@ class _Log:
                 flags=flags, log_name="$LogFile", event_code=operation(redo), src_record_id=lsn,
                 unmapped=said | more, **columns,
             )  # fmt: skip
+
+    def told(self, redo: int, data: bytes) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """As `found`, of a record's bytes."""
+        client = data[HEADER:]
+        _, _, new_at, new_n, old_at, old_n = struct.unpack_from("<6H", client)
+        return list(
+            self.found(redo, client[new_at : new_at + new_n], client[old_at : old_at + old_n])
+        )
 
     def found(
         self, redo: int, new: bytes, old: bytes
@@ -368,7 +375,7 @@ class _Log:
         if file is not None:
             columns |= reference(file)
         keys = ("fn_created", "fn_modified", "fn_changed", "fn_accessed")
-        return columns, {key: when(t) for key, t in zip(keys, name.times, strict=True)}
+        return columns, {key: moment_text(t) for key, t in zip(keys, name.times, strict=True)}
 
     def entry(self, data: bytes) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         """What a new FILE record says: a row for each of its names."""
@@ -387,7 +394,7 @@ class _Log:
             if kind == 0x10 and not data[at + 8] and start + 32 <= at + length:
                 times = struct.unpack_from("<4Q", data, start)
                 keys = ("si_created", "si_modified", "si_changed", "si_accessed")
-                standard = {key: when(t) for key, t in zip(keys, times, strict=True)}
+                standard = {key: moment_text(t) for key, t in zip(keys, times, strict=True)}
             name = self.attribute(data, at, at + length)
             if name is not None:
                 columns, more = self.named(name, file, MADE)

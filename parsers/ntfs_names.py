@@ -6,6 +6,7 @@
 
 import struct
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 EPOCH_1601 = 11_644_473_600_000_000
@@ -25,6 +26,15 @@ def moment(ticks: int) -> tuple[int | None, int | None]:
     if not ticks or us >= YEAR_10000:
         return None, None
     return us, ticks % 10 * 100
+
+
+def moment_text(ticks: int) -> str:
+    """A FILETIME as text, with its 100 ns; as a hexadecimal number where it is no date."""
+    us, ns = moment(ticks)
+    if us is None or ns is None:
+        return f"0x{ticks:x}"
+    value = datetime(1970, 1, 1) + timedelta(microseconds=us)
+    return f"{value:%Y-%m-%dT%H:%M:%S.%f}{ns // 100}Z"
 
 
 def text(data: bytes) -> str:

@@ -52,6 +52,7 @@ class PyRows:
         record: bytes,
         *,
         flags: int = 0,
+        more: bool = False,
         **values: Any,
     ) -> None:
         """Adds a row.
@@ -61,12 +62,13 @@ class PyRows:
             offset, length: where its record stands in the artifact, bytes.
             record: the record's own bytes, or what stands for them, for `record_hash`.
             flags: `parse_flags`.
+            more: it is not the first row of its record: its `sub` is not 0, in whatever table.
             values: columns by name; None is left out. Times are microseconds since 1970, UTC.
         """
         rows = self._rows.get(table)
         if rows is None:
             rows = self._rows[table] = Rows(table, TABLES[table].schema)
-        sub = self._subs.get((table, offset), self._first)
+        sub = self._subs.get((table, offset), 1 if more else self._first)
         self._subs[table, offset] = sub + 1
         rows.put("src_offset", offset)
         rows.put("src_length", min(length, 0x7FFFFFFF))

@@ -38,6 +38,8 @@ QUERY = 1
 SID = re.compile(r"(?:^|[/\\])(S-1-5-21(?:-\d+){4})(?:[/\\]|$)", re.IGNORECASE)
 # A path of a volume, of a share, or of a volume by its GUID.
 ROOTED = re.compile(r"[A-Za-z]:\\|\\\\")
+# The same in INFO2, where the first byte is zero of what is not in the bin any more.
+ANSI_ROOTED = re.compile(rb"[A-Za-z\0]:\\|[\\\0]\\")
 
 
 def text_until_nul(data: bytes) -> str:
@@ -62,10 +64,13 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
                 return Match.CONTENT, ""
             if name.startswith("$i"):
                 return Match.NAME, "no path of a volume behind the header of a `$I`"
-    if name == "info2" and len(head) >= INFO2_HEADER:
-        if struct.unpack_from("<I", head, 12)[0] in (INFO2_ANSI, INFO2_UNICODE):
+    if len(head) >= INFO2_HEADER:
+        known = struct.unpack_from("<I", head, 12)[0] in (INFO2_ANSI, INFO2_UNICODE)
+        first = head[INFO2_HEADER : INFO2_HEADER + FIXED_PATH]
+        if known and (name == "info2" or (head[:4] == b"\5\0\0\0" and ANSI_ROOTED.match(first))):
             return Match.CONTENT, ""
-        return Match.NO, "named INFO2, but its records have no size that is known"
+        if name == "info2":
+            return Match.NO, "named INFO2, but its records have no size that is known"
     return Match.NO, "no `$I` or INFO2 header"
 
 

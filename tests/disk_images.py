@@ -88,7 +88,7 @@ def gpt(volumes: list[bytes], sector: int = 512) -> bytes:
     disk[:512] = table(entry(0xEE, 1, 0xFFFFFFFF))
     disk[sector : sector + len(header)] = header
     disk[2 * sector : 2 * sector + len(entries)] = entries
-    return bytes(disk) + bytes(sector)
+    return bytes(disk) + header.ljust(sector, b"\0")
 
 
 def luks(volume: bytes, password: bytes, key: bytes = b"k" * 32) -> bytes:

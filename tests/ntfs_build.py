@@ -17,6 +17,7 @@ LONG, DOS, BOTH = 1, 2, 3
 ROOT = (5, 5)
 # 2020-01-02 03:04:05.1234567
 TICKS = 132_224_078_451_234_567
+DELETED_PATH = "C:\\Users\\a\\Desktop\\report.docx"
 
 
 @dataclass(slots=True)
@@ -187,3 +188,106 @@ def usn(
         ticks, reason, 0, 0, attributes, len(text), head,
     )  # fmt: skip
     return (out + text).ljust(length, b"\0")
+
+
+def index_entry(name: str, file: int, parent: tuple[int, int] = (5, 5)) -> bytes:
+    attribute = named(name, parent)
+    size = struct.unpack_from("<I", attribute, 16)[0]
+    content = attribute[24 : 24 + size]
+    length = 16 + size + 7 & ~7
+    header = struct.pack("<QHHI", reference(file), length, size, 0)
+    return (header + content).ljust(length, b"\0")
+
+
+def index_record(*entries: bytes, slack: bytes = b"", signature: bytes = b"INDX") -> bytes:
+    body = b"".join(entries) + struct.pack("<QHHI", 0, 16, 0, 2)
+    out = bytearray(4096)
+    struct.pack_into("<4sHHQQ", out, 0, signature, 40, 9, 0, 0)
+    struct.pack_into("<IIII", out, 24, 40, 40 + len(body), 4096 - 24, 0)
+    out[64 : 64 + len(body)] = body
+    out[64 + len(body) : 64 + len(body) + len(slack)] = slack
+    return guarded(out, 40)
+
+
+def log_page(at: int, *records: bytes, bits: int = 45) -> bytes:
+    """A record page that stands at `at`; records get the numbers that their places ask for."""
+    out = bytearray(4096)
+    struct.pack_into("<4sHHQ", out, 0, b"RCRD", 40, 9, 0)
+    place = 64
+    for record in records:
+        held = bytearray(record)
+        struct.pack_into("<Q", held, 0, 3 << 64 - bits | (at + place) >> 3)
+        out[place : place + len(held)] = held
+        place += len(held)
+    return guarded(out, 40)
+
+
+def log_record(redo: int, undo: int, new: bytes = b"", old: bytes = b"") -> bytes:
+    client = struct.pack(
+        "<12HQ", redo, undo, 40, len(new), 40 + len(new), len(old), 0, 1, 0, 0, 0, 0, 0
+    ).ljust(40, b"\0")
+    client += new + old
+    client = client.ljust(len(client) + 7 & ~7, b"\0")
+    return struct.pack("<QQQIIIIH6x", 0, 0, 0, len(client), 0, 1, 24, 0) + client
+
+
+def restart(bits: int = 45) -> bytes:
+    out = bytearray(4096)
+    struct.pack_into("<4sHHQIIH", out, 0, b"RSTR", 30, 9, 0, 4096, 4096, 48)
+    struct.pack_into("<I", out, 48 + 16, bits)
+    return guarded(out, 30)
+
+
+def deleted(version: int, path: str = DELETED_PATH, size: int = 1234, ticks: int = TICKS) -> bytes:
+    text = (path + "\0").encode("utf-16-le")
+    head = struct.pack("<QQQ", version, size, ticks)
+    if version == 1:
+        return head + text.ljust(520, b"\0")
+    return head + struct.pack("<I", len(text) // 2) + text
+
+
+def listed(path: str, index: int, length: int = 800, size: int = 99, gone: bool = False) -> bytes:
+    ansi = bytearray(path.encode("cp1252", "replace").ljust(260, b"\0"))
+    if gone:
+        ansi[0] = 0
+    record = bytes(ansi) + struct.pack("<IIQI", index, 2, TICKS, size)
+    return record if length == 280 else record + path.encode("utf-16-le").ljust(520, b"\0")
+
+
+def info2(*records: bytes, length: int = 800) -> bytes:
+    return struct.pack("<IIIII", 5, 0, 0, length, 0) + b"".join(records)
+
+
+def boot(serial: int = 0x1234_5678_9ABC_DEF0, sector: int = 512, clusters: int = 8) -> bytes:
+    """A boot sector."""
+    out = bytearray(512)
+    struct.pack_into("<3s8sHB", out, 0, b"\xebR\x90", b"NTFS    ", sector, clusters)
+    struct.pack_into("<QQQb3xb", out, 40, 1 << 20, 786432, 2, -10, 1)
+    struct.pack_into("<Q", out, 72, serial)
+    out[510:] = b"\x55\xaa"
+    return bytes(out)
+
+
+def seeds() -> list[tuple[str, bytes]]:
+    """(name, bytes): small books of every kind, where fuzzing starts from."""
+    listed_in = resident(0x20, b"\0" * 32)
+    files = [
+        folder(6, "dir"), entry(7, standard(), named("a.txt", (6, 1)), data(b"text")),
+        entry(8, standard(), listed_in, named("b"), links=2),
+        entry(9, named("c", (6, 1), LONG), runs(0x80, 9, "s"), base=reference(8)),
+    ]  # fmt: skip
+    names = [index_entry(name, 40, (38, 2)) for name in ("one.txt", "two.docx", "three")]
+    operations = [log_record(0x0E, 0x0F, new=names[0]), log_record(0x0F, 0x0E, old=names[1])]
+    return [
+        ("$MFT", table(*files)), ("$MFT", table(*files, size=1024)[:8192]),
+        ("$J", usn("a") + usn("b", version=3) + bytes(64) + usn("c", reason=0x1000)),
+        ("$J", b"".join(usn(f"f{i}", (40 + i, 1), (40, 1), i) for i in range(9))),
+        ("$J", bytes(512) + usn("d", (40, 1), attributes=0x10) + usn("e", (41, 1), (40, 1))),
+        ("$I30", index_record(*names)), ("$I30", index_record(names[0], slack=names[1] * 3)),
+        ("$LogFile", restart() * 2 + log_page(8192, *operations)),
+        ("$LogFile", restart() * 4 + log_page(16384, *operations * 3)),
+        ("$Boot", boot()), ("$Boot", boot(sector=4096, clusters=1)), ("$Boot", boot(clusters=246)),
+        ("$IABCDEF.docx", deleted(1)), ("$IABCDEF.docx", deleted(2)),
+        ("INFO2", info2(listed("C:\\a", 1), listed("C:\\b", 2, gone=True))),
+        ("INFO2", info2(listed("C:\\a", 1, 280), length=280)),
+    ]  # fmt: skip

@@ -12,6 +12,8 @@ from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Parser
 
 INPUTS = 150
+# Whatever a line of these says, it is a row.
+LINES = {"defender_log", "ps_history", "ps_transcript"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,8 @@ def test_mutated_evidence(parser: Parser, seeds: dict[str, list[bytes]]) -> None
     outcomes = [examine(parser, mutated(rng, seeds[parser.name])) for _ in range(INPUTS)]
     # Not all of it was refused at the door, and not all of it went through unnoticed.
     assert sum(1 for o in outcomes if o.in_rows) > INPUTS // 10
-    assert sum(1 for o in outcomes if o.damage or o.stopped) > INPUTS // 10
+    if parser.name not in LINES:
+        assert sum(1 for o in outcomes if o.damage or o.stopped or o.truncated) > INPUTS // 10
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda p: p.name)

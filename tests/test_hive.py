@@ -307,6 +307,19 @@ def test_deleted_keys_and_values_come_back() -> None:
     assert len(data) == size
 
 
+def test_a_deleted_value_is_found_by_the_list_that_named_it() -> None:
+    builder = Builder()
+    data = bytearray(builder.hive(tree(SOFTWARE | {
+        "Microsoft\\Run": {"a": sz("kept"), "evil": sz("C:\\evil.exe")}})))
+    nk = 4096 + builder.at["Microsoft\\Run"] + 4
+    struct.pack_into("<I", data, nk + 36, 1)
+    at = 4096 + builder.at["Microsoft\\Run!evil"]
+    struct.pack_into("<i", data, at, -struct.unpack_from("<i", data, at)[0])
+    row = read(bytes(data)).value(f"{ROOT}\\Microsoft\\Run", "evil")
+    assert (row["parse_flags"], row["reg_value_data"]) == (2, "C:\\evil.exe")
+    assert row["reg_modified_time"] is None
+
+
 def test_loops_and_shared_lists_end() -> None:
     builder = Builder()
     data = bytearray(builder.hive(tree(SOFTWARE | {"Microsoft\\A\\B": {"v": sz("x")}})))
@@ -340,6 +353,19 @@ def test_a_broken_key_costs_what_it_names(field: int, value: int, why: str) -> N
     assert why in [d["why"] for d in found.damage]
     # What nothing leads to is found all the same.
     assert f"{ROOT}\\Microsoft\\A" in {r["reg_key_path"] for r in found.keys}
+
+
+def test_a_list_that_is_none_is_left() -> None:
+    builder = Builder()
+    data = bytearray(builder.hive(tree(SOFTWARE | {
+        "Microsoft\\A": {"v": sz("x")}, "Microsoft\\B": {"w": binary(bytes(100_000))}})))
+    # The list of A's values claims everything behind it.
+    listed = 4096 + struct.unpack_from("<I", data, 4096 + builder.at["Microsoft\\A"] + 4 + 40)[0]
+    struct.pack_into("<i", data, listed, -90_000)
+    struct.pack_into("<I", data, 4096 + builder.at["Microsoft\\A"] + 4 + 36, 20_000)
+    found = read(bytes(data))
+    assert len(found.damage) < 80
+    assert "the rest of it does not lead to values" in [d["why"] for d in found.damage]
 
 
 def test_values_that_share_their_data_have_it_once() -> None:

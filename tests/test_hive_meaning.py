@@ -13,7 +13,7 @@ from tracelake.native.errors import Corrupt
 from tracelake.parsers.hive_meaning import DECODERS, PATTERNS
 from tracelake.parsers.hive_patterns import Patterns
 from tracelake.parsers.hive_shimcache import entries
-from tracelake.parsers.hive_table import autostarts, decoded
+from tracelake.parsers.hive_table import autostarts, decoded, settings
 
 US_2020 = 1_577_836_800_000_000
 TIME = struct.pack("<Q", FILETIME_2020)
@@ -74,6 +74,7 @@ def test_patterns() -> None:
 
 def test_the_table_names_decoders_that_are_there() -> None:
     assert {name for name, _ in decoded()} <= DECODERS.keys()
+    assert not {what for what, _, _ in autostarts()} & {what for what, _, _ in settings()}
     kinds = {pattern.split("\\")[0] for _, pattern in decoded()}
     assert kinds == {"SYSTEM", "SOFTWARE", "NTUSER", "USRCLASS", "SAM", "SECURITY", "AMCACHE"}
     assert all(what.replace("_", "").isalnum() and "\\" in p for what, _, p in autostarts())
@@ -95,12 +96,20 @@ def test_autostarts(path: str, value: str, text: str, artifact: str) -> None:
     found = software({path: {value: sz(text), "other": dword(1)} if artifact not in (
         "run_key", "defender_exclusion") else {value: sz(text)}})
     row = one(found, artifact)
-    assert row["class_uid"] == 5022
-    assert row["cmd_line"] == text
+    assert row["class_uid"] == (205019 if artifact == "defender_exclusion" else 5022)
+    assert row["cmd_line" if row["class_uid"] == 5022 else "detail"] == text
     assert us(row) == US_2020
     assert row["key_path"] == f"HKLM\\SOFTWARE\\{path}"
     if text != "0":
         assert row["subject_path"] == "C:\\x.exe"
+
+
+def test_autostarts_that_are_switched_off() -> None:
+    path = "Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\Run"
+    found = software({path: {"x": binary(b"\3\0\0\0" + TIME), "y": binary(b"\2" + bytes(11))}})
+    off, on = found.rows("artifact_query", artifact="startup_approved")
+    assert (off["subject_name"], off["detail"], us(off)) == ("x", "Run, off", US_2020)
+    assert (on["subject_name"], on["detail"], us(on)) == ("y", "Run, on", None)
 
 
 def test_services() -> None:
@@ -189,6 +198,18 @@ def test_a_cut_shimcache_gives_what_is_whole(cut: int) -> None:
     assert [d["why"] for d in found.damage] == ["entry 1 of 2 is cut"]
     with pytest.raises(Corrupt, match="unknown format"):
         list(entries(b"\1\2\3\4" + bytes(200)))
+
+
+def test_a_key_that_damage_cut_off_means_the_same() -> None:
+    builder = Builder()
+    paths = {"Microsoft\\Windows\\CurrentVersion\\Run": {"x": sz("C:\\x.exe")}, "Classes": {}}
+    data = bytearray(builder.hive(tree(paths)))
+    # The list of Windows' subkeys is gone.
+    at = 4096 + builder.at["Microsoft\\Windows"] + 4
+    data[at + 28 : at + 32] = b"\xff\xff\xff\x7f"
+    found = read(bytes(data), "SOFTWARE")
+    assert one(found, "run_key")["cmd_line"] == "C:\\x.exe"
+    assert [d["what"] for d in found.damage] == ["list of subkeys"]
 
 
 def test_bam() -> None:
@@ -469,7 +490,7 @@ def test_a_real_user() -> None:
     assert kinds == {
         "userassist": 29, "recent_docs": 22, "office_mru": 6, "office_addin": 6,
         "word_wheel_query": 6, "mount_points": 4, "typed_urls": 2, "archive_history": 2,
-        "network_drive": 1, "run_key": 1, "startup_folder": 1,
+        "hidden_files": 2, "proxy": 1, "network_drive": 1, "run_key": 1, "startup_folder": 1,
     }
 
 
@@ -484,6 +505,17 @@ def test_shared_hives(shared: Path) -> None:
     found = list(entries(cache))
     assert len(found) == struct.unpack_from("<I", cache, 4)[0] == 873
     assert all(entry.path for entry in found)
+
+
+def test_a_shared_hive_with_two_thirds_of_its_bins_overwritten(shared: Path) -> None:
+    """2.4 of its 3.4 MB are another file's. What is left gives all that can be read of it."""
+    packed = (shared / "triage/regipy/corrupted_system_hive.xz").read_bytes()
+    found = read(lzma.decompress(packed), "SYSTEM")
+    assert len(found.rows()) == 10_855
+    assert len(found.damage) == 234
+    assert sum(d["what"] == "hive bin" for d in found.damage) == 30
+    assert fact(found, "computer_name")["device_hostname"] == "GINEVRA"
+    assert fact(found, "time_zone")["time_zone"] == "Eastern Standard Time"
 
 
 def test_shared_hives_with_their_logs(shared: Path) -> None:

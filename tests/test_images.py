@@ -6,8 +6,10 @@ import io
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 pytest.importorskip("pyewf", reason="the extra `images` is not installed")
 
-from line import EVIDENCE, tracelake
+from line import EVIDENCE, command, rows, tracelake
 
 from tests.disk_images import MIB, SECTOR, entry, ext, gpt, luks, lvm, mbr, table
 from tracelake.case import open_case
@@ -24,10 +26,12 @@ from tracelake.ingest import image_storage
 from tracelake.ingest import run as ingest_run
 from tracelake.ingest.containers import Member, content_of
 from tracelake.ingest.events import How, Key
+from tracelake.ingest.identify import Identified
 from tracelake.ingest.image_storage import extents, image_kind, segments
 from tracelake.ingest.images import FIRST, NOT_WANTED, ROOM, SHADOW, ImageWalk
 from tracelake.ingest.walk import walk_of
 from tracelake.ingest.want import AUDIT
+from tracelake.parsers import BY_NAME
 
 LOG = sorted((EVIDENCE / "logs").glob("*.evtx"))[0]
 TREE = {
@@ -110,6 +114,80 @@ def test_images_of_virtual_machines(
     assert listed(image) == tree_of()
 
 
+def tool(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/sbin:/usr/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def test_ntfs_with_streams_and_large_files(tmp_path: Path) -> None:
+    make, copy = tool("mkntfs"), tool("ntfscp")
+    image = tmp_path / "x.dd"
+    with image.open("wb") as file:
+        file.truncate(16 * MIB)
+    subprocess.run([make, "-F", "-Q", "-q", "-s", "512", "-p", "0", "-H", "255", "-S", "63",
+                    str(image)], check=True, capture_output=True)
+    log = write(tmp_path / "a.evtx", LOG.read_bytes())
+    big = write(tmp_path / "big", TREE["big.bin"])
+    for source, more, name in ((log, [], "a.evtx"), (big, [], "big"), (log, ["-N", "ads"], "big")):
+        subprocess.run([copy, "-f", *more, str(image), str(source), name], check=True)
+    found = listed(image)
+    of_log, of_big = (hashlib.sha256(p.read_bytes()).hexdigest() for p in (log, big))
+    assert (found["a.evtx"], found["big"], found["big:ads"]) == (of_log, of_big, of_log)
+    assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
+
+
+def test_xfs(tmp_path: Path) -> None:
+    make = tool("mkfs.xfs")
+    file = write(tmp_path / "file", TREE["big.bin"])
+    proto = f"/\n0 0\nd--755 0 0\nvar d--755 0 0\nlog ---644 0 0 {file}\n$\n$\n"
+    image = tmp_path / "x.dd"
+    with image.open("wb") as out:
+        out.truncate(320 * MIB)
+    subprocess.run([make, "-q", "-p", str(write(tmp_path / "proto", proto.encode())), str(image)],
+                   check=True)
+    assert listed(image) == {"var/log": hashlib.sha256(TREE["big.bin"]).hexdigest()}
+
+
+def test_segments_of_an_encase_image(tmp_path: Path) -> None:
+    """A disk of noise in several segments; without the last it says so."""
+    make = tool("ewfacquirestream")
+    volume = ext(tmp_path, {"a.evtx": LOG.read_bytes(), "n": random.Random(2).randbytes(3 * MIB)})
+    subprocess.run(
+        [make, "-t", str(tmp_path / "x"), "-S", str(2 * MIB), "-f", "encase6", "-d", "sha1", "-q"],
+        input=volume, check=True, capture_output=True,
+    )
+    image = tmp_path / "x.E01"
+    assert len(segments(str(image))) > 2
+    whole = listed(image)
+    assert whole["a.evtx"] == hashlib.sha256(LOG.read_bytes()).hexdigest()
+    opened = walk(image)
+    for _ in opened.audit(str(image)):
+        pass
+    assert opened.facts["computed SHA1"] == opened.facts["stored SHA1"]
+    assert opened.facts["computed SHA1"] == hashlib.sha1(volume).hexdigest()
+    Path(segments(str(image))[-1]).unlink()
+    assert "segments are missing" in listed(image)["x.E01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("exfat_orphan", 3), ("fat_dir", 0), ("fat_lfn_test", 1), ("fat_noloop", 0),
+        ("fat_unusual_cluster", 1), ("win_exfat_7", 4), ("ntfs3_attrlist", 0), ("ntfs_index", 0),
+    ],
+)
+def test_unusual_volumes(shared: Path, tmp_path: Path, name: str, count: int) -> None:
+    packed = shared / "triage" / "dfir_ntfs" / f"{name}.raw.gz"
+    found = listed(write(tmp_path / "x.dd", gzip.decompress(packed.read_bytes())))
+    if count or name.startswith("fat"):
+        assert len(found) == count
+    else:
+        assert len(found) > 20
+    assert "broken" not in found.values()
+
+
 def test_what_only_holds_differences_is_refused(tmp_path: Path, volume: bytes) -> None:
     head = b"QFI\xfb" + (3).to_bytes(4, "big") + (104).to_bytes(8, "big") + (9).to_bytes(4, "big")
     path = write(tmp_path / "x.qcow2", head.ljust(104, b"\0") + b"base.qcow" + bytes(40_000))
@@ -164,6 +242,10 @@ def test_partitions(tmp_path: Path, volume: bytes) -> None:
     for sector in (512, 4096):
         path = write(tmp_path / "x.img", gpt([volume, b"", small], sector))
         assert listed(path) == tree_of("p1/") | {"p3/f": f}
+    lost = bytearray(gpt([volume, b"", small]))
+    lost[512:1024] = bytes(512)
+    path = write(tmp_path / "x.img", bytes(lost))
+    assert listed(path) == tree_of("p1/") | {"p3/f": f}, "by the copy of its header"
 
 
 def test_a_partition_behind_the_end_and_a_chain_without_one(tmp_path: Path) -> None:
@@ -212,6 +294,36 @@ def test_a_key_is_nowhere_in_the_lake(tmp_path: Path, volume: bytes) -> None:
     assert "cannot be shown" in locked.stdout
 
 
+def test_more_of_an_image_that_is_in(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([luks(volume, b"open sesame"), volume]))
+    case = open_case(tmp_path / "lake", engagement="t")
+
+    def files() -> dict[str, int]:
+        found = case.sql("select path, artifact_no from artifact_path order by all").fetchall()
+        return dict(found)
+
+    first = case.ingest([path])
+    assert (first.sources, len(first.unopened)) == (1, 1)
+    before = files()
+    assert len(before) == 2
+    again = case.ingest([path], how=How(keys=(Key(b"open sesame"),)))
+    assert (again.sources, again.failed) == (0, [])
+    ((_, why),) = again.skipped
+    assert "tried with the given keys" in why
+    opened = files()
+    log = "Windows/System32/winevt/Logs/Security.evtx"
+    assert opened.keys() - before.keys() == {f"p1/{log}"}
+    assert before.items() <= opened.items()
+    case.ingest([path], how=How(every_file=True, keys=(Key(b"open sesame"),)))
+    every = files()
+    assert opened.items() <= every.items()
+    assert len(every) == 1 + 2 * len(TREE)
+    case.ingest([path], how=How(every_file=True, keys=(Key(b"open sesame"),)))
+    assert files() == every
+    assert case.sql("select count(*) from source").fetchall() == [(1,)]
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", tmp_path / "lake").stdout
+
+
 def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
     tmp_path: Path, volume: bytes
 ) -> None:
@@ -233,6 +345,32 @@ def test_numbers_lead_back_and_do_not_depend_on_what_is_read(
     assert looked.not_opened == {NOT_WANTED: 2 * (len(TREE) - 1)}
 
 
+def test_no_parser_takes_an_image_for_its_own(
+    tmp_path: Path, volume: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new large file is parsed before its hash is known: not so an image."""
+    monkeypatch.setattr(ingest_run, "ONE_PASS", 0)
+    greedy = Identified(BY_NAME["evtx"], {})
+    monkeypatch.setattr("tracelake.ingest.source.identify", lambda head, path: greedy)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    open_case(tmp_path / "lake", engagement="t").ingest([path])
+    found = open_case(tmp_path / "lake", engagement="t").sql(
+        "select path from artifact_path order by all"
+    ).fetchall()
+    assert found == [("p1/Windows/System32/winevt/Logs/Security.evtx",)]
+
+
+def test_an_image_is_let_go_of(tmp_path: Path, volume: bytes) -> None:
+    path = write(tmp_path / "x.dd", gpt([volume]))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        opened = walk(path)
+        assert len(list(opened.members(range(AUDIT)))) == len(TREE)
+        opened.close()
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
 def test_siblings_in_an_image(tmp_path: Path, volume: bytes) -> None:
     path = write(tmp_path / "x.dd", gpt([volume]))
     (member,) = (m for _, m in walk(path).members(range(AUDIT)) if m.path.endswith("note.txt"))
@@ -250,7 +388,7 @@ def test_ids_of_images(
         for module in ("image_identity", "evidence"):
             monkeypatch.setattr(f"tracelake.ingest.{module}.SMALL_IMAGE", 1000)
     # One worker in this process: what was patched holds.
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     path = write(tmp_path / "x.dd", gpt([volume]))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     case = open_case(tmp_path / "lake", engagement="t")
@@ -283,6 +421,33 @@ def test_an_image_is_read_stage_by_stage_and_its_hash_last(tmp_path: Path, volum
     ]
     assert first.later(0) is None, "nothing else is asked for, and its hash is known"
     assert ImageWalk(str(path), "x", "raw", How(), None, True).later(2) == AUDIT
+
+
+def test_killed_and_run_again_an_image_is_as_if_undisturbed(
+    tmp_path: Path, volume: bytes
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder / "x.dd", gpt([volume, volume]))
+    for host in range(3):
+        with zipfile.ZipFile(folder / f"{host}.zip", "w") as archive:
+            log = LOG.read_bytes() + b"%d" % host
+            archive.writestr("C/Windows/System32/winevt/Logs/a.evtx", log)
+            archive.writestr("notes", b"\x00 %d" % host)
+    given = ["ingest", folder, "--all-files", "--workers", "2", "-e", "t", "--lake"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for wait in (0.3, 0.5, 0.7, 0.9):
+        run = subprocess.Popen(
+            command(*given, tmp_path / "lake"), env=env, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        time.sleep(wait)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    tracelake(*given, tmp_path / "lake")
+    tracelake(*given, tmp_path / "whole")
+    assert rows(tmp_path / "lake") == rows(tmp_path / "whole")
+    assert "0 findings" in tracelake("verify", "-e", "t", "--lake", tmp_path / "lake").stdout
 
 
 def ewf(shared: Path, name: str) -> Path:
@@ -325,6 +490,23 @@ def test_ntfs_with_streams(shared: Path) -> None:
     assert "$Extend/$RmMetadata/$TxfLog/$Tops:$T" in found
     assert found["$BadClus:$Bad"] == "a hole: nothing of it is stored"
     assert "broken" not in found.values()
+    assert not any(name.endswith("$I30") for name in found)
+
+
+def test_indexes_of_folders_where_they_are_asked_for(shared: Path) -> None:
+    path = ewf(shared, "velociraptor/test.ntfs.dd.E01")
+    how = How(indexes=True)
+    found = {m.path: (n, m) for n, m in walk(path, how).members(range(AUDIT))}
+    assert {":$I30", "$MFT"} < found.keys()
+    number, member = found[":$I30"]
+    data = content_of(member, MIB)
+    assert data is not None
+    assert (len(data), data[:4]) == (4096, b"INDX")
+    again = walk(path, how).find(number, ":$I30")
+    assert again is not None
+    assert content_of(again, MIB) == data
+    plain = {m.path: n for n, m in walk(path).members(range(AUDIT))}
+    assert plain["$MFT"] == found["$MFT"][0], "numbers stay"
 
 
 @pytest.mark.parametrize(
@@ -360,7 +542,7 @@ def test_what_another_reader_finds(shared: Path, name: str, count: int) -> None:
 
 
 def with_tsk(tsk: Any, volume: Any) -> dict[str, str]:
-    from tracelake.ingest.image_iso import _image
+    from tracelake.ingest.image_tsk import _image
 
     system = tsk.FS_Info(_image(tsk, volume.disk))
     found: dict[str, str] = {}
@@ -390,7 +572,7 @@ def test_without_the_libraries_an_image_is_left_and_says_what_to_install(
 
     path = write(tmp_path / "x.E01", b"EVF\x09\x0d\x0a\xff\x00" + bytes(100_000))
     monkeypatch.setattr(image_storage.importlib, "import_module", missing)
-    monkeypatch.setattr(ingest_run, "is_image", lambda path: False)
+    monkeypatch.setattr(ingest_run, "is_foreign", lambda path: False)
     report = open_case(tmp_path / "lake", engagement="t").ingest([path])
     ((_, _, refused),) = report.left
     assert "pip install 'tracelake[images]'" in refused["*"]

@@ -30,8 +30,11 @@ from tests.ntfs_build import (
     table,
 )  # fmt: skip
 from tests.seven_zip import members
+from tracelake.native.errors import Corrupt
+from tracelake.native.feed import Feed
 from tracelake.parsers import mft
 from tracelake.parsers.artifact import Match
+from tracelake.parsers.mft_text import record_text
 
 MUSEUM = Path(__file__).parent / "data" / "ntfs" / "museum.mft.xz"
 
@@ -350,6 +353,29 @@ def test_what_is_taken_for_a_table(head: bytes, path: str, sure: Match) -> None:
     assert bool(why) == (sure != Match.CONTENT)
 
 
+def test_against_the_sleuth_kit() -> None:
+    """Every file that pytsk3 finds by its folders, found by its entry: path, size, times."""
+    books = MUSEUM.parent
+    found = read("mft", lzma.decompress((books / "grr.mft.xz").read_bytes()))
+    assert (found.account.records, found.account.in_rows, found.account.damaged) == (68, 39, 0)
+    rows = {(row["mft_entry"], row.get("file_path")): row for row in found.rows if row["in_use"]}
+    with open(books / "grr.files.tsv", encoding="utf-8", newline="") as file:
+        theirs = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert len(theirs) == 25
+    for each in theirs:
+        row = rows.pop((int(each["entry"]), each["path"]))
+        assert row["mft_seq"] == int(each["sequence"])
+        for name in ("created", "modified", "changed", "accessed"):
+            told = row.get(f"si_{name}")
+            assert (int(told.timestamp()) if told else 0) == int(each[name]), (each, name)
+        if row.get("file_size") is not None and not row["is_dir"]:
+            assert row["file_size"] == int(each["size"])
+    # It lists neither the root nor, of this volume, one file whose name has a colon; and entries
+    # without a name are no files.
+    left = [path for _, path in rows if path is not None]
+    assert sorted(left) == ["\\", "\\Test Directory\\notes.txt:ads"]
+
+
 THEIR_TIMES = {
     "si_created": "StandardInfoCreated",
     "si_modified": "StandardInfoLastModified",
@@ -401,6 +427,22 @@ def test_a_cut_table_gives_what_is_before_the_cut(museum: bytes) -> None:
     assert {r["src_offset"] for r in cut.rows} == {
         r["src_offset"] for r in whole.rows if r["src_offset"] < 300 * 1024
     }
+
+
+def test_a_record_as_text() -> None:
+    held = table(entry(6, standard(), named("a.txt"), data(b"x", "zone"), runs(0x80, 5000)))
+    told = record_text(Feed(io.BytesIO(held), 4096), 6 * 1024).splitlines()
+    assert told[0] == "FILE sequence 1, 1 links, in use, lsn 1006, 376 of 1024 bytes used"
+    assert [line.split(": ")[1] for line in told if line.startswith("at ")] == [
+        "$STANDARD_INFORMATION, 96 bytes, 72 bytes in the record",
+        "$FILE_NAME, 104 bytes, 76 bytes in the record",
+        "$DATA 'zone', 40 bytes, 1 bytes in the record",
+        "$DATA, 72 bytes, clusters 0 to 1, 5000 bytes (8192 allocated)",
+    ]
+    assert "    a.txt (long and short) in 5-5" in told
+    assert "    created       2020-01-02T03:04:05.1234567Z" in told
+    with pytest.raises(Corrupt):
+        record_text(Feed(io.BytesIO(held), 4096), 7 * 1024)
 
 
 def test_helpers_guard_what_they_make() -> None:

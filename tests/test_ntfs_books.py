@@ -6,36 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.ntfs_build import guarded, named, read, reference, usn
+from tests.ntfs_build import (
+    guarded,
+    index_entry,
+    index_record,
+    log_page,
+    log_record,
+    named,
+    read,
+    restart,
+    usn,
+)  # fmt: skip
 from tracelake.parsers import ntfs_boot, ntfs_index, ntfs_log
 from tracelake.parsers.artifact import Match
 
 DATA = Path(__file__).parent / "data" / "ntfs"
 FROM_SLACK, CHECKSUM_BAD = 2, 4
-CONTENT = 24  # bytes of an attribute before the $FILE_NAME
 
 
 def unpacked(name: str) -> bytes:
     return lzma.decompress((DATA / name).read_bytes())
-
-
-def index_entry(name: str, file: int, parent: tuple[int, int] = (5, 5)) -> bytes:
-    attribute = named(name, parent)
-    size = struct.unpack_from("<I", attribute, 16)[0]
-    content = attribute[CONTENT : CONTENT + size]
-    length = 16 + size + 7 & ~7
-    header = struct.pack("<QHHI", reference(file), length, size, 0)
-    return (header + content).ljust(length, b"\0")
-
-
-def index_record(*entries: bytes, slack: bytes = b"", signature: bytes = b"INDX") -> bytes:
-    body = b"".join(entries) + struct.pack("<QHHI", 0, 16, 0, 2)
-    out = bytearray(4096)
-    struct.pack_into("<4sHHQQ", out, 0, signature, 40, 9, 0, 0)
-    struct.pack_into("<IIII", out, 24, 40, 40 + len(body), 4096 - 24, 0)
-    out[64 : 64 + len(body)] = body
-    out[64 + len(body) : 64 + len(body) + len(slack)] = slack
-    return guarded(out, 40)
 
 
 # --- indexes -------------------------------------------------------------------------------
@@ -91,35 +81,6 @@ def test_broken_index_records() -> None:
 
 
 # --- the log -------------------------------------------------------------------------------
-
-
-def log_page(at: int, *records: bytes, bits: int = 45) -> bytes:
-    """A record page that stands at `at`; records get the numbers that their places ask for."""
-    out = bytearray(4096)
-    struct.pack_into("<4sHHQ", out, 0, b"RCRD", 40, 9, 0)
-    place = 64
-    for record in records:
-        held = bytearray(record)
-        struct.pack_into("<Q", held, 0, 3 << 64 - bits | (at + place) >> 3)
-        out[place : place + len(held)] = held
-        place += len(held)
-    return guarded(out, 40)
-
-
-def log_record(redo: int, undo: int, new: bytes = b"", old: bytes = b"") -> bytes:
-    client = struct.pack(
-        "<12HQ", redo, undo, 40, len(new), 40 + len(new), len(old), 0, 1, 0, 0, 0, 0, 0
-    ).ljust(40, b"\0")
-    client += new + old
-    client = client.ljust(len(client) + 7 & ~7, b"\0")
-    return struct.pack("<QQQIIIIH6x", 0, 0, 0, len(client), 0, 1, 24, 0) + client
-
-
-def restart(bits: int = 45) -> bytes:
-    out = bytearray(4096)
-    struct.pack_into("<4sHHQIIH", out, 0, b"RSTR", 30, 9, 0, 4096, 4096, 48)
-    struct.pack_into("<I", out, 48 + 16, bits)
-    return guarded(out, 30)
 
 
 def test_a_real_log() -> None:

@@ -1,41 +1,18 @@
 """The recycle bin: single files of both versions, and the lists before them."""
 
-import struct
-
 import pytest
 
-from tests.ntfs_build import TICKS, read
+from tests.ntfs_build import DELETED_PATH as PATH
+from tests.ntfs_build import deleted, info2, listed, read
 from tracelake.parsers import recycle_bin
 from tracelake.parsers.artifact import Match
 
 SID = "S-1-5-21-1229272821-1547161642-725345543-1003"
 FOLDER = f"C/$Recycle.Bin/{SID}/"
-PATH = "C:\\Users\\a\\Desktop\\report.docx"
-
-
-def single(version: int, path: str = PATH, size: int = 1234, ticks: int = TICKS) -> bytes:
-    text = (path + "\0").encode("utf-16-le")
-    head = struct.pack("<QQQ", version, size, ticks)
-    if version == 1:
-        return head + text.ljust(520, b"\0")
-    return head + struct.pack("<I", len(text) // 2) + text
-
-
-def listed(path: str, index: int, length: int = 800, size: int = 99, gone: bool = False) -> bytes:
-    ansi = bytearray(path.encode("cp1252", "replace").ljust(260, b"\0"))
-    if gone:
-        ansi[0] = 0
-    record = bytes(ansi) + struct.pack("<IIQI", index, 2, TICKS, size)
-    return record if length == 280 else record + path.encode("utf-16-le").ljust(520, b"\0")
-
-
-def info2(*records: bytes, length: int = 800) -> bytes:
-    return struct.pack("<IIIII", 5, 0, 0, length, 0) + b"".join(records)
-
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_one_deleted_file(version: int) -> None:
-    data = single(version)
+    data = deleted(version)
     found = read("recycle_bin", data, FOLDER + "$IABC123.docx")
     (row,) = found.rows
     assert row["subject_path"] == PATH
@@ -49,7 +26,7 @@ def test_one_deleted_file(version: int) -> None:
 
 
 def test_a_path_that_is_cut_off_is_kept_and_flagged() -> None:
-    found = read("recycle_bin", single(2)[:60], "x")
+    found = read("recycle_bin", deleted(2)[:60], "x")
     (row,) = found.rows
     assert row["subject_path"] == PATH[:16]
     assert row["parse_flags"] == 1
@@ -57,9 +34,9 @@ def test_a_path_that_is_cut_off_is_kept_and_flagged() -> None:
 
 
 def test_what_is_no_deleted_file_is_damage() -> None:
-    assert read("recycle_bin", single(3)).damage[0]["why"] == "version 3 is not known"
-    assert read("recycle_bin", single(2)[:20]).damage[0]["why"] == "the file ends after 20 bytes"
-    assert read("recycle_bin", single(2)[:26]).damage[0]["why"] == "the file ends in its header"
+    assert read("recycle_bin", deleted(3)).damage[0]["why"] == "version 3 is not known"
+    assert read("recycle_bin", deleted(2)[:20]).damage[0]["why"] == "the file ends after 20 bytes"
+    assert read("recycle_bin", deleted(2)[:26]).damage[0]["why"] == "the file ends in its header"
 
 
 def test_a_list_of_deleted_files() -> None:
@@ -95,13 +72,16 @@ def test_a_list_without_unicode() -> None:
 @pytest.mark.parametrize(
     ("head", "path", "sure"),
     [
-        (single(1), "x", Match.CONTENT),
-        (single(2, "\\\\server\\share\\a"), "x", Match.CONTENT),
-        (single(2, "x"), FOLDER + "$IA", Match.NAME),
-        (single(2, "x"), "x", Match.NO),
-        (single(2, ticks=0), "x", Match.NO),
+        (deleted(1), "x", Match.CONTENT),
+        (deleted(2, "\\\\server\\share\\a"), "x", Match.CONTENT),
+        (deleted(2, "x"), FOLDER + "$IA", Match.NAME),
+        (deleted(2, "x"), "x", Match.NO),
+        (deleted(2, ticks=0), "x", Match.NO),
         (info2(), "RECYCLER/INFO2", Match.CONTENT),
         (info2(length=99), "RECYCLER/INFO2", Match.NO),
+        (info2(listed("C:\\a", 1)), "HOST_C_RECYCLER_INFO2.bin", Match.CONTENT),
+        (info2(listed("C:\\a", 1, gone=True)), "x", Match.CONTENT),
+        (info2(), "x", Match.NO),
         (b"", "$IA", Match.NO),
     ],
 )

@@ -175,6 +175,14 @@ def volume() -> dict[str, bytes]:
             usn("e.txt", (43, 1)),
             usn("sub", (44, 1), (6, 1), attributes=DIRECTORY),
             usn("f.txt", (45, 1), (44, 1), ticks=TICKS + 10),
+            # Two folders that are gone by now: their names come when they are deleted.
+            usn("tool.exe", (60, 2), (51, 8), DELETE),
+            usn("inner", (51, 8), (50, 9), DELETE, attributes=DIRECTORY),
+            usn("stage", (50, 9), (6, 1), DELETE, attributes=DIRECTORY),
+            # And two that lead to each other.
+            usn("x", (61, 1), (70, 1)),
+            usn("a", (70, 1), (71, 1), attributes=DIRECTORY),
+            usn("b", (71, 1), (70, 1), attributes=DIRECTORY),
         ]
     )
     return {"C/$MFT": mft, "C/$Extend/$UsnJrnl%3A$J": changes}
@@ -188,6 +196,12 @@ EXPECTED = [
     ("\\e.txt", None, "journal"),
     ("\\Users\\sub", None, "mft"),
     ("\\Users\\sub\\f.txt", None, "mft"),
+    ("\\Users\\stage\\inner\\tool.exe", None, "later"),
+    ("\\Users\\stage\\inner", None, "later"),
+    ("\\Users\\stage", None, "mft"),
+    ("\\$Unknown\\70-1\\x", None, None),
+    ("\\$Unknown\\71-1\\a", None, None),
+    ("\\$Unknown\\71-1\\a\\b", None, None),
 ]
 
 

@@ -3,14 +3,10 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tracelake.analysis.views import alias, categories, evtx, ocsf, script, timeline, usn
+from tracelake.analysis.views import alias, categories, evtx, ocsf, script, usn
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
-
-
-def _timeline(window: Window) -> Iterator[str]:
-    yield timeline.view(window)
 
 
 def _script(_: Window) -> Iterator[str]:
@@ -52,7 +48,6 @@ def _service(name: str, _: Window) -> Iterator[str]:
 
 
 GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
-    ("timeline",): _timeline,
     ("script_full",): _script,
     ("usn",): _usn,
     ("ocsf",): _ocsf,

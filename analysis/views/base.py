@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from tracelake.analysis.views import message, quote
+from tracelake.analysis.views import host, message, quote
 from tracelake.normalize import Table
 from tracelake.normalize.ddl import duckdb_type
 
@@ -54,6 +54,7 @@ OTHER_TIMES: dict[str, tuple[str, ...]] = {
         "fn_created", "fn_modified", "fn_accessed", "fn_changed",
     ),
     "registry_activity": ("reg_modified_time",),
+    "browser_activity": ("end_time",),
     "job_activity": ("job_created_time", "job_last_run_time"),
     "artifact_query": (
         "run_times", "key_modified_time", "subject_created_time", "subject_modified_time",
@@ -86,13 +87,9 @@ def prunes(table: Table) -> bool:
     return "time" in table.schema.names and table.name not in OTHER_TIMES
 
 
-def view(
-    table: Table, files: Sequence[str], window: Window, with_messages: bool = False
-) -> str:
-    """SQL that makes the table's view; without files it is empty, with the right types.
-
-    `message` is what the record itself says; with_messages: what every row says (message.py).
-    """
+def plain(table: Table, files: Sequence[str], window: Window) -> str:
+    """SQL: the rows of some files that are in a window, with the table's columns; without files
+    none, with the right types."""
     if files:
         columns = [quote.name(field.name) for field in table.schema]
         source = f"read_parquet([{', '.join(quote.text(file) for file in files)}])"
@@ -104,12 +101,41 @@ def view(
         ]
         source, where = "range(0)", ""
     inner = f"SELECT {', '.join(columns)} FROM {source}"
-    if where:
-        inner += f" WHERE {where}"
+    return f"{inner} WHERE {where}" if where else inner
+
+
+def view(
+    table: Table,
+    files: Sequence[str],
+    window: Window,
+    with_messages: bool = False,
+    with_hosts: bool = False,
+) -> str:
+    """SQL that makes the table's view.
+
+    Args:
+        with_messages: `message` is what every row says (message.py), not only what the record
+            itself says.
+        with_hosts: `host` is filled, for which `artifact_host` must be there. Otherwise it is null,
+            and costs nothing.
+    """
+    inner = plain(table, files, window)
     if with_messages:
         inner = message.rows(table, inner)
-    cited = f"{row_id(table)} AS row_id, " if "src_offset" in table.schema.names else ""
-    return f"CREATE OR REPLACE VIEW {quote.name(table.name)} AS SELECT {cited}* FROM ({inner}) AS t"
+    made = f"CREATE OR REPLACE VIEW {quote.name(table.name)} AS SELECT"
+    if not table.is_events:
+        cited = f"{row_id(table)} AS row_id, " if "src_offset" in table.schema.names else ""
+        return f"{made} {cited}* FROM ({inner}) AS t"
+    if not with_hosts:
+        return f"{made} {row_id(table)} AS row_id, NULL::VARCHAR AS host, * FROM ({inner}) AS t"
+    cited = row_id(table)
+    for name in ("source_id", "artifact_no"):
+        cited = cited.replace(name, f"t.{name}")
+    return (
+        f"{made} {cited} AS row_id, {host.of_row('t.device_hostname', 'h')} AS host, t.* "
+        f"FROM ({inner}) AS t LEFT JOIN artifact_host AS h "
+        "ON t.source_id = h.source_id AND t.artifact_no = h.artifact_no"
+    )
 
 
 ARTIFACT_PATH = (

@@ -17,7 +17,8 @@ from tracelake.normalize.table import table
 
 ENGAGEMENT = column("engagement_id", WORD, "the case that the evidence belongs to",
                     ocsf="metadata.tenant_uid", required=True)
-SOURCE_ID = column("source_id", WORD, "the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)",
+SOURCE_ID = column("source_id", WORD,
+                   "the evidence: first 32 hex digits of its SHA-256 (`source.id_kind`)",
                    required=True, stats=True)
 ARTIFACT_NO = column("artifact_no", INT, "file inside the source, from 0", required=True)
 

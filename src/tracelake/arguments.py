@@ -73,7 +73,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         ),
         _argument(
             "--carve", action="store_true",
-            help="Also deleted records, from the slack of event logs.",
+            help="Also deleted records: of event logs and of folders in NTFS images.",
         ),
         _argument(
             "--all-files", action="store_true",

@@ -74,7 +74,7 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
-    how = How(all_files, keys_of(key), shadow_copies, full_hash)
+    how = How(all_files, keys_of(key), shadow_copies, full_hash, indexes=carve)
     if dry_run:
         checked(engagement, lake)
         looked = list(look(paths, own_folders(lake_uri(lake)), how))

@@ -26,6 +26,7 @@ def examine(lake: Path) -> Iterator[tuple[str, bool, str]]:
     yield "tracelake", True, f"{VERSION} at {Path(__file__).parent}"
     yield "python", sys.version_info >= (3, 11), f"{platform.python_version()} ({sys.platform})"
     yield from _dependencies()
+    yield "images", True, _optional("images")
     yield from _extensions()
     yield "parsers", bool(PARSERS), ", ".join(f"{p.name} {p.version}" for p in PARSERS)
     yield "workers", True, f"{os.cpu_count()} cores"
@@ -51,6 +52,28 @@ def _dependencies() -> Iterator[tuple[str, bool, str]]:
             continue
         fits = need.specifier.contains(have, prereleases=True)
         yield need.name, fits, have if fits else f"{have}, but {need.specifier} is needed"
+
+
+def _optional(extra: str) -> str:
+    """What of an optional extra is there; none of it has to be."""
+    from packaging.requirements import Requirement
+
+    try:
+        needs = [Requirement(line) for line in requires("tracelake") or []]
+    except PackageNotFoundError:
+        needs = []
+    missing = []
+    for need in needs:
+        mark = need.marker
+        if mark is None or mark.evaluate({"extra": ""}) or not mark.evaluate({"extra": extra}):
+            continue
+        try:
+            version(need.name)
+        except PackageNotFoundError:
+            missing.append(need.name)
+    if missing:
+        return f"not read without {', '.join(missing)}: pip install 'tracelake[{extra}]'"
+    return "disk images and 7-Zip archives are read"
 
 
 def _extensions() -> Iterator[tuple[str, bool, str]]:

@@ -82,7 +82,9 @@ class Progress:
             from tracelake.output import shown
 
             self._bar.update(
-                self._task, advance=event.hashed, reading=shown(os.path.basename(event.path))
+                self._task,
+                advance=event.hashed,
+                reading=f"{report.sources:,} in, {shown(os.path.basename(event.path))}",
             )
         elif isinstance(event, SourceDone) and event.later is None:
             rest = 2 * event.task.size - self._counted.pop(event.task.path, 0)

@@ -8,6 +8,9 @@ from tracelake.output import print_table, shown
 
 # Of a long list this many are shown; --json has them all.
 SHOWN = 20
+# More reasons than this say only that no parser knows the file.
+TOLD = 3
+UNKNOWN = "of no format that is read (each reason: `artifact.refused`):"
 # How the reason begins with which one run skips a further copy of what it has read.
 TWICE = "the same bytes"
 
@@ -29,6 +32,10 @@ def print_report(report: Report) -> None:
     _skipped(report.skipped)
     if report.pieces:
         print(f"pieces of images, read with their first files: {len(report.pieces):,}")
+    if report.listed:
+        print(f"listed with their hashes, and taken by nobody: {report.listed:,} files")
+    for why, count in report.not_opened.items():
+        print(f"not opened: {count:,} files: {shown(why)} (--all-files opens them)")
     if report.left:
         print(f"nobody took {len(report.left):,} files:")
         _refusals([(_place(source, path), refused) for source, path, refused in report.left])
@@ -99,6 +106,8 @@ def _refusals(files: list[tuple[str, dict[str, str]]], most: int = SHOWN) -> Non
         reasons = tuple(
             why if parser == "*" else f"{parser}: {why}" for parser, why in refused.items()
         )
+        if len(reasons) > TOLD:
+            reasons = (UNKNOWN,)
         by_reason.setdefault(reasons, []).append(path)
     for reasons, paths in by_reason.items():
         for reason in reasons:

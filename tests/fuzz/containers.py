@@ -10,7 +10,8 @@ import zstandard
 
 from tests.fuzz.corpus import EVIDENCE
 from tests.fuzz.examine import Finding
-from tracelake.ingest.containers import members
+from tracelake.ingest.walk import walk_of
+from tracelake.ingest.want import AUDIT
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 
@@ -35,8 +36,12 @@ class Opened:
 def examine_container(data: bytes) -> Opened:
     """Opens everything in `data`, reads it to the end, and lets nothing but EvidenceError pass."""
     out = Opened()
-    for member in members(io.BytesIO(data), "input"):
+    numbers: set[int] = set()
+    for number, member in walk_of(io.BytesIO(data), "input").members(range(AUDIT)):
         out.members += 1
+        if number in numbers:
+            raise Finding(f"two members of number {number}")
+        numbers.add(number)
         if out.members > MOST_MEMBERS:
             raise Finding(f"more than {MOST_MEMBERS} members in {len(data)} bytes")
         if not isinstance(member.path, str):

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import ntfs_build, windows_build
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Match, Parser
 
@@ -59,11 +60,11 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
             found = sorted(p for p in (SHARED / folder).rglob("*") if p.is_file())
             paths += [p for p in found if p.stat().st_size <= LARGEST]
     seeds: dict[str, list[bytes]] = {parser.name: [] for parser in PARSERS}
-    for path in paths:
-        for name, data in files(path):
-            parser = taken_by(data, name)
-            if parser is not None:
-                seeds[parser.name].append(shortened(data))
+    held = [each for path in paths for each in files(path)]
+    for name, data in [*held, *ntfs_build.seeds(), *windows_build.seeds()]:
+        parser = taken_by(data, name)
+        if parser is not None:
+            seeds[parser.name].append(shortened(data))
     # What is carved is what another parser reads.
     seeds |= {p.carve.name: seeds[p.name] for p in PARSERS if p.carve is not None}
     return {name: sorted(set(each), key=lambda d: (len(d), d)) for name, each in seeds.items()}

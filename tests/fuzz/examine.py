@@ -44,6 +44,7 @@ class Outcome:
     in_rows: int = 0
     duplicates: int = 0
     damage: int = 0
+    truncated: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None
     reasons: set[tuple[str, str]] = field(default_factory=set)
@@ -111,6 +112,9 @@ def read(
             if "src_offset" in TABLES[table].schema.names:
                 check_rows(table, batch, len(data), seen.setdefault(table, set()))
                 out.rows[table] += batch.num_rows
+                if "parse_flags" in batch.schema.names:
+                    flags = batch.column("parse_flags").to_pylist()
+                    out.truncated += sum(1 for each in flags if each and each & 1)
     except EvidenceError as error:
         if "\n" in str(error) or not error.what or not error.why:
             raise Finding(f"not one line with a reason: {error!r}") from error

@@ -1,15 +1,19 @@
-"""ISO 9660 volumes, which The Sleuth Kit reads (pytsk3)."""
+"""Volumes that The Sleuth Kit reads (pytsk3): ISO 9660, which libyal has no library for, FAT and
+exFAT, where it reads what libfsfat 20260826 does not."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from tracelake.ingest.image_files import MAX_DEPTH, Content, Listed, Opened
+from tracelake.ingest.image_content import MAX_DEPTH, Content, Listed, Opened
 from tracelake.ingest.image_storage import BROKEN, Random, library, why
 from tracelake.ingest.image_volumes import Volume
 from tracelake.native.errors import Corrupt
 
+# The type of the attribute of NTFS that holds the blocks of a folder's index.
+ALLOCATION = 160
 
-class IsoFileSystem:
+
+class TskFileSystem:
     """See `image_files.FileSystem`.
 
     Raises:
@@ -17,14 +21,15 @@ class IsoFileSystem:
     """
 
     def __init__(self, volume: Volume) -> None:
-        self._tsk = library("pytsk3")
+        tsk = self._tsk = library("pytsk3")
+        self._made_up = {tsk.TSK_FS_META_TYPE_VIRT, tsk.TSK_FS_META_TYPE_VIRT_DIR}
         try:
             self._image = _image(self._tsk, volume.disk)
             self._system = self._tsk.FS_Info(self._image)
         except BROKEN as error:
-            raise Corrupt("iso volume", 0, why(error)) from error
+            raise Corrupt(f"{volume.what} volume", 0, why(error)) from error
 
-    def walk(self) -> Iterator[Listed]:
+    def walk(self, indexes: bool = False) -> Iterator[Listed]:
         """See `FileSystem.walk`."""
         yield from self._folder("", set(), 0)
 
@@ -34,7 +39,7 @@ class IsoFileSystem:
             named = [
                 (entry.info.name.name.decode("utf-8", "backslashreplace"), entry)
                 for entry in folder
-                if entry.info.meta is not None
+                if entry.info.meta is not None and self._is_there(entry.info.name)
             ]
             found = sorted(named, key=lambda each: each[0])
         except BROKEN as error:
@@ -45,14 +50,23 @@ class IsoFileSystem:
                 continue
             inside = f"{path}/{name}" if path else name
             meta = entry.info.meta
-            if meta.type != self._tsk.TSK_FS_META_TYPE_DIR:
+            if meta.type == self._tsk.TSK_FS_META_TYPE_LNK:
+                yield Listed(inside, int(meta.addr), unread="a symbolic link")
+            elif meta.type == self._tsk.TSK_FS_META_TYPE_REG:
                 yield Listed(inside, int(meta.addr), None, int(meta.size))
+            elif meta.type != self._tsk.TSK_FS_META_TYPE_DIR:
+                # What The Sleuth Kit makes up ($FAT1, $OrphanFiles) is none of the volume's.
+                if meta.type not in self._made_up:
+                    yield Listed(inside, int(meta.addr), unread="a device or the like")
             elif meta.addr in seen or depth > MAX_DEPTH:
                 why_not = "a folder that stands in itself, or twice"
                 yield Listed(inside, int(meta.addr), trouble=Corrupt("folder", 0, why_not))
             else:
                 seen.add(int(meta.addr))
                 yield from self._folder(inside, seen, depth + 1)
+
+    def _is_there(self, name: Any) -> bool:
+        return not int(name.flags) & int(self._tsk.TSK_FS_NAME_FLAG_UNALLOC)
 
     def open(self, listed: Listed) -> Opened:
         """See `FileSystem.open`."""
@@ -62,6 +76,23 @@ class IsoFileSystem:
         except BROKEN as error:
             raise Corrupt("file", 0, why(error)) from error
         return Opened(Content(_Entry(file), size), size, None)
+
+    def index_of(self, identifier: int) -> Opened:
+        """The blocks of the index of an NTFS folder (its attribute $INDEX_ALLOCATION).
+
+        Raises:
+            EvidenceError: it cannot be opened.
+        """
+        try:
+            file = self._system.open_meta(inode=identifier)
+            for attribute in file:
+                if int(attribute.info.type) == ALLOCATION:
+                    size = int(attribute.info.size)
+                    entry = _Entry(file, attribute.info.type, attribute.info.id)
+                    return Opened(Content(entry, size), size, None)
+        except BROKEN as error:
+            raise Corrupt("folder", 0, why(error)) from error
+        raise Corrupt("folder", 0, "its index is not there any more")
 
     def find(self, path: str) -> Listed | None:
         """See `FileSystem.find`."""
@@ -80,11 +111,12 @@ class IsoFileSystem:
 
 
 class _Entry:
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, *attribute: Any) -> None:
         self._file = file
+        self._attribute = attribute
 
     def read_buffer_at_offset(self, size: int, offset: int) -> bytes:
-        data: bytes = self._file.read_random(offset, size)
+        data: bytes = self._file.read_random(offset, size, *self._attribute)
         return data
 
 
