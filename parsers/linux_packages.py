@@ -34,8 +34,8 @@ PACMAN = re.compile(
     r"\[(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[+-]\d{4})?)\] (?:\[(\w[\w-]*)\] )?(.*)$"
 )
 PACMAN_DID = re.compile(r"(installed|removed|upgraded|downgraded|reinstalled) (\S+) \((.*)\)$")
-RPM = re.compile(r"(Installed|Erased|Updated|Upgrade|Upgraded|Reinstall\w*|Removed|Cleanup|Obsoleted"
-                 r"|Downgrade\w*|Install|Remove|Erase)(?:ing)?: (.+)$")  # fmt: skip
+RPM = re.compile(r"(Installed|Erased|Updated|Upgrade|Upgraded|Reinstall\w*|Removed|Cleanup"
+                 r"|Obsoleted|Downgrade\w*|Install|Remove|Erase)(?:ing)?: (.+)$")  # fmt: skip
 YUM = re.compile(r"(\w{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (.*)$")
 DNF = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(Z|[+-]\d{4}) (\w+) (.*)$")
 LISTED = re.compile(r"([a-z][a-zA-Z])(?: |R )\s*(\S+)\s+(\S+)\s+(?:(\S+)\s+)?(.*)$")
