@@ -46,7 +46,8 @@ def test_as_many_events_as_plaso(shared: Path, name: str) -> None:
         expected = {row["test_data_file"]: row for row in csv.DictReader(table, delimiter="\t")}
     data = (shared / "triage" / "plaso" / name).read_bytes()
     found = identify(data[:65536], name)
-    assert found.parser is not None and found.parser.name == parser, found.refused
+    assert found.parser is not None, found.refused
+    assert found.parser.name == parser
     read = Read(parser, data, name)
     assert sum(read.counts.values()) == int(expected[name]["event_data"]) - zeros
     if parser != "utmp":
@@ -81,7 +82,8 @@ def test_journals_of_three_systemds(shared: Path) -> None:
 def test_other_files_are_refused(text: bytes) -> None:
     for name in MINE:
         match, why = BY_NAME[name].match(text, "folder/file.txt")
-        assert match == Match.NO and why, name
+        assert match == Match.NO, name
+        assert why, name
 
 
 # --- syslog
@@ -223,7 +225,9 @@ def test_w3c_fields_in_any_order() -> None:
 
 def entry(kind: int, user: bytes, layout: str, address: bytes = bytes(16)) -> bytes:
     order = ">" if layout == "big" else "<"
-    head = struct.pack(order + "hHi32s4s32s256shh", kind, 0, 77, b"pts/0", b"ts/0", user, b"h", 0, 0)
+    head = struct.pack(
+        order + "hHi32s4s32s256shh", kind, 0, 77, b"pts/0", b"ts/0", user, b"h", 0, 0
+    )
     when = struct.pack(order + ("qqq" if layout == "wide" else "iii"), 5, 1700000000, 250000)
     return head + when + address + bytes(20 if layout != "wide" else 24)
 
@@ -251,7 +255,8 @@ def test_lastlog_is_by_user_number() -> None:
 
 def test_lz4_blocks() -> None:
     # Three literals, then nine bytes from three back, then two literals.
-    assert unpack(bytes([0x35]) + b"abc" + b"\3\0" + bytes([0x20]) + b"de", 64) == b"abc" * 4 + b"de"
+    block = bytes([0x35]) + b"abc" + b"\3\0" + bytes([0x20]) + b"de"
+    assert unpack(block, 64) == b"abc" * 4 + b"de"
     assert unpack(bytes([0x35]) + b"abc" + b"\4\0", 64) is None  # from before the start
     assert unpack(bytes([0xF0, 0xFF, 0xFF]), 64) is None
     assert unpack(bytes([0x30]) + b"abc", 2) is None
@@ -346,5 +351,6 @@ def test_small_files(
     path: str, text: bytes, parser: str, table: str, columns: dict[str, object]
 ) -> None:
     found = identify(text, path)
-    assert found.parser is not None and found.parser.name == parser, found.refused
+    assert found.parser is not None, found.refused
+    assert found.parser.name == parser
     holds(Read(parser, text, path).one(table), **columns)

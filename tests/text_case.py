@@ -37,7 +37,7 @@ class Read:
 
     def one(self, table: str) -> dict[str, Any]:
         """The only row there is."""
-        assert list(self.rows) == [table] and len(self.rows[table]) == 1, self.rows
+        assert self.counts == {table: 1}, self.rows
         return self.rows[table][0]
 
     @property
