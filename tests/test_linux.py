@@ -19,6 +19,7 @@ from tracelake.parsers.lz4block import unpack
 MINE = (
     "syslog", "weblog", "w3c", "utmp", "journald", "auditd", "bodyfile", "santa", "shell_history",
     "linux_packages", "weberror", "linux_accounts", "linux_host", "linux_jobs",
+    "plain_logs",
 )  # fmt: skip
 MARCH_2024 = calendar.timegm((2024, 3, 20, 12, 0, 0))
 
@@ -33,6 +34,8 @@ PLASO = {
     "wifi_turned_over.log": ("syslog", 0),
     "santa2.log": ("santa", 0),
     "syslog/syslog": ("syslog", 0),
+    "suricata_alert_fast.log": ("plain_logs", 0),
+    "ios_lockdownd.log": ("plain_logs", 0),
     "utmp/utmp_x86_64": ("utmp", 0),
     # Two of its four records are zeros, which plaso gives as events without a time.
     "utmp/wtmp.1": ("utmp", 2),
@@ -153,6 +156,12 @@ def test_a_line_like_nothing_is_damage_and_a_folded_one_is_not() -> None:
     read = Read("syslog", line("a") + b"\tand more\n" + b"nothing\n" + line("b"))
     assert [row["message"] for row in read.rows["raw_event"]] == ["a\n\tand more", "b"]
     assert [(row["src_offset"], row["raw"]) for row in read.damage] == [(41, b"nothing")]
+
+
+def test_zeros_of_a_lost_write_are_slack() -> None:
+    read = Read("syslog", line("a") + b"\0" * 500 + line("b"))
+    assert [row["src_offset"] for row in read.rows["raw_event"]] == [0, 41 - 10 + 500]
+    assert read.account.bytes_slack == 500
 
 
 def test_rfc5424() -> None:
