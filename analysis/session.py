@@ -31,7 +31,7 @@ CATALOG = re.compile(
 # Views over many tables.
 MANY = {"timeline", "timeline_once", "ocsf", "ecs", "zeek", "sigma"}
 # What stands on `artifact_host`, which takes a moment to make.
-HOSTS = {"artifact_host", "host", "timeline", "timeline_once", "witness"}
+HOSTS = {"artifact_host", "host", "timeline", "timeline_once", "copied", "witness"}
 # Views that stand on a table that a query over them does not name.
 OVER = {"script_full": "script_activity", "usn": "file_activity"}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
@@ -153,7 +153,8 @@ class Session:
             self._connection.execute(known.view(cited))
             used = [name for name, files in self._events.items() if files]
             self._connection.execute(timeline.view(self.window, self._local(used)))
-            self._connection.execute(witness.view(used))
+            for statement in witness.views(used):
+                self._connection.execute(statement)
             self._connection.execute(timeline.ONCE)
             self._attributed = True
 

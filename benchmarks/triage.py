@@ -2,8 +2,9 @@
 
 plaso is not among this project's requirements: `TRACELAKE_PLASO` is the path of its log2timeline,
 installed in an environment of its own. It is given the same files in a folder, so that it need not
-unpack them, and one process, which costs it least. It parses into its storage file; sorting and
-writing (psort) are not counted.
+unpack them, and one process, which costs it least. It parses into its storage file, from which
+psort still has to sort and write what can be read. Given the path of `psteal` both are measured,
+as plaso runs them by itself.
 """
 
 import os
@@ -50,18 +51,21 @@ class Triage:
         if self.ratio is None:
             return f"{what}; plaso: not measured ({PLASO} is its log2timeline)"
         return (
-            f"{what}; log2timeline {self.theirs_s:.1f} s: {self.ratio:.0f}x "
+            f"{what}; {Path(os.environ[PLASO]).name} {self.theirs_s:.1f} s: {self.ratio:.0f}x "
             f"(wanted >= {WANTED:g}x)"
         )
 
 
-def log2timeline(program: str, path: Path, folder: Path) -> Cost:
+def plaso(program: str, path: Path, folder: Path) -> Cost:
     """What plaso takes for a file or folder."""
-    return cost([
-        program, "--storage_file", str(folder / "out.plaso"), "--logfile", str(folder / "log.gz"),
-        "--single_process", "--unattended", "--status_view", "none", "--quiet",
-        "--timezone", "UTC", str(path),
-    ])  # fmt: skip
+    usual = [
+        program, "--storage_file", str(folder / "out.plaso"), "--unattended",
+        "--status_view", "none", "-q", "--timezone", "UTC",
+    ]  # fmt: skip
+    if "psteal" in Path(program).name:
+        written = ["-o", "dynamic", "-w", str(folder / "out.csv")]
+        return cost([*usual, "--source", str(path), *written])
+    return cost([*usual, "--logfile", str(folder / "log.gz"), "--single_process", str(path)])
 
 
 def measure(
@@ -94,18 +98,18 @@ def measure(
 
         return in_folder(run)  # type: ignore[return-value]
 
-    def plaso(path: Path) -> float:
+    def rival(path: Path) -> float:
         assert program is not None
-        return in_folder(lambda f: log2timeline(program, path, f).cpu)  # type: ignore[return-value]
+        return in_folder(lambda folder: plaso(program, path, folder).cpu)  # type: ignore[return-value]
 
     for number in range(rounds):
         fixed = read(built.one)
         ours.append(read(built.archive) - fixed)
         if program is not None:
-            theirs.append(plaso(built.folder) - plaso(built.one))
+            theirs.append(rival(built.folder) - rival(built.one))
         print(
             f"triage round {number + 1}: ours {ours[-1]:.2f} s, "
-            f"log2timeline {f'{theirs[-1]:.1f} s' if theirs else 'not measured'}",
+            f"plaso {f'{theirs[-1]:.1f} s' if theirs else 'not measured'}",
             file=sys.stderr,
         )
     pairs = zip(theirs, ours, strict=False)

@@ -137,7 +137,8 @@ def tables_md(tables: dict[str, Table]) -> str:
         "Types are DuckDB's. Times are UTC, microseconds. Every table of events has the common "
         "columns; in sessions it also has `row_id` (as has `damage`), "
         "`<short>-<first 16 hex digits of source_id>-<artifact_no>-<src_offset in hex>-<sub>`, "
-        "which `tracelake show` takes.",
+        "which `tracelake show` takes, and `host`, the host that it is attributed to "
+        "([hosts.md](hosts.md); `device_hostname` is the record's own word).",
         "",
         "The path of the file that a row comes from stands in the view `artifact_path` (and in "
         "`timeline`); "

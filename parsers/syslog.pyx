@@ -195,8 +195,7 @@ cdef class _Reader:
             found = memchr(p + at, 10, have - at)
             end = have if found is NULL else <const uint8_t*>found - p
             if read_head(p + at, end - at, &head) and head.dialect in (BSD, NEWS):
-                seen.of(&head)
-                if first or have < LOOK:
+                if seen.of(&head) == seen.year and (first or have < LOOK):
                     month, day, second = head.month, head.day, head.clock
                 if first and have >= LOOK:
                     seen.year = 2000

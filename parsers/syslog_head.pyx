@@ -156,13 +156,14 @@ cdef bint _structured(const uint8_t* p, const uint8_t* end, Head* head) noexcept
                     quoted = not quoted
                 p += 1
             if p >= end:
-                return False
+                # It is not closed: all of it is the message.
+                p = start
+                break
             p += 1
-        head.data = _piece(start, p - start)
+        if p > start:
+            head.data = _piece(start, p - start)
     elif p < end and p[0] == 45 and (p + 1 == end or p[1] == 32):
         p += 1
-    elif p < end:
-        return False
     if p < end and p[0] == 32:
         p += 1
     if end - p >= 3 and p[0] == 0xef and p[1] == 0xbb and p[2] == 0xbf:

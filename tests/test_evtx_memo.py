@@ -131,12 +131,12 @@ def test_fields_of_system_are_put_anew_where_one_of_them_changes() -> None:
         if rng.random() < 0.4:
             at = rng.randrange(8)
             given[at] = fresh[at]
-        made.append([*given, *data])
+        made.append([*given, *data, *changing(number)])
     template = kind("Nobody", "1")
     chunks, alone = [], []
-    for start in range(0, len(made), 100):
+    for start in range(0, len(made), 25):
         chunk = Chunk()
-        for number, one in enumerate(made[start : start + 100], start + 1):
+        for number, one in enumerate(made[start : start + 25], start + 1):
             chunk.record(number, [instance(template, one)])
             only = Chunk()
             only.record(number, [instance(template, one)])

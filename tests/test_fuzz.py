@@ -13,7 +13,7 @@ from tracelake.parsers.artifact import Parser
 
 INPUTS = 150
 # Whatever a line of these says, it is a row.
-LINES = {"defender_log", "ps_history", "ps_transcript"}
+LINES = {"defender_log", "ps_history", "ps_transcript", "setupapi"}
 
 
 @pytest.fixture(scope="module")

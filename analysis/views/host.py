@@ -185,7 +185,8 @@ SELECT s.source_id, s.artifact_no, s.path,
         WHEN k.host_key <> s.label THEN k.host_key
         WHEN regexp_full_match(c.name, '[0-9.:]+') THEN c.name
         ELSE split_part(c.name, '.', 1) END AS host,
-    k.host_key, c.labels AS host_labels, z.zone, coalesce(s.coarse, s.fine) AS root, s.said_by
+    k.host_key, c.labels AS host_labels, z.zone, coalesce(s.coarse, s.fine) AS root, s.said_by,
+    s.is_earlier
 FROM settled AS s LEFT JOIN keyed AS k USING (label, gid) LEFT JOIN called AS c USING (host_key)
 LEFT JOIN zoned AS z USING (host_key)
 """

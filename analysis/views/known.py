@@ -4,7 +4,7 @@ A row of `inventory` and a record of a log are of the host that they name; where
 that of their artifact (host.py).
 """
 
-from tracelake.analysis.views import place, quote
+from tracelake.analysis.views import quote
 from tracelake.analysis.views.host import STATES, label
 from tracelake.normalize import TABLES
 
@@ -64,8 +64,7 @@ def view(inventory: str) -> str:
 CREATE OR REPLACE VIEW host AS
 WITH
 said AS (
-    SELECT i.*, {_key('i.device_hostname')} AS host_key,
-        regexp_matches(h.path, {quote.text(place.EARLIER)}) AS is_earlier
+    SELECT i.*, {_key('i.device_hostname')} AS host_key, h.is_earlier
     FROM ({inventory}) AS i {join}
 ),
 known AS (

@@ -6,6 +6,8 @@ FLOW = (
     "coalesce(':' || dst_port, '')"
 )
 BY = "'by ' || actor_path"
+RECOVERED = "CASE WHEN parse_flags & 2 <> 0 THEN '(recovered)' END"
+WHO = "'as ' || coalesce(user_name, user_uid)"
 
 
 def _line(*parts: str) -> str:
@@ -29,10 +31,15 @@ LINES: dict[str, str] = {
         "'file'",
         _activity(_1="created", _2="read", _3="written", _4="deleted", _5="renamed",
                   _6="given other attributes", _7="given other rights", _14="opened"),
-        "coalesce(file_path, file_name)", "'from ' || file_prev_path", BY,
+        "coalesce(file_path, file_name)", "'from ' || file_prev_path", BY, RECOVERED,
     ),
-    "file_query": _line("'file'", "coalesce(file_path, file_name)",
-                        "CASE WHEN NOT in_use THEN '(deleted)' END", "file_size || ' bytes'"),
+    "file_query": _line(
+        "CASE WHEN is_dir THEN 'folder' ELSE 'file' END",
+        "coalesce(file_path, file_name, 'entry ' || mft_entry)",
+        "CASE WHEN NOT in_use THEN '(deleted)' END", "CASE WHEN is_orphan THEN '(orphan)' END",
+        "CASE WHEN NOT coalesce(is_dir, false) THEN file_size || ' bytes' END",
+        "'streams ' || array_to_string(ads, ', ')", RECOVERED,
+    ),
     "module_activity": _line(
         "CASE class_uid WHEN 1002 THEN 'driver loaded' ELSE 'library loaded' END", "module_path",
         BY, "'signed by ' || module_signer",
@@ -44,8 +51,9 @@ LINES: dict[str, str] = {
                     _5="key renamed")
         + " ELSE " + _activity(_1="value read", _2="value set", _3="value changed",
                                _4="value deleted") + " END",
-        "reg_key_path || coalesce('\\' || reg_value_name, '')", "'= ' || left(reg_value_data, 200)",
-        BY,
+        "coalesce(nullif(reg_key_path, '') || coalesce('\\' || nullif(reg_value_name, ''), ''), "
+        "nullif(reg_value_name, ''), '(a lost key)')",
+        "'= ' || nullif(left(reg_value_data, 200), '')", RECOVERED, BY,
     ),
     "service_activity": _line(
         "'service'",
@@ -72,7 +80,7 @@ LINES: dict[str, str] = {
     ),
     "authentication": _line(
         _activity(_1="logon", _2="logoff", _3="ticket asked for", _4="service ticket asked for",
-                  _5="ticket renewed", _6="pre-authentication"),
+                  _5="ticket renewed", _6="pre-authentication", _99="access"),
         "CASE status_id WHEN 2 THEN 'failed' END", USER, "'type ' || logon_type_id",
         "'from ' || nullif(concat_ws(' ', src_hostname, src_ip), '')", "auth_protocol",
         "'to ' || coalesce(service_name, dst_hostname)", "status_code",
@@ -135,15 +143,24 @@ LINES: dict[str, str] = {
                                    "seen_bytes || ' bytes'", FLOW, "file_sha256"),
     "ics_activity": _line("protocol", "function", "CASE WHEN is_write THEN '(write)' END",
                           "'unit ' || unit_id", "'address ' || address", FLOW),
-    "artifact_query": _line("artifact", "coalesce(subject_path, subject_name)",
-                            "'run ' || run_count || ' times'", "'as ' || user_name",
-                            "left(detail, 500)"),
-    "inventory": _line(
-        "fact", "device_hostname", "os_name", "os_version", "time_zone", "interface_name",
-        "array_to_string(addresses, ', ')", USER, "user_uid", "user_home", "left(detail, 500)",
+    "artifact_query": _line(
+        "artifact", "coalesce(subject_path, subject_name, cmd_line, key_path)",
+        "CASE WHEN subject_path IS NOT NULL AND NOT contains(lower(subject_path), "
+        "lower(subject_name)) THEN subject_name END",
+        "CASE WHEN coalesce(subject_path, subject_name) IS NOT NULL AND cmd_line IS DISTINCT FROM "
+        "subject_path THEN left(cmd_line, 300) END",
+        "CASE run_count WHEN 1 THEN 'run once' ELSE 'run ' || run_count || ' times' END",
+        "bytes_out || ' out'", "bytes_in || ' in'", "'on ' || machine_uid", WHO,
+        "left(detail, 500)", RECOVERED,
     ),
-    "browser_activity": _line("browser", "record_type", "url", "title", "file_path",
-                              "'as ' || user_name"),
+    "inventory": _line(
+        "fact", "device_hostname", "device_uid", "'in ' || device_domain", "os_name", "os_version",
+        "os_build", "time_zone", "coalesce(interface_name, interface_uid)", "interface_mac",
+        "nullif(array_to_string(addresses, ', '), '')", "hardware_vendor", "hardware_model", USER,
+        "user_uid", "user_home", "left(detail, 500)",
+    ),
+    "browser_activity": _line("browser", "record_type", "url", "title", "'to ' || file_path",
+                              "'for ' || login_name", "'as ' || user_name"),
     "detection_finding": _line("analytic_type", "coalesce(title, analytic_name)", "threat_name",
                                "file_path", "array_to_string(attack_techniques, ', ')"),
     "raw_event": _line(

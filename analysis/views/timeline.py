@@ -111,11 +111,9 @@ def local_tables(tables: Collection[str]) -> str:
 
 ONCE = """
 CREATE OR REPLACE VIEW timeline_once AS
-WITH w AS MATERIALIZED (SELECT row_id, copies, witnesses FROM witness)
-SELECT t.*, coalesce(w.copies, 1) AS copies, list_transform(w.witnesses, lambda x: x.row_id)
-    AS witnesses
-FROM timeline AS t LEFT JOIN w ON t.row_id = w.row_id
-WHERE t.row_id NOT IN (SELECT unnest(witnesses).row_id FROM w)
+SELECT t.*, coalesce(c.copies, 1) AS copies
+FROM timeline AS t LEFT JOIN copied AS c ON t.row_id = c.row_id
+WHERE c.place IS NULL OR c.place = 1
 """
 """SQL of `timeline_once`: the timeline, in which a record that was collected several times is told
 once, by the row that `witness` keeps."""
