@@ -6,7 +6,6 @@
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 from datetime import datetime, timedelta
 from typing import Any
 
