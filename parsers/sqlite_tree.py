@@ -106,17 +106,18 @@ class Cells:
         count = min(count, (start + self._size - pointers) // 2)
         for pointer in struct.unpack_from(f">{count}H", image, pointers):
             at = start + pointer
-            if pointer + 12 > self._size and at + 12 > len(image):
-                continue
-            if inner:
-                child = int(struct.unpack_from(">I", image, at)[0])
-                yield from self._cells(image, child, depth + 1, seen)
+            try:
+                if inner:
+                    child = int(struct.unpack_from(">I", image, at)[0])
+                    yield from self._cells(image, child, depth + 1, seen)
+                    if not index:
+                        continue
+                payload, behind = varint(image, at + 4 if inner else at)
+                rowid: int | None = None
                 if not index:
-                    continue
-            payload, behind = varint(image, at + 4 if inner else at)
-            rowid: int | None = None
-            if not index:
-                rowid, behind = varint(image, behind)
+                    rowid, behind = varint(image, behind)
+            except (IndexError, struct.error):
+                continue  # it begins behind the end of the file
             if payload >= 0:
                 yield page, at, rowid, behind + local(payload, self._usable, index)
         if inner:

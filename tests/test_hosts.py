@@ -1,16 +1,21 @@
 """Whose each artifact and row is, what is known of each host, and what was collected twice."""
 
+import gzip
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from line import EVIDENCE, tracelake
 from small_lake import NOON, PROVENANCE, SmallLake
 
+from tests.hive_build import Builder, dword, sz, tree
 from tracelake.analysis.session import Session
 from tracelake.analysis.views import zones
 from tracelake.analysis.views.base import OTHER_TIMES
+from tracelake.case import open_case
 from tracelake.normalize import TABLES
 
 HOUR = timedelta(hours=1)
@@ -162,6 +167,14 @@ def test_what_the_registry_says_now_counts_more_than_copies_and_logs(evidence: E
     assert found == [("NEW",), ("NEW",), ("another",), ("NEW",)]
 
 
+def test_a_container_of_a_host_does_not_rename_it(evidence: Evidence) -> None:
+    evidence.name(evidence.inside("/u.tar", "[root]/etc/hostname"), "web")
+    guest = "[root]/var/lib/docker/containers/ab12/hostname"
+    evidence.name(evidence.inside("/u.tar", guest), "ab12")
+    evidence.inside("/u.tar", "[root]/var/log/auth.log")
+    assert set(evidence.hosts().values()) == {"web"}
+
+
 def test_the_newest_log_names_a_host_without_a_registry(evidence: Evidence) -> None:
     logs = "b/C/Windows/System32/winevt/Logs"
     evidence.log(evidence.loose(f"{logs}/Security.evtx"), "NOW.corp.example", NOON)
@@ -203,6 +216,7 @@ def test_the_view_host_says_where_it_knows_it_from(evidence: Evidence) -> None:
         {"fact": "time_zone", "time_zone": "W. Europe Standard Time", "time_zone_bias": -60},
         {"fact": "interface", "addresses": ["10.0.0.1", "10.0.0.2"]},
         {"fact": "interface", "addresses": ["10.0.0.1"]},
+        {"fact": "hosts", "addresses": ["10.9.9.9"], "detail": "somebody"},
     )
     evidence.rows(
         "inventory", evidence.loose("a/C/Windows/System32/config/SOFTWARE"),
@@ -363,3 +377,48 @@ def test_what_two_hosts_hold_alike_is_no_copy(evidence: Evidence) -> None:
     evidence.rows("registry_activity", evidence.loose("e/C/Windows/System32/config/SOFTWARE"), key)
     assert evidence.ask("SELECT table_name, host, copies FROM witness") == [
         ("registry_activity", "ONE", 2)]
+
+
+def system_hive(name: str) -> bytes:
+    """A SYSTEM hive that names its host and its zone."""
+    control = "ControlSet001\\Control"
+    return Builder().hive(tree({
+        "Select": {"Current": dword(1)},
+        f"{control}\\ComputerName\\ComputerName": {"ComputerName": sz(name)},
+        f"{control}\\TimeZoneInformation": {"TimeZoneKeyName": sz("Tokyo Standard Time")},
+        "ControlSet002": {},
+    }), "SYSTEM")
+
+
+def test_two_collections_of_one_host_from_their_bytes(tmp_path: Path) -> None:
+    log = gzip.decompress((EVIDENCE / "logs" / "win10-workstation-Security.evtx.gz").read_bytes())
+    # The copy was made when the log was younger.
+    younger = log[: 4096 + 3 * 65536]
+    hive = system_hive("PC-7")
+    for name, at, evtx in (("live", "C/", log), ("disk", "p2/vss1/", younger)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as out:
+            out.writestr(at + "Windows/System32/winevt/Logs/Security.evtx", evtx)
+            out.writestr(at + "Windows/System32/config/SYSTEM", hive + b"\0" * (4096 * len(at)))
+            out.writestr(at + "strange.bin", b"\1" + at.encode())
+    lake = tmp_path / "lake"
+    for name in ("live", "disk"):
+        tracelake("ingest", tmp_path / f"{name}.zip", "-e", "t", "--lake", lake, "--json")
+    case = open_case(lake, engagement="t")
+    hosts = case.sql("SELECT DISTINCT host, zone FROM artifact_host").fetchall()
+    assert hosts == [("PC-7", "Asia/Tokyo")]
+    per_source = case.sql(
+        "SELECT source_id, count(*) FROM timeline WHERE table_name <> 'registry_activity' "
+        "AND src_path LIKE '%evtx' GROUP BY 1 ORDER BY 2").fetchall()
+    copies = case.sql(
+        "SELECT row_id, copies, witnesses[1].src_path FROM witness "
+        "WHERE witnesses[1].src_path LIKE '%evtx'").fetchall()
+    assert len(per_source) == 2
+    assert 0 < per_source[0][1] < per_source[1][1]
+    assert 0 < len(copies) == per_source[0][1]
+    assert {(n, path) for _, n, path in copies} == {
+        (2, "p2/vss1/Windows/System32/winevt/Logs/Security.evtx")}
+    live = case.sql("SELECT source_id FROM source WHERE uri LIKE '%live.zip'").fetchall()[0][0]
+    assert {row_id.split("-")[1] for row_id, *_ in copies} == {live[:16]}
+    once = case.sql(
+        "SELECT count(*) FROM timeline_once WHERE src_path LIKE '%evtx'").fetchall()
+    assert once == [(per_source[1][1],)]

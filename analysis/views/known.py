@@ -75,7 +75,8 @@ known AS (
         {_latest('time_zone')} AS time_zone, {_latest('time_zone_bias')} AS time_zone_bias,
         {_listed('user_name', "class_uid = 5003 AND fact <> 'group'")} AS users,
         list_sort(list_distinct(coalesce(
-            flatten(list(addresses) FILTER (addresses IS NOT NULL)), []))) AS addresses,
+            flatten(list(addresses) FILTER (addresses IS NOT NULL AND fact = 'interface')), [])))
+            AS addresses,
         {_listed('interface_mac')} AS macs,
         max(os_install_time) AS os_install_time, max(boot_time) AS boot_time,
         max(shutdown_time) AS shutdown_time,

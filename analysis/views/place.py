@@ -46,6 +46,7 @@ UNIX = r"(?i)^(?:var|etc|usr|home|root|run|Library|System/Library|private)/"
 
 EARLIER = (
     r"(?i)(?:^|/)(?:Windows\.old|RegBack|repair|ServiceProfiles|vss[0-9]+|"
-    r"(?:.*)HarddiskVolumeShadowCopy[0-9]+)(?:/|$)"
+    r"(?:.*)HarddiskVolumeShadowCopy[0-9]+|"
+    r"var/lib/(?:docker|containerd|containers|lxc|lxd|machines|snapd)|snap|overlay2?)(?:/|$)"
 )
-"""Paths of copies of how the host was before."""
+"""Paths of copies of how the host was before, and of guests that live in its files."""

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 
 from tracelake.analysis.views import host, quote
 
-
 COLUMNS = {
     "table_name": "VARCHAR", "record_hash": "BIGINT", "time": "TIMESTAMPTZ", "host": "VARCHAR",
     "nth": "BIGINT", "copies": "BIGINT", "place": "BIGINT", "source_id": "VARCHAR",

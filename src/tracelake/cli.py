@@ -125,7 +125,8 @@ def tables(engagement: str, lake: str | None) -> int:
         "from information_schema.tables where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') "
         "group by all order by all"
     ).fetchall()
-    print("views: timeline, artifact_path, and the same rows under others' names:")
+    print("views: timeline, timeline_once, host, artifact_host, witness, intake, usn, script_full,")
+    print("artifact_path, and the same rows under others' names:")
     for schema, names in views:
         print(f"  {schema}.* {names}")
     return 0
