@@ -82,6 +82,7 @@ class Member:
         whole: it is the source itself: a loose file, whose hash is known.
         beside: the other files of its folder, where they can be reached.
         asked: a parser may ask for files like it; else it is only to be listed.
+        passed: it has a number, and is passed over unless all files are wanted.
         modified: when it was written last, as its container says: seconds since 1970, within a
             day (a zip does not say the zone).
     """
@@ -95,6 +96,7 @@ class Member:
     whole: bool = False
     beside: Siblings = NOBODY
     asked: bool = True
+    passed: bool = False
     modified: float | None = None
 
 

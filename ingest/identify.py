@@ -12,6 +12,15 @@ HEAD = 65536
 NOT_YET: dict[bytes, str] = {}
 
 
+# Formats of text: of a file that is none, and that nobody asks for by its path, their parsers are
+# not asked. That matters where every file of an image is opened.
+OF_TEXT = {
+    "auditd", "defender_log", "jsonl", "ps_history", "ps_transcript", "syslog", "task_xml", "w3c",
+    "weblog",
+}
+NOT_OF_TEXT = tuple(parser for parser in PARSERS if parser.name not in OF_TEXT)
+
+
 @dataclass(frozen=True, slots=True)
 class Identified:
     """Attributes:
@@ -48,6 +57,15 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
         if match == Match.CONTENT:
             break  # none can be surer
     return Identified(best, near if best is None and near else refused)
+
+
+def may_be_text(head: bytes) -> bool:
+    """Whether a file may be text: it has no zero bytes, or those of UTF-16."""
+    first = head[:1024]
+    if b"\0" not in first or first[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    half = len(first) // 2
+    return max(first[::2].count(0), first[1::2].count(0)) * 2 > half
 
 
 def _known(head: bytes) -> str | None:

@@ -19,7 +19,7 @@ from tracelake.ingest.image_volumes import partitions
 # Images up to this size are hashed before they are read, as every other source is.
 SMALL_IMAGE = 64 << 20
 EDGE = 64 << 10
-SAMPLES = 512
+SAMPLES = 128
 BLOCK = 4 << 20
 TELL_EVERY = 64 << 20
 

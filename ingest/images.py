@@ -6,7 +6,8 @@ with names sorted. So they do not depend on the parsers, on what is opened, nor 
 
 import contextlib
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import BinaryIO
 
 from tracelake.ingest.beside import Siblings
@@ -18,8 +19,8 @@ from tracelake.ingest.image_storage import NAMES, Files, Media, open_media, why
 from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
 from tracelake.ingest.sofar import Planned
-from tracelake.ingest.streams import Guard
-from tracelake.ingest.want import AUDIT, STAGE_OF, Wanted, every, rank_of
+from tracelake.ingest.streams import Guard, Readable
+from tracelake.ingest.want import AUDIT, NOT_WANTED, STAGE_OF, Wanted, every, rank_of
 from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
 from tracelake.parsers.artifact import Rank
 
@@ -32,8 +33,25 @@ IMAGE, VOLUME, FIRST = 0, 1, 2
 # What `facts` say of an encrypted volume without a key, and of a shadow copy.
 LOCKED, STORE = "encrypted, not opened", "shadow copy of"
 INDEXES = "the index of a folder, in which deleted names may be: --carve reads it"
-NOT_WANTED = "no parser asks for a file of this path"
 BLOCK = 4 << 20
+
+
+class _Late:
+    """A file that is opened when it is read."""
+
+    def __init__(self, opened: Callable[[], Readable]) -> None:
+        self._open = opened
+        self._file: Readable | None = None
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """See `streams.Readable`."""
+        if self._file is None:
+            self._file = self._open()
+        return self._file.readinto(buffer)
+
+
+def _itself(file: Readable) -> Readable:
+    return file
 
 
 class ImageWalk(Base):
@@ -131,8 +149,19 @@ class ImageWalk(Base):
                     continue
                 elif listed.unread is not None:
                     yield Member(path, nothing, unread=listed.unread)
+                elif rank_of(listed.path) is not None:
+                    yield self._member(slot, listed, True)
                 else:
-                    yield self._member(slot, listed, rank_of(listed.path) is not None)
+                    late = _Late(partial(self._content, slot, listed))
+                    yield Member(
+                        path, partial(_itself, late), listed.size, asked=False, passed=True
+                    )
+
+    def _content(self, slot: int, listed: Listed) -> Readable:
+        member = self._member(slot, listed, False)
+        if member.trouble is not None:
+            raise member.trouble
+        return member.open()
 
     def _look(self, wanted: Wanted) -> Iterator[tuple[int, Member]]:
         """Walks over all volumes, and plans what is to be opened. Gives what is wrong."""

@@ -35,7 +35,7 @@ from tracelake.ingest.events import (
 )
 from tracelake.ingest.failures import told
 from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of, stamp_of
-from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.identify import HEAD, NOT_OF_TEXT, identify, may_be_text
 from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
@@ -269,7 +269,10 @@ class _Source:
         feed = Feed(stream)
         try:
             head = feed.peek(HEAD)
-            found = identify(head, member.path)
+            if member.asked or may_be_text(head):
+                found = identify(head, member.path)
+            else:
+                found = identify(head, member.path, NOT_OF_TEXT)
             if found.parser is None:
                 size = member.size if head else 0
                 refused = found.refused

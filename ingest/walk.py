@@ -17,7 +17,7 @@ from tracelake.ingest.events import PLAINLY, How, Read
 from tracelake.ingest.image_identity import kind_of_image
 from tracelake.ingest.images import ImageWalk
 from tracelake.ingest.sofar import Planned
-from tracelake.ingest.want import Wanted, every
+from tracelake.ingest.want import NOT_WANTED, Wanted, every
 from tracelake.ingest.zips import ZipWalk
 
 
@@ -59,16 +59,25 @@ class Walk(Protocol):
 class Stream(Base):
     """A loose file, a compressed one, a tar: read from its begin to its end."""
 
-    def __init__(self, file: BinaryIO, name: str, folder: str | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, name: str, folder: str | None = None, every_file: bool = False
+    ) -> None:
         super().__init__()
         self._file = file
         self._name = name
         self._folder = folder
+        self._every_file = every_file
 
     def members(self, stages: range, wanted: Wanted = every) -> Iterator[tuple[int, Member]]:
         """See `Walk`. Those that are not wanted are passed over."""
+        yield from self._members(wanted, self._every_file)
+
+    def _members(self, wanted: Wanted, all_of_them: bool) -> Iterator[tuple[int, Member]]:
         self._file.seek(0)
         for number, member in enumerate(members(self._file, self._name)):
+            if member.passed and not all_of_them:
+                self.not_opened[NOT_WANTED] += 1
+                continue
             if not wanted(number):
                 continue
             if member.whole and self._folder is not None:
@@ -86,7 +95,7 @@ class Stream(Base):
     def pick(self, numbers: list[int]) -> Iterator[tuple[int, Member]]:
         """See `Walk`."""
         last = max(numbers, default=-1)
-        for number, member in self.members(range(1), set(numbers).__contains__):
+        for number, member in self._members(set(numbers).__contains__, all_of_them=True):
             yield number, member
             if number == last:
                 return
@@ -115,4 +124,5 @@ def walk_of(
     image = kind_of_image(file) if kind is None and path is not None else None
     if image is not None and path is not None:
         return ImageWalk(path, name, image, how, plan, audit)
-    return Stream(file, name, os.path.dirname(path) if path is not None else None)
+    folder = os.path.dirname(path) if path is not None else None
+    return Stream(file, name, folder, how.every_file)

@@ -26,6 +26,7 @@ AUDIT = len(STAGES)
 LAST_STAGE = AUDIT
 STAGE_OF = {rank: stage for stage, ranks in enumerate(STAGES) for rank in ranks}
 
+NOT_WANTED = "no parser asks for a file of this path"
 Wanted = Callable[[int], bool]
 """Whether the file of a number is still to be read."""
 

@@ -27,7 +27,16 @@ from tracelake.ingest.containers import (
 )
 from tracelake.ingest.image_storage import begins_image
 from tracelake.ingest.streams import Section
-from tracelake.ingest.want import LAST_STAGE, STAGE_OF, Wanted, every, is_archive, plain, rank_of
+from tracelake.ingest.want import (
+    LAST_STAGE,
+    NOT_WANTED,
+    STAGE_OF,
+    Wanted,
+    every,
+    is_archive,
+    plain,
+    rank_of,
+)
 from tracelake.native.errors import EvidenceError, Unsupported
 from tracelake.parsers.artifact import Rank
 
@@ -40,8 +49,6 @@ RANK_OF_ARCHIVES = Rank.EXECUTION
 NAMED, UNNAMED, ROOM = 1 << 24, 1 << 30, 1 << 18
 MOST_ARCHIVES = (UNNAMED - NAMED) // ROOM
 LOCAL_HEADER = struct.Struct("<4s22xHH")
-
-NOT_WANTED = "no parser asks for a file of this path"
 
 
 class ZipWalk(Base):
@@ -56,6 +63,7 @@ class ZipWalk(Base):
         super().__init__()
         self._file = file
         self._name = name
+        self._every_file = every_file
         self._trouble: EvidenceError | None = None
         self._folders: dict[str, dict[str, zipfile.ZipInfo]] = {}
         try:
@@ -86,7 +94,7 @@ class ZipWalk(Base):
         for rank, number in self._order:
             # What is done has been a file, not an archive, which has no number itself.
             if STAGE_OF[rank] in stages and (number in self._archives or wanted(number)):
-                yield from self._opened(number, wanted)
+                yield from self._opened(number, wanted, self._every_file)
 
     def later(self, stage: int) -> int | None:
         """See `Walk`."""
@@ -104,7 +112,7 @@ class ZipWalk(Base):
             direct = (number - UNNAMED) // ROOM
         if not 0 <= direct < len(self._infos):
             return None
-        found = self._opened(direct, lambda n: n == number)
+        found = self._opened(direct, lambda n: n == number, all_of_them=True)
         return next((member for _, member in found), None)
 
     def pick(self, numbers: list[int]) -> Iterator[tuple[int, Member]]:
@@ -114,7 +122,9 @@ class ZipWalk(Base):
             if member is not None:
                 yield number, member
 
-    def _opened(self, number: int, wanted: Wanted) -> Iterator[tuple[int, Member]]:
+    def _opened(
+        self, number: int, wanted: Wanted, all_of_them: bool
+    ) -> Iterator[tuple[int, Member]]:
         """The file of a number, or the files in it."""
         info = self._infos[number]
         named = self._archives.get(number)
@@ -139,7 +149,9 @@ class ZipWalk(Base):
             if at == ROOM - 1:
                 why = f"of an archive in a zip the first {ROOM - 1} files are read; unpack it"
                 member = broken(info.filename, "zip", Unsupported("zip member", 0, why))
-            if wanted(first + at):
+            if member.passed and not all_of_them:
+                self.not_opened[NOT_WANTED] += 1
+            elif wanted(first + at):
                 yield first + at, member
 
     def _stored(self, info: zipfile.ZipInfo) -> Iterator[Member] | None:

@@ -67,7 +67,7 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
     name = re.split(r"[/\\]", path)[-1].lower()
     named = "mpdetection-" in name or "mplog-" in name
     # To decode what is no text at all takes longer than all other parsers' looks together.
-    if not named and not any(mark in head[:8196] for mark in _MARKS):
+    if not named and not (any(head[:2]) and any(mark in head[:8196] for mark in _MARKS)):
         return Match.NO, "no head of Defender's log"
     codec, mark = encoding(head)
     text = head[mark : mark + 8192].decode(codec, "replace")

@@ -126,6 +126,8 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
         raise broken or Truncated("database header", 0, f"the file ends after {size} bytes")
     database = Database(image)
     try:
+        for why in database.trouble:
+            rows.damaged(0, 0, "catalog", why)
         sheets = sheets_of(database)
         if not sheets:
             names = sorted(database.tables)

@@ -79,6 +79,7 @@ class Database:
     """Attributes:
     tables: names of its tables -> of their columns.
     notes: what is said on each row: how it was left, where that was not cleanly.
+    trouble: why tables could not be opened.
     """
 
     def __init__(self, image: io.BytesIO) -> None:
@@ -104,21 +105,28 @@ class Database:
         self._clock.start()
         self.tables: dict[str, tuple[str, ...]] = {}
         self._tables: dict[str, Any] = {}
+        self.trouble: list[str] = []
         try:
             image.seek(0)
             self._file.open_file_object(image)
             for number in range(self._file.get_number_of_tables()):
-                table = self._file.get_table(number)
-                name = table.get_name()
-                if isinstance(name, str) and not name.startswith("MSys"):
-                    self._tables[name] = table
-                    self.tables[name] = tuple(str(column.name) for column in table.columns)
+                self._add(number)
         except (OSError, MemoryError, UnicodeError) as error:
             self.close()
             raise Corrupt("database", 0, said(error)) from None
         except BaseException:
             self.close()
             raise
+
+    def _add(self, number: int) -> None:
+        try:
+            table = self._file.get_table(number)
+            name = table.get_name()
+            if isinstance(name, str) and not name.startswith("MSys"):
+                self.tables[name] = tuple(str(column.name) for column in table.columns)
+                self._tables[name] = table
+        except (OSError, MemoryError, UnicodeError) as error:
+            self.trouble.append(f"table {number}: {said(error)}")
 
     def rows(self, name: str, trouble: list[str]) -> Iterator[tuple[int, dict[str, Any], bool]]:
         """(number, values, whether a text was repaired) of each record of a table.

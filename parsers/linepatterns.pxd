@@ -11,6 +11,7 @@ cdef enum:
 
 cdef class Pattern:
     cdef TextRows rows
+    cdef int first              # the message's first byte; -1: any
     cdef list literals          # bytes; one more than there are pieces
     cdef list slots
     cdef list constants         # (Slot, bytes) and (Slot, int)
@@ -23,6 +24,8 @@ cdef class Pattern:
 cdef class Patterns:
     cdef dict tables
     cdef dict programs          # bytes -> list of Pattern
+    cdef bytes last             # the program that was asked for last, and its patterns
+    cdef list last_patterns
     cdef bint[32][256] likely     # by length and first letter, before any is looked up
 
     cdef Pattern find(

@@ -58,6 +58,7 @@ cdef class Pattern:
         pieces = NAME.split(text)
         self.literals = [part.encode() for part in pieces[::2]]
         names = pieces[1::2]
+        self.first = self.literals[0][0] if self.literals[0] else -1
         if len(names) > MOST_PIECES:
             raise ValueError(f"{text!r}: more than {MOST_PIECES} names")
         if any(not literal for literal in self.literals[1:-1]):
@@ -131,6 +132,7 @@ cdef class Patterns:
         cdef bytes name
         self.tables = tables
         self.programs = {}
+        self.last = b""
         for programs, table, constants, texts in rules:
             made = [Pattern(self.into(table), text, constants) for text in texts]
             for program in programs:
@@ -150,6 +152,7 @@ cdef class Patterns:
         """The first pattern that matches a program's message, or None."""
         cdef Py_ssize_t i
         cdef list patterns
+        cdef Pattern pattern
         cdef uint8_t c
         if m <= 0 or m > 31:
             return None
@@ -158,10 +161,14 @@ cdef class Patterns:
             c |= 32
         if not self.likely[m][c]:
             return None
-        patterns = self.programs.get((<const char*>program)[:m].lower())
-        if patterns is None:
+        if len(self.last) != m or memcmp(<const uint8_t*>self.last, program, m) != 0:
+            self.last = (<const char*>program)[:m]
+            self.last_patterns = self.programs.get(self.last.lower())
+        patterns = self.last_patterns
+        if patterns is None or n == 0:
             return None
         for i in range(len(patterns)):
-            if (<Pattern>patterns[i]).matches(p, n):
-                return <Pattern>patterns[i]
+            pattern = <Pattern>patterns[i]
+            if (pattern.first < 0 or pattern.first == p[0]) and pattern.matches(p, n):
+                return pattern
         return None

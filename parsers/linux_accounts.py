@@ -171,7 +171,9 @@ def _key(line: TextLine) -> tuple[str, str, dict[str, str]] | None:
     try:
         blob = base64.b64decode(found.group(2), validate=True)
     except (binascii.Error, ValueError):
-        return None
+        # Nobody gets in with it, and it was meant for somebody.
+        broken = {"key_type": found.group(1), "broken_key": found.group(2)}
+        return line.text[: found.start()].strip(), "", broken
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     said = {"key_type": found.group(1), "comment": found.group(3) or ""}
     return line.text[: found.start()].strip(), f"SHA256:{digest}", said
@@ -192,7 +194,7 @@ def read_authorized(
         else:
             options, fingerprint, said = key
             said["options"] = options
-            _add(rows, line, "authorized_key", said, user_name=user, detail=fingerprint)
+            _add(rows, line, "authorized_key", said, user_name=user, detail=fingerprint or None)
         yield
 
 
@@ -210,10 +212,10 @@ def read_known(
             refused(artifact, rows, line, "no public key")
         else:
             names, fingerprint, said = key
-            hosts = None if names.startswith("|") else names.split()[-1].split(",") if names else None
+            hosts = names.split()[-1].split(",") if names and names[0] != "|" else None
             said["names"] = names
             _add(
-                rows, line, "known_host", said, user_name=user, detail=fingerprint,
+                rows, line, "known_host", said, user_name=user, detail=fingerprint or None,
                 addresses=hosts,
             )  # fmt: skip
         yield

@@ -161,10 +161,12 @@ KINDS = (
          re.compile(rb"^\s*[0-9a-fA-F:.%]+\s+\S", re.M), False, read_hosts),
     Kind("resolv.conf", re.compile(r"/resolv\.conf$"),
          re.compile(rb"^\s*(?:nameserver|search|domain|options)\s", re.M), False, read_resolv),
-    Kind("fstab", re.compile(r"/[fm]tab$|/proc/mounts$"),
+    Kind("fstab", re.compile(r"/(?:fs|m)tab$|/proc/mounts$"),
          re.compile(rb"^\s*\S+\s+\S+\s+\w+", re.M), False, read_fstab),
     Kind("sources.list", re.compile(r"/sources\.list$|/sources\.list\.d/[^/]+$"
                                     r"|/yum\.repos\.d/[^/]+$"), None, False, read_sources),
+    Kind("sources by content", re.compile(r"\.(?:list|sources)$"),
+         re.compile(rb"^(?:deb(?:-src)? |Types: deb)", re.M), False, read_sources),
 )  # fmt: skip
 
 PARSER = parser_of(

@@ -1,4 +1,4 @@
-"""What a Linux host starts by itself: cron tables, systemd units and timers, rc.local, init scripts.
+"""What a Linux host starts by itself: cron, systemd units and timers, rc.local, init scripts.
 
 Specifications: crontab(5), anacrontab(5), systemd.unit(5), systemd.service(5), systemd.timer(5).
 Each entry is a row of `artifact_query` (class 5022, startup items): the command in `cmd_line`, when
@@ -18,7 +18,8 @@ VERSION = "1"
 
 STARTUP = 5022
 QUERY = 1
-FIELD = r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?(?:,(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?)*"
+ONE = r"(?:\*|[0-9A-Za-z]+(?:-[0-9A-Za-z]+)?)(?:/\d+)?"
+FIELD = rf"{ONE}(?:,{ONE})*"
 TIMES = re.compile(rf"\s*(@\w+|{FIELD}(?:\s+{FIELD}){{4}})\s+(.+)$")
 ANACRON = re.compile(r"\s*(\d+|@\w+)\s+(\d+)\s+(\S+)\s+(.+)$")
 SETTING = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)$")
@@ -30,7 +31,8 @@ def _add(
     rows: PyRows, artifact: Artifact, line: TextLine, kind: str, command: str | None, **values: Any
 ) -> None:
     rows.seen(line.length)
-    path = command.lstrip("-@:+!|").split(None, 1)[0] if command and command.split() else None
+    words = (command or "").lstrip("-@:+!|").split(None, 1)
+    path = words[0] if words else None
     rows.add(
         "artifact_query", line.offset, line.length, line.raw, class_uid=STARTUP,
         activity_id=QUERY, artifact=kind, cmd_line=command, key_path=artifact.path,

@@ -5,12 +5,13 @@
 - `dpkg.log`, apt's `history.log`, `yum.log`, `dnf.rpm.log`, `pacman.log`: `application_activity`,
   class 6002, a row for each package (in apt's log an entry lists several).
 
-Times of dpkg, apt, yum and old pacman logs are local, of a zone that they do not say: UTC is assumed
-(parse_flags 32); yum.log says no year (64).
+Times of dpkg, apt, yum and old pacman logs are local, of a zone that they do not say: UTC is
+assumed (parse_flags 32); yum.log says no year (64).
 """
 
 import calendar
 import datetime
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ PACMAN = re.compile(
     r"\[(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[+-]\d{4})?)\] (?:\[(\w[\w-]*)\] )?(.*)$"
 )
 PACMAN_DID = re.compile(r"(installed|removed|upgraded|downgraded|reinstalled) (\S+) \((.*)\)$")
-RPM = re.compile(r"(Installed|Erased|Updated|Upgrade|Upgraded|Reinstall\w*|Removed|Cleanup|Obsoleted"
-                 r"|Downgrade\w*|Install|Remove|Erase)(?:ing)?: (.+)$")  # fmt: skip
+RPM = re.compile(r"(Installed|Erased|Updated|Upgrade|Upgraded|Reinstall\w*|Removed|Cleanup"
+                 r"|Obsoleted|Downgrade\w*|Install|Remove|Erase)(?:ing)?: (.+)$")  # fmt: skip
 YUM = re.compile(r"(\w{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (.*)$")
 DNF = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(Z|[+-]\d{4}) (\w+) (.*)$")
 LISTED = re.compile(r"([a-z][a-zA-Z])(?: |R )\s*(\S+)\s+(\S+)\s+(?:(\S+)\s+)?(.*)$")
@@ -181,7 +182,7 @@ def read_dpkg(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> It
             values: dict[str, Any] = {"message": f"{verb} {rest}".strip()}
             if verb in ("install", "upgrade", "remove", "purge", "configure", "trigproc"):
                 values["app_name"] = words[0] or None
-                old, new = (words + ["", ""])[1:3]
+                old, new = [*words, "", ""][1:3]
                 values["app_prev_version"] = old if old not in ("", "<none>") else None
                 values["app_version"] = new if new not in ("", "<none>") else None
             elif verb == "status" and len(words) > 1:
@@ -208,7 +209,9 @@ def read_apt(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
             "actor_cmd_line": said.get("Commandline"),
             "user_name": user.group(1) if user else None,
             "user_uid": user.group(2) if user else None,
-            "unmapped": {key: said[key] for key in ("Start-Date", "End-Date", "Error") if key in said},
+            "unmapped": {
+                key: said[key] for key in ("Start-Date", "End-Date", "Error") if key in said
+            },
         }
         count = 0
         for verb in ("Install", "Upgrade", "Remove", "Purge", "Reinstall", "Downgrade"):
@@ -246,7 +249,7 @@ def read_yum(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
         before = artifact.modified if artifact.modified is not None else time.time()
         year = last_possible(MONTHS[last.group(1)], max(1, int(last.group(2))), 0, before)
         months = [MONTHS[match.group(1)] for match in dated]
-        year -= sum(after < earlier for earlier, after in zip(months, months[1:], strict=False))
+        year -= sum(after < earlier for earlier, after in itertools.pairwise(months))
     month = 0
     for line, match in zip(held, found, strict=True):
         if not line.raw.strip():
@@ -326,11 +329,13 @@ KINDS = (
     Kind("apt history", None,
          re.compile(rb"\A\s*Start-Date: \d{4}-\d\d-\d\d  \d\d:\d\d:\d\d\r?\n"), True, read_apt),
     Kind("yum.log", None,
-         re.compile(rb"\A\w{3} [ \d]\d \d\d:\d\d:\d\d (?:Installed|Erased|Updated): "), True, read_yum),
+         re.compile(rb"\A\w{3} [ \d]\d \d\d:\d\d:\d\d (?:Installed|Erased|Updated): "),
+         True, read_yum),
     Kind("dnf.log", re.compile(r"/dnf[^/]*\.log[^/]*$|/hawkey\.log[^/]*$"),
          re.compile(rb"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d{4}) [A-Z]+ "), False, read_dnf),
     Kind("dnf by content", None,
-         re.compile(rb"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d{4}) (?:SUBDEBUG|DDEBUG|DEBUG|INFO) "),
+         re.compile(rb"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d{4}) "
+                    rb"(?:SUBDEBUG|DDEBUG|DEBUG|INFO) "),
          True, read_dnf),
     Kind("pacman.log", None,
          re.compile(rb"\A\[\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d[+-]\d{4})?\] "

@@ -17,6 +17,7 @@ of different writings the rows have parse_flags 4.
 import re
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -143,7 +144,7 @@ class _Index:
                 place = begin + 1
                 continue
             # The header before it tells the file, where it is still there.
-            known = {}
+            known: dict[str, Any] = {}
             where = begin
             if begin - ENTRY_HEADER >= start:
                 file, length, content, _ = struct.unpack_from("<QHHI", data, begin - ENTRY_HEADER)

@@ -122,7 +122,7 @@ def file_name(data: bytes, at: int, end: int) -> FileName | None:
     return FileName(parent, times, allocated, size, attributes, space, name, length)
 
 
-def reference(value: int) -> dict[str, int]:
+def reference(value: int) -> dict[str, Any]:
     """Columns of the file that a reference means."""
     return {"mft_entry": value & ENTRY, "mft_seq": value >> 48}
 

@@ -128,7 +128,7 @@ class Reader:
             values["user_name"] = user
         machine = low.get("machine") or next(
             (value for value in said.values() if "Microsoft Windows" in value), "")
-        found = _MACHINE.match(machine)
+        found = _MACHINE.match(machine[:512])
         if machine:
             values["device_hostname"] = found.group(1) if found else machine
         process = low.get("process id", "")

@@ -3,8 +3,8 @@
     [2022-02-09T16:47:01.893Z] I santad: action=EXEC|decision=ALLOW|...|args=ls -l
 
 Specification: northpole.dev, "Logs"; google/santa, Source/santad/Logs. EXEC, FORK and EXIT are rows
-of `process_activity`; WRITE, RENAME, LINK, DELETE and others of files are `file_activity`; disks that
-come and go and everything else are `raw_event`.
+of `process_activity`; WRITE, RENAME, LINK, DELETE and others of files are `file_activity`; disks
+that come and go and everything else are `raw_event`.
 """
 
 import re
@@ -65,6 +65,7 @@ def read_log(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
         }  # fmt: skip
         user = {"user_name": said.pop("user", None), "user_uid": said.pop("uid", None)}
         rows.seen(line.length)
+        values: dict[str, Any]
         if action in PROCESSES:
             decision = said.pop("decision", None)
             path = said.pop("path", None)
@@ -101,8 +102,9 @@ def read_log(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
 
 
 KINDS = (
-    Kind("santa", None, re.compile(rb"\A\[\d{4}-\d\d-\d\dT[\d:.]+Z\] \w santad?: "), True, read_log),
-)
+    Kind("santa", None, re.compile(rb"\A\[\d{4}-\d\d-\d\dT[\d:.]+Z\] \w santad?: "), True,
+         read_log),
+)  # fmt: skip
 PARSER = parser_of(
     "santa", VERSION, "a log of Santa", KINDS, ("process_activity", "file_activity", "raw_event"),
     ("*/santa*.log*",), Rank.EXECUTION,

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+
+from tracelake.normalize import TABLES
 from tracelake.parsers.epochs import Epoch, written
 from tracelake.parsers.pyrows import PyRows
 
@@ -251,21 +254,13 @@ def put(
     )  # fmt: skip
 
 
-def _texts() -> dict[str, frozenset[str]]:
-    import pyarrow as pa
-
-    from tracelake.normalize import TABLES
-
-    return {
-        name: frozenset(
-            f.name
-            for f in table.schema
-            if pa.types.is_string(f.type)
-            or (pa.types.is_dictionary(f.type) and pa.types.is_string(f.type.value_type))
-        )
-        for name, table in TABLES.items()
-    }
-
-
-TEXTS_OF = _texts()
+TEXTS_OF = {
+    name: frozenset(
+        field.name
+        for field in table.schema
+        if pa.types.is_string(field.type)
+        or (pa.types.is_dictionary(field.type) and pa.types.is_string(field.type.value_type))
+    )
+    for name, table in TABLES.items()
+}
 """Of each of our tables the columns of text."""

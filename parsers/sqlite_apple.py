@@ -68,7 +68,8 @@ SHEETS = (
         {"url": "url", "visit_count": "visit_count"},
         (),
         HTTP | {"record_type": "url"},
-        where="NOT EXISTS (SELECT 1 FROM history_visits v WHERE v.history_item = m.id)",
+        where="m.id NOT IN "
+        "(SELECT v.history_item FROM history_visits v WHERE v.history_item IS NOT NULL)",
         beside=("history_visits",),
         finish=safari,
     ),

@@ -76,6 +76,9 @@ def login(rest: Values, ours: Values, place: Place) -> None:
 
 def cookie(rest: Values, ours: Values, place: Place) -> None:
     where(ours, place)
+    secret = rest.pop("encrypted_value", None)
+    if secret:
+        rest["encrypted_bytes"] = len(secret)
     host = str(rest.get("host_key", ""))
     ours["url"] = (
         f"{'https' if rest.get('is_secure', rest.get('secure')) else 'http'}://"
@@ -117,7 +120,7 @@ SHEETS = (
         {"url": "url", "title": "title", "visit_count": "visit_count"},
         (Time("last_visit_time", webkit, "last visited"),),
         HTTP | {"record_type": "url"},
-        where="NOT EXISTS (SELECT 1 FROM visits v WHERE v.url = m.id)",
+        where="m.id NOT IN (SELECT v.url FROM visits v WHERE v.url IS NOT NULL)",
         beside=("visits",),
         finish=named,
     ),

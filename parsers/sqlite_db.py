@@ -27,12 +27,13 @@ from tracelake.parsers.artifact import Artifact, Match, Parser, Rank
 from tracelake.parsers.pyrows import TEXT_REPAIRED, PyRows
 from tracelake.parsers.sheets import At, Place, Sheet, place_of, put
 from tracelake.parsers.sqlite_file import HEADER, MAGIC, MOST, Database, page_size
-from tracelake.parsers.sqlite_log import Applied, apply_journal, apply_wal
-from tracelake.parsers.sqlite_tree import Tree
+from tracelake.parsers.sqlite_log import Applied, apply_journal, apply_wal, super_journal
+from tracelake.parsers.sqlite_tree import Cells
 from tracelake.parsers.sqlite_walk import Walk, has_rowid, lowered, without_rowid, written_as
 
 VERSION = "1"
 PIECE = 1 << 20
+MOST_LOG = 64 << 20
 NAMES_TOLD = 12
 ROWS_AT_ONCE = 512
 
@@ -110,8 +111,12 @@ def with_logs(artifact: Artifact, image: bytearray, rows: PyRows) -> dict[int, s
         ("-journal", apply_journal, "rollback journal"),
         ("-wal", apply_wal, "write-ahead log"),
     ):
-        log = artifact.beside(name + ending, MOST)
+        log = artifact.beside(name + ending, MOST_LOG)
         if not log:
+            continue
+        other = super_journal(log)
+        if other is not None and artifact.beside(other, MOST_LOG) is None:
+            # Of a transaction over several databases, and that one was finished.
             continue
         try:
             done = apply(image, log, MOST)
@@ -136,35 +141,36 @@ def read_sheets(
     database: Database,
     sheets: Sequence[Sheet],
     rows: PyRows,
-    image: bytearray,
+    cells: Mapping[str, Cells],
     pages: Mapping[int, str],
+    page: int,
     whole: int,
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yields the rows of all records of `sheets`.
 
     Args:
-        pages: those that came from a log, and which.
+        cells: of the tables.
+        pages: those that came from a log, and which. page: bytes of one.
         whole: bytes of the file.
     """
     place: Place = place_of(artifact.path)
-    size = page_size(image)
     for sheet in sheets:
         walk = Walk(database)
-        tree = Tree(image, database.roots[written_as(sheet, database)])
+        here = cells[sheet.table]
         numbered = has_rowid(sheet, database)
         found = walk.records(sheet) if numbered else without_rowid(sheet, database, walk.trouble)
         count = 0
         for rowid, values, repaired in found:
-            cell = tree.nth(count) if rowid is None else tree.place(rowid)
+            cell = here.place(count if rowid is None else rowid)
             offset, length = cell or (0, whole)
-            log = pages.get(offset // size + 1) if cell else None
+            log = pages.get(offset // page + 1) if cell else None
             if log is None:
                 # A page that is cut off was filled up with zeros.
                 offset = min(offset, whole)
                 length = min(length, whole - offset)
             put(
                 rows, sheet, {k: v for k, v in values.items() if v is not None}, place,
-                At(offset, length, rowid, bytes(image[offset : offset + length]) if log else None),
+                At(offset, length, rowid, here.logged(offset) if log else None),
                 TEXT_REPAIRED if repaired else 0, {"from": log} if log else {},
             )  # fmt: skip
             count += 1
@@ -200,7 +206,14 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
             raise Unsupported(
                 "database", 0, f"of no program that is known; tables: {listed(database.tables)}"
             )
-        yield from read_sheets(artifact, database, sheets, rows, image, pages, size)
+        cells = {
+            sheet.table: Cells(image, database.roots[written_as(sheet, database)], pages)
+            for sheet in sheets
+        }
+        page = page_size(image)
+        # The library has its own copy; what is put into rows takes the place of this one.
+        image.clear()
+        yield from read_sheets(artifact, database, sheets, rows, cells, pages, page, size)
         yield from rows.rest()
     finally:
         database.close()
@@ -220,7 +233,9 @@ PARSER = Parser(
         "*/downloads.sqlite", "*/history.db", "*/activitiescache.db", "*/knowledgec.db", "*/tcc.db",
         "*/com.apple.launchservices.quarantineeventsv2", "*/application_usage.sqlite",
         "*/webcache*.db", "*/activity.sqlite", "*/app_usage", "*/wpndatabase.db", "*/main.db",
-        "*/webview.db", "*/interactionc.db", "*/downloads.db",
+        "*/webview.db", "*/interactionc.db", "*/permissions.sqlite", "*/chat.db", "*/sms.db",
+        "*/eventtranscript.db", "*/db2/db", "*/contacts2.db", "*/calllog.db", "*/mmssms.db",
+        "*/babel*.db",
     ),
     rank=Rank.BROWSER,
 )  # fmt: skip

@@ -86,7 +86,8 @@ SHEETS = (
         {"url": "url", "title": "title", "visit_count": "visit_count"},
         (Time("last_visit_date", unix_us, "last visited"),),
         HTTP | {"record_type": "url"},
-        where="NOT EXISTS (SELECT 1 FROM moz_historyvisits v WHERE v.place_id = m.id)",
+        where="m.id NOT IN "
+        "(SELECT v.place_id FROM moz_historyvisits v WHERE v.place_id IS NOT NULL)",
         beside=("moz_historyvisits",),
         finish=where,
     ),

@@ -165,3 +165,17 @@ def apply_journal(image: bytearray, journal: bytes, most: int) -> Applied:
     if done:
         del image[before * first_size :]
     return Applied(frozenset(done), left)
+
+
+def super_journal(journal: bytes) -> str | None:
+    """The name of the journal that a transaction over several databases has besides; None where
+    there is none. While it is there, the transaction is not finished (pager.c)."""
+    if len(journal) < 16 or journal[-8:] != JOURNAL or journal[:8] != JOURNAL:
+        return None
+    length, total = struct.unpack_from(">II", journal, len(journal) - 16)
+    if not 0 < length <= 4096 or length > len(journal) - 16:
+        return None
+    name = journal[len(journal) - 16 - length : len(journal) - 16]
+    if sum(name) & MASK != total:
+        return None
+    return name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]

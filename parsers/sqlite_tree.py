@@ -1,15 +1,18 @@
 """Where the rows of an SQLite table stand in its file, which the library does not tell.
 
-Specification: sqlite.org "Database File Format", 1.6 (b-tree pages), 2.1 (records). Whatever is
-not as the format wants it gives None: the library has its own opinion of damage.
+Specification: sqlite.org "Database File Format", 1.6 (b-tree pages), 2.1 (records). The tree is
+walked once, before the library has the database to itself. Whatever is not as the format wants it
+is left out: the library has its own opinion of damage.
 """
 
 import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 
 TABLE_INTERIOR, TABLE_LEAF = 5, 13
 INDEX_INTERIOR, INDEX_LEAF = 2, 10
 DEEPEST = 24
-MOST_KEPT = 1 << 20
 
 
 def varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
@@ -34,103 +37,89 @@ def local(payload: int, usable: int, index: bool) -> int:
     return (held if held <= most else least) + 4
 
 
-class Tree:
-    """The b-tree of one table.
+class Cells:
+    """Where the cells of one table stand: 24 bytes for each, instead of the whole database.
 
     Args:
-        image: the database. root: number of the tree's first page.
+        image: the database; not kept. root: number of the tree's first page.
+        pages: those that came from a log; bytes of their cells are kept.
     """
 
-    def __init__(self, image: bytearray, root: int) -> None:
-        self._image = image
+    def __init__(self, image: bytearray, root: int, pages: Mapping[int, str]) -> None:
         size = struct.unpack_from(">H", image, 16)[0]
         self._size = 65536 if size == 1 else int(size)
         self._usable = self._size - image[20]
-        self._root = root
-        self._leaf: dict[int, tuple[int, int]] = {}
-        self._ordered: list[tuple[int, int]] | None = None
+        self._rowids = array("q")
+        self._offsets = array("Q")
+        self._lengths = array("L")
+        self._logged: dict[int, bytes] = {}
+        if root >= 1 and self._usable >= 480:
+            self._walk(image, root, pages)
+        # Of a table without rowids the cells are in order of its key, with numbers from 0.
+        ordered = all(a < b for a, b in zip(self._rowids, self._rowids[1:], strict=False))
+        if not ordered:
+            self._sort()
+
+    def _sort(self) -> None:
+        order = sorted(range(len(self._rowids)), key=self._rowids.__getitem__)
+        for name in ("_rowids", "_offsets", "_lengths"):
+            held = getattr(self, name)
+            setattr(self, name, array(held.typecode, (held[n] for n in order)))
 
     def place(self, rowid: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a row's cell. Rows that stand on one page are found at once."""
-        found = self._leaf.get(rowid)
-        if found is not None:
-            return found
-        try:
-            self._descend(rowid)
-        except (IndexError, struct.error):
+        """(offset, bytes) of the cell of a row, or of the n-th one of a table without rowids."""
+        at = bisect_left(self._rowids, rowid)
+        if at == len(self._rowids) or self._rowids[at] != rowid:
             return None
-        return self._leaf.get(rowid)
+        return self._offsets[at], self._lengths[at]
 
-    def nth(self, number: int) -> tuple[int, int] | None:
-        """The same of a table without rowids, whose rows are in the order of the tree."""
-        if self._ordered is None:
-            self._ordered = []
-            try:
-                self._in_order(self._root, 0, set())
-            except (IndexError, struct.error):
-                self._ordered.clear()
-        return self._ordered[number] if number < len(self._ordered) else None
+    def logged(self, offset: int) -> bytes | None:
+        """The bytes of a cell that a log wrote."""
+        return self._logged.get(offset)
 
-    def _page(self, number: int) -> tuple[int, int, int, int]:
-        """(its start, its header, its type, number of cells)"""
-        start = (number - 1) * self._size
-        if number < 1 or start + self._size > len(self._image):
-            raise IndexError
-        header = start + (100 if number == 1 else 0)
-        return start, header, self._image[header], struct.unpack_from(
-            ">H", self._image, header + 3
-        )[0]  # fmt: skip
+    def _walk(self, image: bytearray, root: int, pages: Mapping[int, str]) -> None:
+        seen: set[int] = set()
+        for page, at, rowid, end in self._cells(image, root, 0, seen):
+            length = max(0, min(end, page * self._size) - at)
+            self._rowids.append(len(self._rowids) if rowid is None else rowid)
+            self._offsets.append(at)
+            self._lengths.append(length)
+            if page in pages:
+                self._logged[at] = bytes(image[at : at + length])
 
-    def _cell(self, start: int, pointers: int, number: int) -> int:
-        return start + int(struct.unpack_from(">H", self._image, pointers + 2 * number)[0])
-
-    def _descend(self, rowid: int) -> None:
-        """Reads the leaf that the row stands on."""
-        image, page = self._image, self._root
-        for _ in range(DEEPEST):
-            start, header, kind, cells = self._page(page)
-            if kind == TABLE_LEAF:
-                self._read_leaf(start, header, cells)
-                return
-            if kind != TABLE_INTERIOR:
-                return
-            low, high = 0, cells
-            while low < high:
-                middle = (low + high) // 2
-                key, _ = varint(image, self._cell(start, header + 12, middle) + 4)
-                if key < rowid:
-                    low = middle + 1
-                else:
-                    high = middle
-            at = header + 8 if low == cells else self._cell(start, header + 12, low)
-            page = int(struct.unpack_from(">I", image, at)[0])
-
-    def _read_leaf(self, start: int, header: int, cells: int) -> None:
-        leaf: dict[int, tuple[int, int]] = {}
-        for number in range(min(cells, self._size // 2)):
-            at = self._cell(start, header + 8, number)
-            payload, behind = varint(self._image, at)
-            rowid, behind = varint(self._image, behind)
-            end = behind + local(payload, self._usable, index=False)
-            leaf[rowid] = (at, max(0, min(end, start + self._size) - at))
-        self._leaf = leaf
-
-    def _in_order(self, page: int, depth: int, seen: set[int]) -> None:
-        if page in seen or depth > DEEPEST or self._ordered is None:
-            raise IndexError
+    def _cells(
+        self, image: bytearray, page: int, depth: int, seen: set[int]
+    ) -> Iterator[tuple[int, int, int | None, int]]:
+        """(page, offset, rowid or None, end) of each cell that holds a row, in order."""
+        start = (page - 1) * self._size
+        if page < 1 or page in seen or depth > DEEPEST or start + self._size > len(image):
+            return
         seen.add(page)
-        start, header, kind, cells = self._page(page)
-        if kind not in (INDEX_INTERIOR, INDEX_LEAF) or len(self._ordered) > MOST_KEPT:
-            raise IndexError
-        inner = kind == INDEX_INTERIOR
+        header = start + (100 if page == 1 else 0)
+        kind = image[header]
+        inner = kind in (TABLE_INTERIOR, INDEX_INTERIOR)
+        index = kind in (INDEX_INTERIOR, INDEX_LEAF)
+        if not inner and not index and kind != TABLE_LEAF:
+            return
+        count = int(struct.unpack_from(">H", image, header + 3)[0])
         pointers = header + (12 if inner else 8)
-        for number in range(min(cells, self._size // 2)):
-            at = self._cell(start, pointers, number)
-            if inner:
-                self._in_order(struct.unpack_from(">I", self._image, at)[0], depth + 1, seen)
-            payload, behind = varint(self._image, at + 4 if inner else at)
-            end = behind + local(payload, self._usable, index=True)
-            self._ordered.append((at, max(0, min(end, start + self._size) - at)))
+        count = min(count, (start + self._size - pointers) // 2)
+        for pointer in struct.unpack_from(f">{count}H", image, pointers):
+            at = start + pointer
+            try:
+                if inner:
+                    child = int(struct.unpack_from(">I", image, at)[0])
+                    yield from self._cells(image, child, depth + 1, seen)
+                    if not index:
+                        continue
+                payload, behind = varint(image, at + 4 if inner else at)
+                rowid: int | None = None
+                if not index:
+                    rowid, behind = varint(image, behind)
+            except (IndexError, struct.error):
+                continue  # it begins behind the end of the file
+            if payload >= 0:
+                yield page, at, rowid, behind + local(payload, self._usable, index)
         if inner:
-            last = struct.unpack_from(">I", self._image, header + 8)[0]
-            self._in_order(last, depth + 1, seen)
+            last = int(struct.unpack_from(">I", image, header + 8)[0])
+            yield from self._cells(image, last, depth + 1, seen)

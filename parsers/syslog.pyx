@@ -76,6 +76,7 @@ def match(head, path):
     """
     if head[:3] == b"\xef\xbb\xbf":
         head = head[3:]
+    head = head.lstrip(b"\0")
     if b"\0" in head[:4096].rstrip(b"\0"):
         return Match.NO, "its text holds NUL bytes"
     lines = head.split(b"\n", 200)[:200]
@@ -195,8 +196,7 @@ cdef class _Reader:
             found = memchr(p + at, 10, have - at)
             end = have if found is NULL else <const uint8_t*>found - p
             if read_head(p + at, end - at, &head) and head.dialect in (BSD, NEWS):
-                seen.of(&head)
-                if first or have < LOOK:
+                if seen.of(&head) == seen.year and (first or have < LOOK):
                     month, day, second = head.month, head.day, head.clock
                 if first and have >= LOOK:
                     seen.year = 2000
@@ -256,23 +256,33 @@ cdef class _Reader:
         cdef Pattern pattern
         cdef Piece program
         cdef TextRows rows
+        cdef Py_ssize_t zeros, whole
         cdef int i
         for i in range(PER_TURN):
             if not (self.frame(&line) if self.framed else self.lines.next(&line)):
                 return 0
-            if line.n == 0:
+            zeros = 0
+            while zeros < line.n and line.p[zeros] == 0:
+                zeros += 1
+            if zeros == line.n:
                 self.account.bytes_structure += self.lines.held
                 continue
+            # What was allocated and not yet written when the host lost its power.
+            line.p += zeros
+            line.n -= zeros
+            line.offset += zeros
+            self.account.bytes_slack += zeros
+            whole = self.lines.held - zeros
             self.account.records += 1
-            self.account.bytes_records += self.lines.held
+            self.account.bytes_records += whole
             if not read_head(line.p, line.n, &head):
                 self.account.damage(
-                    line.offset, self.lines.held, b"line", b"no time of a system log at its start",
+                    line.offset, whole, b"line", b"no time of a system log at its start",
                     line.p, min(line.n, <Py_ssize_t>RAW),
                 )
                 continue
             record.offset = line.offset
-            record.length = self.lines.held
+            record.length = whole
             record.p = line.p
             record.n = line.n
             record.flags = TRUNCATED if line.cut else 0
@@ -333,6 +343,10 @@ cdef class _Reader:
             word = <bytes>FACILITIES[head.pri >> 3]
             rows.put(<Slot>slots[5], word, len(word))
             word = <bytes>SEVERITIES[head.pri & 7]
+            rows.put(<Slot>slots[6], word, len(word))
+        elif head.level >= 0:
+            rows.set(<Slot>slots[4], SEVERITY_ID[head.level])
+            word = <bytes>SEVERITIES[head.level]
             rows.put(<Slot>slots[6], word, len(word))
         if head.procid.n:
             rows.put(<Slot>slots[7], head.procid.p, head.procid.n)

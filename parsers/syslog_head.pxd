@@ -12,6 +12,7 @@ cdef enum Dialect:
 cdef struct Head:
     int dialect
     int pri                 # -1: none
+    int level               # severity where a word says it (Chrome OS), 0 to 7; -1: none does
     int year                # 0: not said
     int month
     int day

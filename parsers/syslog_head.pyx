@@ -3,6 +3,7 @@
     RFC 3164      [<PRI>]Mmm dd [yyyy] hh:mm:ss[.ffffff] [host] tag[pid]: message
     RFC 5424      <PRI>1 time host app procid msgid [data] message
     rsyslog       [<PRI>]yyyy-mm-ddThh:mm:ss[.ffffff]zone host tag[pid]: message
+    Chrome OS     yyyy-mm-ddThh:mm:ss.ffffffzone SEVERITY tag[pid]: message
     macOS         yyyy-mm-dd hh:mm:ss+zz host tag[pid] (who): message   (install.log)
                   Www Mmm dd hh:mm:ss.fff <tag[pid]> message            (wifi.log)
     kernel        [<n>][   12.345678] message                           (dmesg)
@@ -86,6 +87,27 @@ cdef bint _tag(const uint8_t* p, const uint8_t* end, Head* head) noexcept nogil:
     return True
 
 
+cdef int _level(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    """The number of a severity's word, or -1."""
+    if n == 4 and memcmp(p, b"INFO", 4) == 0:
+        return 6
+    if n == 7 and memcmp(p, b"WARNING", 7) == 0:
+        return 4
+    if (n == 3 or n == 5) and memcmp(p, b"ERROR", n) == 0:
+        return 3
+    if n == 5 and memcmp(p, b"DEBUG", 5) == 0:
+        return 7
+    if n == 6 and memcmp(p, b"NOTICE", 6) == 0:
+        return 5
+    if n == 4 and memcmp(p, b"CRIT", 4) == 0:
+        return 2
+    if n == 5 and memcmp(p, b"ALERT", 5) == 0:
+        return 1
+    if n == 5 and memcmp(p, b"EMERG", 5) == 0:
+        return 0
+    return -1
+
+
 cdef bint _origin(const uint8_t* p, const uint8_t* end, Head* head) noexcept nogil:
     """`host tag: message`, any of which may be missing."""
     cdef Py_ssize_t n
@@ -116,11 +138,19 @@ cdef bint _origin(const uint8_t* p, const uint8_t* end, Head* head) noexcept nog
             return True
     if n > LONGEST_HOST or p + n >= end:
         return True
-    head.host = _piece(p, n)
+    if head.dialect == ISO and p[0] >= 65 and p[0] <= 90:
+        head.level = _level(p, n)
+    if head.level < 0:
+        head.host = _piece(p, n)
     p += n
     while p < end and p[0] == 32:
         p += 1
     if not _tag(p, end, head):
+        n = _word(p, end)
+        if head.dialect == ISO and head.pri >= 0 and n < LONGEST_TAG and p + n < end:
+            # Forwarded, where a tag always is, without its colon.
+            head.program = _piece(p, n)
+            p += n + 1
         head.message = _piece(p, end - p)
     return True
 
@@ -156,13 +186,14 @@ cdef bint _structured(const uint8_t* p, const uint8_t* end, Head* head) noexcept
                     quoted = not quoted
                 p += 1
             if p >= end:
-                return False
+                # It is not closed: all of it is the message.
+                p = start
+                break
             p += 1
-        head.data = _piece(start, p - start)
+        if p > start:
+            head.data = _piece(start, p - start)
     elif p < end and p[0] == 45 and (p + 1 == end or p[1] == 32):
         p += 1
-    elif p < end:
-        return False
     if p < end and p[0] == 32:
         p += 1
     if end - p >= 3 and p[0] == 0xef and p[1] == 0xbb and p[2] == 0xbf:
@@ -299,6 +330,7 @@ cdef bint read_head(const uint8_t* p, Py_ssize_t n, Head* head) noexcept nogil:
     cdef int64_t number
     memset(head, 0, sizeof(Head))
     head.pri = -1
+    head.level = -1
     head.pid = -1
     if n < 5:
         return False

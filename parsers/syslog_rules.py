@@ -51,8 +51,10 @@ RULES: tuple[Rule, ...] = (
     (SSHD, "authentication", _refused(**REMOTE, status_name="invalid user"), (
         "Failed {auth_package} for invalid user {user_name*} from {addr} port {src_port} ssh2: "
         "{key_type} {key_fingerprint}",
-        "Failed {auth_package} for invalid user {user_name*} from {addr} port {src_port} {protocol}",
-        "Failed {auth_package} for illegal user {user_name*} from {addr} port {src_port} {protocol}",
+        "Failed {auth_package} for invalid user {user_name*} from {addr} port {src_port} "
+        "{protocol}",
+        "Failed {auth_package} for illegal user {user_name*} from {addr} port {src_port} "
+        "{protocol}",
         "Invalid user {user_name*} from {addr} port {src_port}",
         "Invalid user {user_name*} from {addr}",
         "Illegal user {user_name*} from {addr}",
@@ -78,7 +80,8 @@ RULES: tuple[Rule, ...] = (
     (SSHD, "authentication", {**REMOTE, "activity_id": PREAUTH}, (
         "Postponed {auth_package} for invalid user {user_name*} from {addr} port {src_port} "
         "{protocol} [preauth]",
-        "Postponed {auth_package} for {user_name*} from {addr} port {src_port} {protocol} [preauth]",
+        "Postponed {auth_package} for {user_name*} from {addr} port {src_port} "
+        "{protocol} [preauth]",
         "Postponed {auth_package} for invalid user {user_name*} from {addr} port {src_port} "
         "{protocol}",
         "Postponed {auth_package} for {user_name*} from {addr} port {src_port} {protocol}",
@@ -108,7 +111,8 @@ RULES: tuple[Rule, ...] = (
         "Disconnected from user {user_name*} {src_ip} port {src_port}",
         "Disconnected from {src_ip} port {src_port} [preauth]",
         "Disconnected from {src_ip} port {src_port}",
-        "Disconnecting authenticating user {user_name} {src_ip} port {src_port}: {result} [preauth]",
+        "Disconnecting authenticating user {user_name} {src_ip} port {src_port}: "
+        "{result} [preauth]",
         "Disconnecting invalid user {user_name*} {src_ip} port {src_port}: {result} [preauth]",
         "Received disconnect from {src_ip} port {src_port}:{reason_code}: {result} [preauth]",
         "Received disconnect from {src_ip} port {src_port}:{reason_code}: {result}",
@@ -222,7 +226,8 @@ RULES: tuple[Rule, ...] = (
     )),
     (("login",), "authentication", _refused(logon_type_id=INTERACTIVE), (
         "FAILED LOGIN {attempts} FROM {addr} FOR {user_name}, {status_detail}",
-        "FAILED LOGIN ({attempts}) on '{terminal}' from '{addr}' FOR '{user_name}', {status_detail}",
+        "FAILED LOGIN ({attempts}) on '{terminal}' from '{addr}' FOR '{user_name}', "
+        "{status_detail}",
         "FAILED LOGIN ({attempts}) on '{terminal}' FOR '{user_name}', {status_detail}",
         "FAILED LOGIN SESSION FROM {addr} FOR {user_name}, {status_detail}",
         "invalid password for '{user_name}' on '{terminal}' from '{addr}'",

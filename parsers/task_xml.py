@@ -40,7 +40,7 @@ _MARKS = tuple("<Task".encode(codec) for codec in ("ascii", "utf-16-le", "utf-16
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is a task, and why not."""
     # To decode what is no text at all takes longer than all other parsers' looks together.
-    if not any(mark in head[:4100] for mark in _MARKS):
+    if b"<" not in head[:32] or not any(mark in head[:4100] for mark in _MARKS):
         return Match.NO, "no element Task"
     codec, mark = encoding(head)
     text = head[mark : mark + 4096].decode(codec, "replace")

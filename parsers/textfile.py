@@ -70,7 +70,8 @@ def lines_of(artifact: Artifact, rows: PyRows) -> Iterator[TextLine]:
         if last:
             return
         if len(rest) > LONGEST:
-            rows.damaged(offset, len(rest), "line", f"it is longer than {LONGEST} bytes", rest[:4096])
+            why = f"it is longer than {LONGEST} bytes"
+            rows.damaged(offset, len(rest), "line", why, rest[:4096])
             artifact.account.bytes_slack += len(rest)
             offset += len(rest)
             rest = b""

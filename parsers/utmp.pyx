@@ -58,8 +58,9 @@ def _is_text(field):
     return TEXT.match(field) is not None
 
 
-def _utmp_ok(record, wide, order):
-    """Whether it can be a record; None where it is empty."""
+def _utmp_ok(record, wide, order, named):
+    """Whether it can be a record; None where it is empty. `named`: the file's name says it, so
+    that what was never meant to be looked at may hold anything."""
     if not any(record):
         return None
     kind, pad, pid = struct.unpack_from(order + "hHi", record)
@@ -68,6 +69,7 @@ def _utmp_ok(record, wide, order):
     return (
         0 <= kind <= 9 and pid >= 0 and 0 <= seconds < LATEST and 0 <= us < 1000000
         and (seconds > 0 or kind == EMPTY)
+        and (named or (pad == 0 and not any(record[at + 24 + 8 * wide:]) and (kind or pid)))
         and _is_text(record[8:40]) and _is_text(record[44:76]) and _is_text(record[76:332])
     )
 
@@ -102,10 +104,11 @@ def layout_of(head, path):
         return None
     for layout, size, wide in (("utmp32", 384, False), ("utmp64", 400, True)):
         for order in "<>":
-            judged = [
-                _utmp_ok(head[at:at + size], wide, order)
-                for at in range(0, min(len(head), 40 * size) - size + 1, size)
-            ]
+            judged = []
+            for at in range(0, min(len(head), 40 * size) - size + 1, size):
+                judged.append(_utmp_ok(head[at:at + size], wide, order, bool(name)))
+                if judged[-1] is False and not name:
+                    break  # without the name one wrong record is enough
             good, bad = judged.count(True), judged.count(False)
             if good and (bad == 0 or (name and good > 3 * bad)):
                 return layout, order

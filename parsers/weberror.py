@@ -101,7 +101,8 @@ def read_log(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
 
 KINDS = (
     Kind("apache", None, re.compile(
-        rb"\A\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,6})? \d{4}\] \[[\w:-]*\] "), True, read_log),
+        rb"\A\[\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,6})? \d{4}\] \[[\w:-]*\] "), True,
+         read_log),
     Kind("nginx", None, re.compile(
         rb"\A\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\] \d+#\d+: "), True, read_log),
 )  # fmt: skip

@@ -106,6 +106,13 @@ def mapping(data: bytes, pages: int) -> tuple[int, list[int]] | None:
         if start != _START or not 0 < count <= (len(data) - header - 4) // entry:
             continue
         at = header + 4
+        # Behind it are the free pages, and a mark: so the one form is not taken for the other.
+        free_at = at + entry * count
+        if free_at + 4 > len(data):
+            continue
+        end = free_at + 4 + 4 * int(struct.unpack_from("<I", data, free_at)[0])
+        if data[end : end + 4] != struct.pack("<I", _END):
+            continue
         table = [struct.unpack_from("<I", data, at + entry * n)[0] for n in range(count)]
         # The top bit and -1 stand for pages that are not there.
         table = [page if page < pages else NO_PAGE for page in table]

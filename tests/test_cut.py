@@ -15,6 +15,26 @@ EVIDENCE = ROOT / "examples" / "evidence"
 BOOKS = ROOT / "tests" / "data" / "ntfs"
 
 
+SYSLOG = (
+    b"Mar  1 10:00:00 web sshd[7]: Failed password for root from 10.0.0.1 port 1 ssh2\n"
+    b"Mar  1 10:00:01 web kernel: attached\n\tmore of it\n"
+    b"<165>1 2003-08-24T05:14:15.000003-07:00 192.0.2.1 app 8710 ID47 [ex@1 a=\"x\"] It\n"
+)
+ACCESS = (
+    b'1.2.3.4 - frank [10/Oct/2000:13:55:36 -0700] "GET /a?b=c HTTP/1.0" 200 2326 "r" "a"\n'
+    b'www.example.com:443 ::1 - - [10/Oct/2000:13:55:36 -0700] "-" 400 -\n'
+)
+W3C = (
+    b"#Fields: date time cs-method cs-uri-stem c-ip sc-status\r\n"
+    b"2015-01-02 10:00:00 POST /a 1.2.3.4 404\r\n2015-01-02 10:00:01 GET /b 1.2.3.4 200\r\n"
+)
+AUDIT = (
+    b'type=SYSCALL msg=audit(1.123:1): arch=c000003e syscall=59 pid=2 uid=0 exe="/bin/sh"\n'
+    b'type=EXECVE msg=audit(1.123:1): argc=2 a0="sh" a1=2D63\n'
+    b"type=USER_LOGIN msg=audit(1.124:2): pid=9 msg='op=login acct=\"bob\" res=failed'\n"
+)
+
+
 def lines(path: str, count: int) -> bytes:
     return b"".join((EVIDENCE / path).read_bytes().splitlines(keepends=True)[:count])
 
@@ -42,6 +62,10 @@ def samples() -> list[tuple[str, str, bytes, range]]:
         ("jsonl", "mordor", told, range(len(told) + 1)),
         ("hive", "base block", registry, range(4096)),
         ("hive", "bins", registry, range(4096, 4096 + 20480 + 1, 7)),
+        ("syslog", "syslog", SYSLOG, range(len(SYSLOG) + 1)),
+        ("weblog", "combined", ACCESS, range(len(ACCESS) + 1)),
+        ("w3c", "iis", W3C, range(len(W3C) + 1)),
+        ("auditd", "audit", AUDIT, range(len(AUDIT) + 1)),
         ("evtx", "header", events, range(4096)),
         ("evtx", "records", events, range(4096, end + 1)),
         # Behind the last record a chunk holds nothing but zeros.

@@ -13,7 +13,9 @@ from tracelake.parsers.artifact import Parser
 
 INPUTS = 150
 # Whatever a line of these says, it is a row.
-LINES = {"defender_log", "ps_history", "ps_transcript"}
+LINES = {
+    "defender_log", "linux_host", "ps_history", "ps_transcript", "setupapi", "shell_history",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,9 @@ from tracelake.ingest.containers import Member, content_of
 from tracelake.ingest.events import How, Key
 from tracelake.ingest.identify import Identified
 from tracelake.ingest.image_storage import extents, image_kind, segments
-from tracelake.ingest.images import FIRST, NOT_WANTED, ROOM, SHADOW, ImageWalk
+from tracelake.ingest.images import FIRST, ROOM, SHADOW, ImageWalk
 from tracelake.ingest.walk import walk_of
-from tracelake.ingest.want import AUDIT
+from tracelake.ingest.want import AUDIT, NOT_WANTED
 from tracelake.parsers import BY_NAME
 
 LOG = sorted((EVIDENCE / "logs").glob("*.evtx"))[0]
@@ -593,8 +593,13 @@ def test_an_image_in_other_containers(tmp_path: Path, volume: bytes) -> None:
     }.items():
         path = write(tmp_path / name, data)
         with path.open("rb", buffering=0) as file:
-            opened = walk_of(file, name, str(path))
+            opened = walk_of(file, name, str(path), ALL)
             found = [(n, m.path, state_of(m)) for n, m in opened.members(range(AUDIT))]
+            asked = walk_of(file, name, str(path))
+            some = [(n, m.path, state_of(m)) for n, m in asked.members(range(AUDIT))]
+            assert set(some) < set(found)
+            assert len(some) == 1
+            assert asked.not_opened == {NOT_WANTED: len(TREE) - 1}
         assert sorted(state for _, _, state in found) == expected, name
         assert all("p1/" in place for _, place, _ in found)
         number, place, state = found[-1]

@@ -15,6 +15,7 @@ from tracelake.parsers import sqlite_db
 from tracelake.parsers.artifact import Match
 from tracelake.parsers.sqlite_file import STEPS_AT_ONCE, Database
 from tracelake.parsers.sqlite_log import JOURNAL
+from tracelake.parsers.sqlite_tree import Cells, varint
 
 CHROME = "C/Users/anna/AppData/Local/Google/Chrome/User Data/Profile 1/History"
 
@@ -126,6 +127,12 @@ def test_a_hot_journal_takes_back_what_was_not_finished(tmp_path: Path) -> None:
         r["record_hash"] for r in plain.rows["browser_activity"]
     ]
     assert parse(after, journal=bytes(28) + journal[28:]).counts != plain.counts
+    # A transaction over several databases that was finished has no journal for all of them.
+    name = b"/x/many-mj1"
+    several = journal + bytes(4) + name + struct.pack(">II", len(name), sum(name)) + JOURNAL
+    assert parse(after, journal=several).counts != plain.counts
+    both = Read(sqlite_db.PARSER, after, CHROME, {"History-journal": several, "many-mj1": b"x"})
+    assert both.counts == plain.counts
     for cut in range(0, len(journal), 509):
         assert parse(after, journal=journal[:cut]).account.closes
 
@@ -219,6 +226,43 @@ def test_a_page_that_stands_twice_in_a_tree_does_not_multiply_rows(tmp_path: Pat
     assert 0 < len(visits) == len(set(visits)) < 400
     assert any("stands behind" in why for _, why in done.damage)
     assert done.account.closes
+
+
+@pytest.mark.parametrize("size", [512, 4096, 65536])
+def test_where_cells_stand(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "db"
+    at = sqlite3.connect(path)
+    at.execute(f"PRAGMA page_size={size}")
+    at.execute("CREATE TABLE a(x)")
+    at.execute("CREATE TABLE b(k TEXT PRIMARY KEY, v) WITHOUT ROWID")
+    dice = random.Random(2)
+    numbers = sorted({dice.randrange(-(2**63), 2**63) >> dice.randrange(63) for _ in range(3000)})
+    at.executemany("INSERT INTO a(rowid, x) VALUES (?, ?)",
+                   [(n, bytes(dice.randrange(3 * 512))) for n in numbers])  # fmt: skip
+    keys = sorted(f"{dice.random():.17f}" for _ in range(2000))
+    at.executemany("INSERT INTO b VALUES (?, ?)", [(k, "v" * dice.randrange(900)) for k in keys])
+    at.commit()
+    roots = dict(at.execute("SELECT name, rootpage FROM sqlite_master"))
+    at.close()
+    image = bytearray(path.read_bytes())
+    cells = Cells(image, roots["a"], {})
+    for number in numbers:
+        place = cells.place(number)
+        assert place is not None
+        payload, behind = varint(image, place[0])
+        assert varint(image, behind)[0] == number
+        assert place[1] <= payload + 18
+    assert cells.place(numbers[0] - 1 if numbers[0] > -(2**63) else 2**63 - 2) is None
+    ordered = Cells(image, roots["b"], {})
+    for number, key in enumerate(keys):
+        place = ordered.place(number)
+        assert place is not None
+        assert key.encode() in image[place[0] : sum(place)]
+    # Pointers to the last bytes of the file.
+    last = len(image) - size
+    image[last : last + 12] = b"\x0d\0\0\0\x01\0\0\0" + struct.pack(">HH", size - 1, size - 2)
+    image[-2:] = b"\xff\xff"
+    assert Cells(image, len(image) // size, {}).place(0) is None
 
 
 def test_text_that_is_not_utf8_is_repaired_and_flagged(tmp_path: Path) -> None:

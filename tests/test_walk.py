@@ -16,6 +16,7 @@ from tracelake.ingest import want, zips
 from tracelake.ingest.beside import in_folder, read_with
 from tracelake.ingest.containers import content_of
 from tracelake.ingest.events import How, Task
+from tracelake.ingest.identify import may_be_text
 from tracelake.ingest.waiting import Waiting
 from tracelake.ingest.walk import Stream, walk_of
 from tracelake.ingest.want import LAST_STAGE, Patterns, every, stage_of
@@ -137,7 +138,7 @@ def test_of_a_large_archive_only_what_is_asked_for_is_opened(
     assert "notes.txt" not in seen
     assert "odd/z" not in seen
     assert "C/$MFT" in seen
-    assert walk.not_opened == {zips.NOT_WANTED: 2}
+    assert walk.not_opened == {want.NOT_WANTED: 2}
     walk = walk_of(io.BytesIO(data), "h.zip", None, How(every_file=True))
     assert len(read(walk, range(LAST_STAGE + 1))) == len(FILES) + 2
     assert not walk.not_opened
@@ -298,6 +299,18 @@ def test_the_names_of_two_files_in_one_folder_of_a_zip() -> None:
         numbers = [n for n, _ in walk_of(io.BytesIO(bytes(broken)), "x").members(range(9), every)]
         assert len(numbers) == len(set(numbers))
 
+
+
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        (b"a log\n" * 999, True), ("a log\n".encode("utf-16"), True), (b"", True),
+        ("a log\n".encode("utf-16-be") * 99, True), (bytes(range(256)) * 4, False),
+        (b"\x7fELF\2\1\1\0" + bytes(range(200)), False),
+    ],
+)
+def test_what_may_be_text(head: bytes, text: bool) -> None:
+    assert may_be_text(head) == text
 
 
 def test_status_says_what_is_done_and_what_is_left(tmp_path: Path) -> None:

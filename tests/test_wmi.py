@@ -90,6 +90,15 @@ def mapping(pages: list[int], sequence: int, old: bool = False) -> bytes:
     return head + entries + struct.pack("<II", 0, 0xDCBA)
 
 
+def test_both_forms_of_mappings() -> None:
+    for pages in ([0, 1, 2], [1, 1], [5, 0xFFFFFFFF, 3]):
+        told = [page if page < 6 else 0xFFFFFFFF for page in pages]
+        assert wmi_repository.mapping(mapping(pages, 3), 6) == (3, told)
+        assert wmi_repository.mapping(mapping(pages, 3, old=True), 6) == (3, told)
+    assert wmi_repository.mapping(mapping([0], 1)[:-4], 6) is None
+    assert wmi_repository.mapping(b"", 6) is None
+
+
 def test_a_large_one_goes_on_where_the_mapping_says() -> None:
     script = "'" + "y" * 9000
     long = page([instance("ActiveScriptEventConsumer", ["N", script, "JScript"])])

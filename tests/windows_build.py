@@ -6,7 +6,9 @@ from pathlib import Path
 from tests.test_defender import LOG, entry, history
 from tests.test_lnk import info_link
 from tests.test_prefetch import made
+from tests.test_setupapi import SETUP, SETUP_XP
 from tests.test_tasks import EVIL
+from tests.test_wer import WER
 from tests.test_wmi import QUERY, instance, page, repository
 from tracelake.native.rc4 import Rc4
 from tracelake.parsers.defender_quarantine import KEY
@@ -38,6 +40,10 @@ def seeds() -> list[tuple[str, bytes]]:
         ("MPDetection-1.log", LOG[200:900].encode("utf-16")),
         ("q", entry()), ("q", entry(b"x")), ("q", Rc4(KEY).crypt(content)),
         ("h", history()), ("h", history() + bytes(16)), ("h", history()[:-40]),
+        ("setupapi.dev.log", SETUP.encode()), ("setupapi.log", SETUP_XP.encode()),
+        ("setupapi.dev.log", SETUP.encode("utf-16")),
+        ("Report.wer", WER.encode("utf-16")), ("Report.wer", WER.encode()),
+        ("Report.wer", WER[:200].encode("utf-16")),
         ("OBJECTS.DATA", repository()), ("OBJECTS.DATA", repository(old=True)),
         ("OBJECTS.DATA", page([instance("__EventFilter", ["x", QUERY], wide=True)])),
         ("OBJECTS.DATA", page([instance("__EventFilter", ["x", QUERY])] * 8)),

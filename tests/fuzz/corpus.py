@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import ntfs_build, windows_build
+from tests import linux_build, ntfs_build, windows_build
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Match, Parser
 
@@ -61,7 +61,7 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
             paths += [p for p in found if p.stat().st_size <= LARGEST]
     seeds: dict[str, list[bytes]] = {parser.name: [] for parser in PARSERS}
     held = [each for path in paths for each in files(path)]
-    for name, data in [*held, *ntfs_build.seeds(), *windows_build.seeds()]:
+    for name, data in [*held, *ntfs_build.seeds(), *windows_build.seeds(), *linux_build.seeds()]:
         parser = taken_by(data, name)
         if parser is not None:
             seeds[parser.name].append(shortened(data))
@@ -73,6 +73,6 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
 def shortened(data: bytes) -> bytes:
     if data.startswith(b"ElfFile"):
         return data[: 4096 + 65536]
-    if data.startswith(b"regf"):
+    if data.startswith((b"regf", b"SQLite format 3")) or data[4:8] == b"\xef\xcd\xab\x89":
         return data[:LARGEST]
     return data[:CUT]

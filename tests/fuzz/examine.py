@@ -13,6 +13,10 @@ from tracelake.normalize import TABLES, Provenance, complete
 from tracelake.parsers.artifact import NO_ROWS_YET, Artifact, Parser
 
 WINDOWS = (64, 4096, 65536, 1 << 20)
+# Some formats are told by their names alone.
+NAMES = {
+    "linux_host": "etc/os-release", "linux_jobs": "etc/crontab", "shell_history": ".bash_history",
+}  # fmt: skip
 REQUIRED = ("src_offset", "src_length", "record_hash")
 
 
@@ -60,7 +64,7 @@ class Outcome:
         )
 
 
-def examine(parser: Parser, data: bytes, path: str = "fuzz/input") -> Outcome:
+def examine(parser: Parser, data: bytes) -> Outcome:
     """Reads `data` with `parser` and checks everything that must hold of the outcome.
 
     The window and the size of the pieces it is fed in follow from the bytes, so an input
@@ -71,6 +75,7 @@ def examine(parser: Parser, data: bytes, path: str = "fuzz/input") -> Outcome:
             is raised as it is.
     """
     choice = crc32(data)
+    path = NAMES.get(parser.name, "fuzz/input")
     window = WINDOWS[choice % 4]
     piece = (1, 7, 512, 1 << 20)[(choice >> 2) % 4] if len(data) < 8192 else 1 << 16
     # Filling up to the whole schema costs more than all the rest: one input in eight.
