@@ -14,6 +14,10 @@ SANTA = (
 )
 NGINX = b'2011/06/10 13:30:10 [error] 12#0: *1 open() failed, client: 1.2.3.4, request: "GET /"\n'
 APACHE = b"[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35:tid 43] [client 1.2.3.4:80] no\n"
+FAST = (
+    b"01/18/21-11:22:33.123456  [**] [1:2009187:4] ET X [**] [Classification: Web] [Priority: 3] "
+    b"{TCP} 1.2.3.4:80 -> 5.6.7.8:90\n"
+)
 DPKG = b"2012-01-02 22:00:20 upgrade libbde-dev 1 2\n2012-01-02 22:00:21 install a <none> 1\n"
 BODY = b"0|/a|7|r/rrw|1|2|3|10|20.5|30|0\n0|/b c|8|d/drw|1|2|3|10|20|30|40\n"
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\nbob:x:1000:1000:Bob,,,:/home/bob:/bin/sh\n"
@@ -67,6 +71,7 @@ def seeds() -> list[tuple[str, bytes]]:
         ("santa.log", SANTA * 2), ("santa.log", SANTA + b"nothing\n"),
         ("santa.log", SANTA.replace(b"EXEC", b"WRITE")),
         ("error.log", NGINX * 2), ("error.log", APACHE * 2), ("error.log", APACHE + NGINX),
+        ("fast.log", FAST), ("fast.log", FAST * 40), ("fast.log", FAST + b"nothing\n"),
         ("dpkg.log", DPKG), ("dpkg.log", DPKG * 2), ("dpkg.log", DPKG + b"nothing\n"),
         ("bodyfile", BODY), ("bodyfile", BODY * 2), ("bodyfile", BODY + b"0|/c\n"),
         ("etc/passwd", PASSWD), ("etc/passwd", PASSWD * 2), ("etc/passwd", PASSWD + b"bad\n"),

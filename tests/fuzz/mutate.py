@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
-LIMIT = 256 * 1024
+LIMIT = 1 << 20
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 FIELDS = ("<H", ">H", "<I", ">I", "<Q", ">Q")
 # Texts that mean something to one of the readers.
