@@ -3,6 +3,7 @@
 
 import json
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Intake:
 
     def __init__(self, path: Path, tasks: list[Task]) -> None:
         self._path = path
+        # Of this run alone: two at once must not take each other's away.
+        self._suffix = f".{secrets.token_hex(8)}.new"
         self._took = 0.0
         self._written = 0.0
         self._dirty = True
@@ -95,7 +98,7 @@ class Intake:
             return
         begun = time.monotonic()
         text = "".join(json.dumps(row) + "\n" for row in self._rows.values())
-        beside = self._path.with_suffix(".new")
+        beside = self._path.with_suffix(self._suffix)
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, self._path)
         self._dirty = False

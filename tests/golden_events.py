@@ -56,7 +56,7 @@ LONG = 600
 # `4624 v2 where ..`: the version that a record was written in.
 VERSION = re.compile(r"(\S+) v\d+(.*)")
 
-LEFT_OUT = {field.name for field in COMMON} | {"row_id"}
+LEFT_OUT = {field.name for field in COMMON} | {"row_id", "host"}
 LEFT_OUT -= {
     "time", "class_uid", "activity_id", "severity_id", "status_id", "device_hostname",
     "log_name", "event_user_uid", "message", "unmapped", "raw", "parse_flags",
