@@ -22,16 +22,13 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, le16
-from tracelake.native.feed cimport Feed
 from tracelake.native.text cimport put_ipv4, put_ipv6
-from tracelake.native.errors import EvidenceError
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
+from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.auditd_fields import CALLS, ENCODED, FIELDS, NUMBERS, TYPES
 from tracelake.parsers.flags cimport TRUNCATED
 from tracelake.parsers.textlines cimport Line, Lines, digit, number_at
-from tracelake.parsers.textrows cimport Piece, Record, Slot, TextRows
+from tracelake.parsers.textrows cimport Piece, Record, Slot, TextReader, TextRows
 
 VERSION = "1"
 
@@ -196,11 +193,8 @@ cdef inline bint _is(const Piece* piece, const char* text, Py_ssize_t n) noexcep
     return piece.n == n and memcmp(piece.p, text, n) == 0
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
+cdef class _Reader(TextReader):
     cdef Lines lines
-    cdef dict tables            # name -> TextRows
     cdef dict slots             # kind -> {field: Slot}
     cdef list events            # that are open, in their order
     cdef object artifact
@@ -221,6 +215,11 @@ cdef class _Reader:
         if rows is None:
             rows = self.tables[table] = TextRows(table)
         return rows
+
+    cdef int broke(self) except -1:
+        while self.events:
+            self.close(<_Event>self.events.pop(0))
+        return 0
 
     cdef int turn(self) except -1:
         """Reads lines until a batch is full; 0 at the end."""
@@ -643,30 +642,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    cdef TextRows rows
-    cdef bint more = True
-    stopped = None
-    while more:
-        try:
-            more = reader.turn()
-        except EvidenceError as error:
-            stopped = error
-            more = False
-            while reader.events:
-                reader.close(<_Event>reader.events.pop(0))
-        full = False
-        for table, rows in reader.tables.items():
-            if rows.rows.full():
-                full = True
-                yield table, rows.rows.finish()
-        if not full:
-            yield NO_ROWS_YET
-    for table, rows in reader.tables.items():
-        reader.account.repairs += rows.repairs
-        if rows.rows.count:
-            yield table, rows.rows.finish()
-    if stopped is not None:
-        raise stopped
+    yield from reader.batches()
 
 
 PARSER = Parser(

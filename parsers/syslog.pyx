@@ -22,17 +22,14 @@ import time as clock
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr
 
-from tracelake.native.account cimport Account
 from tracelake.native.columns cimport MapColumn
-from tracelake.native.feed cimport Feed
 from tracelake.native.text cimport days_from_civil
-from tracelake.native.errors import EvidenceError
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
+from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.flags cimport TRUNCATED, YEAR_INFERRED, ZONE_ASSUMED
 from tracelake.parsers.linepatterns cimport Pattern, Patterns
 from tracelake.parsers.syslog_head cimport BSD, Head, ISO, NEWS, RFC5424, UPTIME, read_head
 from tracelake.parsers.textlines cimport Line, Lines, digit, month_has
-from tracelake.parsers.textrows cimport Piece, Record, Slot, TextRows
+from tracelake.parsers.textrows cimport Piece, Record, Slot, TextReader, TextRows
 from tracelake.parsers.syslog_rules import RULES
 
 VERSION = "1"
@@ -146,11 +143,8 @@ def last_possible(int month, int day, int64_t second, double before):
     return year
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
+cdef class _Reader(TextReader):
     cdef Lines lines
-    cdef dict tables
     cdef Patterns patterns
     cdef TextRows raw
     cdef _Years years
@@ -421,33 +415,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    cdef TextRows rows
-    cdef bint more = True
-    stopped = None
-    try:
-        reader.begin()
-    except EvidenceError as error:
-        stopped = error
-        more = False
-    while more:
-        try:
-            more = reader.turn()
-        except EvidenceError as error:
-            stopped = error
-            more = False
-        full = False
-        for table, rows in reader.tables.items():
-            if rows.rows.full():
-                full = True
-                yield table, rows.rows.finish()
-        if not full:
-            yield NO_ROWS_YET
-    for table, rows in reader.tables.items():
-        reader.account.repairs += rows.repairs
-        if rows.rows.count:
-            yield table, rows.rows.finish()
-    if stopped is not None:
-        raise stopped
+    yield from reader.batches()
 
 
 PARSER = Parser(

@@ -2,9 +2,11 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
+from tracelake.native.account cimport Account
 from tracelake.native.columns cimport (
     Column, DictColumn, IntColumn, MapColumn, Rows, TextColumn,
 )
+from tracelake.native.feed cimport Feed
 
 
 cdef struct Piece:
@@ -55,6 +57,18 @@ cdef class TextRows:
     cdef int other(self, const uint8_t* name, Py_ssize_t m, const uint8_t* p, Py_ssize_t n
                    ) except -1
     cdef int done(self, const Record* record) except -1
+
+
+cdef class TextReader:
+    """A reader of an artifact whose rows go to several tables. What is its own: `begin`, `turn`
+    (some records; whether there are more), `broke` (the bytes could not be read on)."""
+    cdef Feed feed
+    cdef Account account
+    cdef dict tables            # name -> TextRows
+
+    cdef int begin(self) except -1
+    cdef int turn(self) except -1
+    cdef int broke(self) except -1
 
 
 # Whether it can be an IP address by its characters: digits, hexadecimal ones with a colon.

@@ -14,7 +14,9 @@ from tracelake.native.columns cimport (
 from tracelake.native.hash64 cimport hash64
 from tracelake.parsers.flags cimport TEXT_REPAIRED
 from tracelake.parsers.textlines cimport digit
+from tracelake.native.errors import EvidenceError
 from tracelake.normalize import TABLES
+from tracelake.parsers.artifact import NO_ROWS_YET
 
 ADDRESSES = {"addr": "src", "src_ip": "src", "dst_addr": "dst", "dst_ip": "dst"}
 
@@ -186,3 +188,49 @@ cdef class TextRows:
         if flags:
             self.flags.put(row, flags)
         return self.rows.done()
+
+
+cdef class TextReader:
+    cdef int begin(self) except -1:
+        return 0
+
+    cdef int turn(self) except -1:
+        raise NotImplementedError(type(self).__name__)
+
+    cdef int broke(self) except -1:
+        return 0
+
+    def batches(self):
+        """Yields (table, batch) as they are full, and what is left at the end.
+
+        Raises:
+            EvidenceError: the bytes could not be read on; the rows before that were yielded.
+        """
+        cdef TextRows rows
+        cdef bint more = True
+        stopped = None
+        try:
+            self.begin()
+        except EvidenceError as error:
+            stopped = error
+            more = False
+        while more:
+            try:
+                more = self.turn()
+            except EvidenceError as error:
+                stopped = error
+                more = False
+                self.broke()
+            full = False
+            for table, rows in self.tables.items():
+                if rows.rows.full():
+                    full = True
+                    yield table, rows.rows.finish()
+            if not full:
+                yield NO_ROWS_YET
+        for table, rows in self.tables.items():
+            self.account.repairs += rows.repairs
+            if rows.rows.count:
+                yield table, rows.rows.finish()
+        if stopped is not None:
+            raise stopped

@@ -23,13 +23,10 @@ import struct
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp, memset
 
-from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64, take
-from tracelake.native.feed cimport Feed
 from tracelake.native.text cimport put_ipv4, put_ipv6
-from tracelake.native.errors import EvidenceError
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
-from tracelake.parsers.textrows cimport Record, Slot, TextRows, looks_like_address
+from tracelake.parsers.artifact import Match, Parser, Rank
+from tracelake.parsers.textrows cimport Record, Slot, TextReader, TextRows, looks_like_address
 
 VERSION = "1"
 
@@ -136,10 +133,7 @@ cdef bint _zeros(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     return p[0] == 0 and memcmp(p, p + 1, n - 1) == 0
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
-    cdef dict tables
+cdef class _Reader(TextReader):
     cdef TextRows logons, hosts, others
     cdef int layout
     cdef bint big               # big endian
@@ -377,9 +371,6 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader
-    cdef TextRows rows
-    cdef bint more = True
-    stopped = None
     found = layout_of(artifact.feed.peek(65536), artifact.path)
     name = re.split(r"[/\\]", artifact.path)[-1].lower()
     if found is None:
@@ -388,25 +379,7 @@ def read(artifact):
     reader = _Reader(
         artifact, LAYOUTS[found[0]], found[1] == ">", "btmp" in name and found[0] != "utmpx"
     )
-    while more:
-        try:
-            more = reader.turn()
-        except EvidenceError as error:
-            stopped = error
-            more = False
-        full = False
-        for table, rows in reader.tables.items():
-            if rows.rows.full():
-                full = True
-                yield table, rows.rows.finish()
-        if not full:
-            yield NO_ROWS_YET
-    for table, rows in reader.tables.items():
-        reader.account.repairs += rows.repairs
-        if rows.rows.count:
-            yield table, rows.rows.finish()
-    if stopped is not None:
-        raise stopped
+    yield from reader.batches()
 
 
 PARSER = Parser(

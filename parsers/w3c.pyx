@@ -15,17 +15,14 @@ import re
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp, memset
 
-from tracelake.native.account cimport Account
-from tracelake.native.feed cimport Feed
 from tracelake.native.text cimport days_from_civil
 from tracelake.normalize import TABLES
-from tracelake.native.errors import EvidenceError
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
+from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.flags cimport TRUNCATED, ZONE_ASSUMED
 from tracelake.parsers.textlines cimport (
     Line, Lines, clock_of, four, fraction_at, month_has, number_at, two,
 )
-from tracelake.parsers.textrows cimport Piece, Record, Slot, TextRows
+from tracelake.parsers.textrows cimport Piece, Record, Slot, TextReader, TextRows
 from tracelake.parsers.webactivity cimport activity_of
 
 VERSION = "1"
@@ -73,11 +70,8 @@ def match(head, path):
     return Match.NO, "a log with #Fields: of neither requests nor connections"
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
+cdef class _Reader(TextReader):
     cdef Lines lines
-    cdef dict tables
     cdef TextRows out               # of the fields that were named last, or None
     cdef list slots
     cdef int[MOST_FIELDS] kinds     # 0 a value, 1 date, 2 time, 3 agent, 4 milliseconds, 5 method,
@@ -151,6 +145,17 @@ cdef class _Reader:
                 elif field == "cs-version":
                     kind = 8
                 self.kinds[i] = kind
+        return 0
+
+    cdef int begin(self) except -1:
+        if self.feed.peek(3) == b"\xef\xbb\xbf":
+            self.feed.advance(3)
+            self.account.bytes_structure += 3
+        return 0
+
+    cdef int broke(self) except -1:
+        if self.out is not None:
+            self.out.rows.give_up()
         return 0
 
     cdef int turn(self) except -1:
@@ -301,33 +306,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    cdef TextRows rows
-    cdef bint more = True
-    stopped = None
-    if reader.feed.peek(3) == b"\xef\xbb\xbf":
-        reader.feed.advance(3)
-        reader.account.bytes_structure += 3
-    while more:
-        try:
-            more = reader.turn()
-        except EvidenceError as error:
-            if reader.out is not None:
-                reader.out.rows.give_up()
-            stopped = error
-            more = False
-        full = False
-        for table, rows in reader.tables.items():
-            if rows.rows.full():
-                full = True
-                yield table, rows.rows.finish()
-        if not full:
-            yield NO_ROWS_YET
-    for table, rows in reader.tables.items():
-        reader.account.repairs += rows.repairs
-        if rows.rows.count:
-            yield table, rows.rows.finish()
-    if stopped is not None:
-        raise stopped
+    yield from reader.batches()
 
 
 PARSER = Parser(
