@@ -198,13 +198,15 @@ cdef class EventRows:
                 continue
             if pair.plan is not plan:
                 plan = pair.plan
-                if frame is not NULL and frame.inner == plan.number:
-                    bound = frame.inner_bound
-                else:
+                if frame is NULL:
                     bound = bound_to(plan, owner, &self.event.plans.held)
-                    if frame is not NULL:
+                elif frame.plan == plan.number:
+                    bound = frame.bound
+                else:
+                    if frame.inner != plan.number:
+                        frame.inner_bound = bound_to(plan, owner, &self.event.plans.held)
                         frame.inner = plan.number
-                        frame.inner_bound = bound
+                    bound = frame.inner_bound
             memo = NULL
             if bound.memos is not NULL:
                 memo = &bound.memos[pair.op]
