@@ -35,7 +35,6 @@ from tracelake.parsers.values cimport (
 )
 
 cdef enum:
-    MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
     MAX_KEPT = 2
     MAX_TOPICS = 4096          # a host's logs have some hundred
 
