@@ -1,6 +1,6 @@
 """What tools said about the evidence, and what no mapping names yet."""
 
-from tracelake.normalize.column import DOUBLE, MAP, TEXT, TEXTS, TINY, WORD, column
+from tracelake.normalize.column import DOUBLE, INT, MAP, TEXT, TEXTS, TINY, WORD, column
 from tracelake.normalize.tables.common import actor, events
 
 DETECTION_FINDING = events(
@@ -42,6 +42,16 @@ DETECTION_FINDING = events(
     column("file_sha256", TEXT, "its SHA-256", ecs="file.hash.sha256", bloom=True),
     column("src_ip", WORD, "address that it came from", ecs="source.ip", bloom=True),
     column("dst_ip", WORD, "address that it went to", ecs="destination.ip", bloom=True),
+    column("src_port", INT, "port that it came from", ecs="source.port",
+           ocsf="evidences[0].src_endpoint.port"),
+    column("dst_port", INT, "port that it went to", ecs="destination.port",
+           ocsf="evidences[0].dst_endpoint.port"),
+    column("transport", WORD, "tcp, udp, ... as the log names it", ecs="network.transport",
+           ocsf="evidences[0].connection_info.protocol_name"),
+    column("conn_uid", TEXT, "the flow that it was seen in", bloom=True,
+           ocsf="evidences[0].connection_info.uid"),
+    column("community_id", TEXT, "Community ID of that flow", ecs="network.community_id",
+           ocsf="evidences[0].connection_info.community_uid", bloom=True),
     column("dst_hostname", WORD, "host or URL that it went to", ecs="destination.domain",
            ocsf="evidences[0].dst_endpoint.hostname", sigma="Destination", bloom=True),
     actor("ProcessName"),
