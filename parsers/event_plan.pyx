@@ -164,8 +164,9 @@ cdef class EventPlans:
         """A plan without a sheet, and those for other conditions: filled when needed."""
         cdef Plan* plan = <Plan*>self._block(sizeof(Plan))
         plan.event = <PyObject*>event
-        if event.when is not None:
-            plan.when = self._condition(event.when)
+        if event.when:
+            # Of several (files of JSON's vendors) who reads the records looks at all.
+            plan.when = self._condition(event.when[0])
             if event.otherwise is not None:
                 plan.otherwise = self._pending(event.otherwise)
         return plan

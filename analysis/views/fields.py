@@ -12,7 +12,7 @@ from functools import cache
 from tracelake.analysis.views import quote
 from tracelake.normalize import codes
 from tracelake.normalize.mapping import Mappings
-from tracelake.normalize.section import Event, Source
+from tracelake.normalize.section import ANY, Condition, Event, Source
 from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 
 EXACT = frozenset({"text", "sid", "logon_id"})
@@ -173,22 +173,31 @@ class Section:
 
 def _holds(event: Event) -> str:
     """SQL: the event fits the section. (What a condition names is always in `unmapped`.)"""
-    when = event.when
-    if when is None:
-        return "true"
-    text = f"coalesce({unmapped(when.field)}, '') {among(when.values)}"
+    return " AND ".join(map(_condition, event.when)) or "true"
+
+
+def _condition(when: Condition) -> str:
+    fits = among(when.values) if when.values else "<> ''"
+    text = f"coalesce({unmapped(when.field)}, '') {fits}"
     return text if when.equal else f"NOT ({text})"
 
 
 def sections(mappings: Mappings) -> list[Section]:
     """Every section of every event."""
     found = []
+    codes: dict[str, list[str]] = {}
+    for provider, code in mappings.events:
+        codes.setdefault(provider, []).append(code)
     for event in mappings.events.values():
         for section in event.sections:
             peers = [other for other in event.sections if other.table == section.table]
             before = peers[: peers.index(section)]
             parts = [f"NOT ({_holds(other)})" for other in before] + [_holds(section)]
-            found.append(Section(section, " AND ".join(parts) if len(peers) > 1 else ""))
+            parts = parts if len(peers) > 1 else []
+            others = [code for code in codes[event.provider] if code != ANY]
+            if event.code == ANY and others:
+                parts.append(f"NOT (coalesce(event_code, '') {among(others)})")
+            found.append(Section(section, " AND ".join(parts)))
     return found
 
 
@@ -202,7 +211,8 @@ def of(sections: Iterable[Section]) -> str:
     for (provider, condition), listed in codes.items():
         providers.setdefault((condition, tuple(listed)), []).append(provider)
     return " OR ".join(
-        f"(event_code {among(listed)} AND log_provider {among(names)}"
+        f"(log_provider {among(names)}"
+        f"{'' if ANY in listed else ' AND event_code ' + among(listed)}"
         f"{' AND ' + condition if condition else ''})"
         for (condition, listed), names in providers.items()
     )
