@@ -17,7 +17,7 @@ get nodes of their own too, which are forgotten at the next `begin`, so memory i
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from tracelake.parsers.values cimport NOTHING, Value
+from tracelake.parsers.values cimport NOTHING, TEXT, TEXT_VALID, Value, render, room_for
 
 
 cdef enum:
@@ -66,6 +66,24 @@ cdef struct Entry:
 cdef struct Place:              # of the table of nodes
     uint64_t hash
     int32_t node                # 0: free
+
+
+cdef inline bint text_of(
+    const Value* value, uint8_t* made, const uint8_t** p, Py_ssize_t* n
+) noexcept nogil:
+    """A value's text: where it stands, or in `made` (room: 64); False where it has no place there
+    (and is none of a tape's)."""
+    cdef int repaired = 0
+    p[0] = value.p
+    n[0] = value.n
+    if value.kind == TEXT_VALID or value.kind == TEXT:
+        return True
+    p[0] = made
+    n[0] = 0
+    if room_for(value) > 64:
+        return False
+    n[0] = render(value, made, &repaired)
+    return True
 
 
 cdef class Tape:

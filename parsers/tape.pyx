@@ -6,7 +6,6 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.native.key cimport key_of
-from tracelake.parsers.values cimport BOOL, INT, TEXT, TEXT_VALID, UINT, room_for, render
 
 cdef enum:
     FIRST_PLACES = 1024         # powers of two
@@ -291,15 +290,12 @@ cdef class Tape:
         return self._one_of(it, &entry.value) != it.negated
 
     cdef bint _one_of(self, const ValueTest* test, const Value* value) noexcept nogil:
-        cdef const uint8_t* p = value.p
-        cdef Py_ssize_t n = value.n
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
         cdef uint8_t[64] made
-        cdef int i, repaired = 0
-        if value.kind != TEXT and value.kind != TEXT_VALID:
-            if room_for(value) > 64:
-                return False
-            n = render(value, made, &repaired)
-            p = made
+        cdef int i
+        if not text_of(value, made, &p, &n):
+            return False
         for i in range(test.count):
             if test.sizes[i] == n and memcmp(test.texts[i], p, n) == 0:
                 return True
