@@ -18,7 +18,7 @@ from tracelake.parsers.tape cimport EMPTY, LIST, OBJECT, SCALAR, WORD, Entry, No
 from tracelake.parsers.values cimport BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value
 
 cdef enum:
-    NESTING_WORDS = NESTING // 64 + 1
+    NESTING_WORDS = 16          # a bit for each of NESTING
 
 
 cdef struct Reader:

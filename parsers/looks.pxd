@@ -31,7 +31,7 @@ cdef struct Clock:
     int32_t node
     const uint8_t* name         # its path: time_desc
     Py_ssize_t name_length
-    int unit                    # EPOCH: digits of a second, 0, 3, 6 or 9; -1: by the size
+    int unit                    # EPOCH: since_epoch.Unit
     int32_t same                # LOCAL: the same clock,
     int32_t utc                 # and UTC, in one moment
 
@@ -98,7 +98,7 @@ cdef struct Look:
     Clock* clocks
     Wrap* bare                  # paths alone, without a plan
     Chain* chains
-    Chain*[RECENT] recent       # by plan
+    Chain** recent              # by plan, RECENT of them
     int asked_count
     Asked* asked
     void* shape                 # normalize.shapes.Shape; borrowed
@@ -172,6 +172,8 @@ cdef class Looks:
         return self._new_act(wrap, node)
 
     # --- inside ---
+    cdef Target* _pair_of(self, Wrap* wrap, bytes path) except NULL
+    cdef Target* _another(self, Wrap* wrap, bytes name) except NULL
     cdef void* _block(self, Py_ssize_t size) except NULL
     cdef const uint8_t* _bytes(self, bytes text) except NULL
     cdef int _compile(self, Look* look, shape) except -1

@@ -5,8 +5,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.normalize.section import ANY
-from tracelake.normalize.shapes import UNITS
 from tracelake.parsers.event_plan cimport Bound
+from tracelake.parsers.since_epoch import UNITS
 
 HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH}
 
@@ -71,6 +71,7 @@ cdef class Looks:
         cdef bytes vendor
         cdef Said* said
         look.shape = <void*><PyObject*>shape
+        look.recent = <Chain**>self._block(RECENT * sizeof(void*))
         look.has = len(shape.has)
         look.has_nodes = self._nodes([member.path for member in shape.has])
         look.has_tests = <int32_t*>self._block(look.has * sizeof(int32_t))
@@ -147,15 +148,13 @@ cdef class Looks:
             clock.same = self.tape.at(given.fields[0])
             clock.utc = self.tape.at(given.fields[1])
         elif clock.how == EPOCH:
-            clock.unit = {10**9: 0, 10**6: 3, 10**3: 6, 1: 9}[
-                UNITS[given.fields[0]]
-            ] if given.fields else -1
+            clock.unit = UNITS["".join(given.fields)]
         return 0
 
     cdef Look* recognise(self) except NULL nogil:
         cdef uint64_t sign = self.tape.sign
         cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1))
-        cdef int i
+        cdef int i = 0
         if self._signs[at] is not NULL and self._sign_of[at] == sign:
             return self._signs[at]
         for i in range(self.count):
@@ -414,24 +413,28 @@ cdef class Looks:
         return 0
 
     cdef Target* pair(self, Wrap* wrap, Act* act) except NULL nogil:
-        cdef bytes path
-        if act.target.count == 0:
+        if act.target.count == 0 or act.target.lists:
             return act.target
         if act.pair is NULL:
             with gil:
-                path = (<const char*>act.path)[:act.length]
-                act.pair = self.plans.pair(wrap.plan, path.decode())
+                act.pair = self._pair_of(wrap, (<const char*>act.path)[:act.length])
         return act.pair
 
+    cdef Target* _pair_of(self, Wrap* wrap, bytes path) except NULL:
+        return self.plans.pair(wrap.plan, path.decode())
+
     cdef Target* another(self, Wrap* wrap, Act* act, int64_t number) except NULL nogil:
-        cdef uint8_t* room
-        cdef bytes name
         with gil:
-            if self._loose_serial != self.tape.serial:
-                self._loose_act(0)
-            name = (<const char*>act.path)[:act.length] + f"[{number}]".encode()
-            self._loose_names.append(name)
-            room = self.tape.room(sizeof(Target) + 16)
-            self.tape.used(sizeof(Target) + 16)
-            room += 16 - (<size_t>room & 15)
-            return self.plans.loose(wrap.plan, name, <Target*>room)
+            return self._another(
+                wrap, (<const char*>act.path)[:act.length] + f"[{number}]".encode()
+            )
+
+    cdef Target* _another(self, Wrap* wrap, bytes name) except NULL:
+        cdef uint8_t* room
+        if self._loose_serial != self.tape.serial:
+            self._loose_act(0)
+        self._loose_names.append(name)
+        room = self.tape.room(sizeof(Target) + 16)
+        self.tape.used(sizeof(Target) + 16)
+        room += 16 - (<size_t>room & 15)
+        return self.plans.loose(wrap.plan, name, <Target*>room)

@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tracelake.parsers.events cimport Events
 from tracelake.parsers.event_plan cimport Plan, Target
-from tracelake.parsers.looks cimport Act, Ask, Branch, Chain, Clock, Look, Looks, Wrap
+from tracelake.parsers.looks cimport Act, Ask, Asked, Branch, Chain, Clock, Look, Looks, Wrap
 from tracelake.parsers.tape cimport Entry, Tape
 from tracelake.parsers.values cimport Value
 

@@ -9,8 +9,9 @@ from tracelake.parsers.event_plan cimport PROVIDER
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.json_scan cimport TAKEN, scan_inside
 from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, ZONE
+from tracelake.parsers.since_epoch cimport parse_epoch
 from tracelake.parsers.tape cimport EMPTY, LIST, OBJECT, SCALAR, SPAN, WORD, text_of
-from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value, parse_epoch
+from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value
 
 cdef enum:
     QUARTER = 900000000         # microseconds
@@ -241,7 +242,7 @@ cdef class Shaped:
             ):
                 return 0
             text_of(value, made, &p, &n)
-            return parse_epoch(p, n, clock.unit, us, below)
+            return parse_epoch(p, n, clock.unit, us, below) != 0
         if (value.kind != TEXT_VALID and value.kind != TEXT) or value.n > LONGEST_TIME:
             return 0
         return parse_iso_time(value.p, value.n, us, below)

@@ -76,13 +76,6 @@ cdef bint value_time(const Value* v, int64_t* us, int* below_ns) noexcept nogil
 # 1 where it fits int64, 2 where it only fits uint64 (then in two's complement).
 cdef int parse_number(const uint8_t* p, Py_ssize_t n, int64_t* out) noexcept nogil
 
-# A number since 1970, as text (digits, decimals, an exponent) -> microseconds and nanoseconds below
-# (0-999); what is finer is cut off. `unit`: digits behind a second, 0, 3, 6 or 9; -1: as the
-# number's size tells of times of our days. 0 where it is none, or beyond the years 1 to 9999.
-cdef bint parse_epoch(
-    const uint8_t* p, Py_ssize_t n, int unit, int64_t* us, int* below_ns
-) noexcept nogil
-
 # IPv4 or IPv6 text -> canonical text (RFC 5952; "::ffff:1.2.3.4" is 1.2.3.4; a zone "%4" goes);
 # bytes written (room: 45), 0 where it is no address.
 cdef Py_ssize_t canonical_ip(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil

@@ -24,7 +24,6 @@ cdef const char* UPPER = "0123456789ABCDEF"
 cdef const char* LOWER = "0123456789abcdef"
 cdef int64_t EPOCH_1601 = 11644473600000000     # microseconds from 1601 to 1970
 # What begins here is no time for Python, nor for most that read the tables: `value_time` says so.
-cdef int64_t YEAR_1 = -62135596800000000
 cdef int64_t YEAR_10000 = 253402300800000000
 
 
@@ -237,78 +236,6 @@ cdef int parse_number(const uint8_t* p, Py_ssize_t n, int64_t* out) noexcept nog
         return 1
     out[0] = <int64_t>value
     return 2 if value >> 63 else 1
-
-
-cdef enum:
-    EPOCH_DIGITS = 40           # that are looked at
-    MOST_EXPONENT = 1000
-
-
-cdef bint parse_epoch(
-    const uint8_t* p, Py_ssize_t n, int unit, int64_t* us, int* below_ns
-) noexcept nogil:
-    cdef uint8_t[EPOCH_DIGITS] digits
-    cdef Py_ssize_t i = 0, first, scale
-    cdef int count = 0, exponent = 0, below = 0
-    cdef Py_ssize_t point = 0       # digits before the decimal point, without leading zeros
-    cdef bint negative = False, negative_exponent = False, behind = False, any_digit = False
-    cdef int64_t whole = 0
-    if n and (p[0] == 45 or p[0] == 43):
-        negative = p[0] == 45
-        i = 1
-    while i < n and (48 <= p[i] <= 57 or (p[i] == 46 and not behind)):
-        if p[i] == 46:
-            behind = True
-        else:
-            any_digit = True
-            if count or p[i] != 48:
-                if count < EPOCH_DIGITS:
-                    digits[count] = p[i] - 48
-                    count += 1
-                point += not behind
-            elif behind:
-                point -= 1
-        i += 1
-    if not any_digit:
-        return False
-    if i < n and p[i] | 32 == 101:
-        i += 1
-        if i < n and (p[i] == 45 or p[i] == 43):
-            negative_exponent = p[i] == 45
-            i += 1
-        first = i
-        while i < n and 48 <= p[i] <= 57:
-            if exponent < MOST_EXPONENT:
-                exponent = 10 * exponent + p[i] - 48
-            i += 1
-        if i == first:
-            return False
-        point += -exponent if negative_exponent else exponent
-    if i < n:
-        return False
-    if count == 0:
-        point = 0
-    if unit < 0:
-        unit = 0 if point <= 11 else 3 if point <= 14 else 6 if point <= 17 else 9
-    # Digits before the point of the microseconds; a year beyond 9999 has more.
-    scale = point + 6 - unit
-    if scale > 18:
-        return False
-    for i in range(max(scale + 3, 0)):
-        if i < scale:
-            whole = 10 * whole + (digits[i] if i < count else 0)
-        else:
-            below = 10 * below + (digits[i] if i < count else 0)
-    if negative:
-        whole = -whole
-        if below:
-            whole -= 1
-            below = 1000 - below
-    if not YEAR_1 <= whole < YEAR_10000:
-        return False
-    us[0] = whole
-    below_ns[0] = below
-    return True
 
 
 cdef Py_ssize_t canonical_ip(const uint8_t* p, Py_ssize_t n, uint8_t* out) noexcept nogil:
