@@ -15,6 +15,19 @@ CREATE TABLE process_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -54,6 +67,9 @@ CREATE TABLE process_activity (
   "proc_elevation" VARCHAR, -- token elevation type (TokenElevationType)
   "proc_cwd" VARCHAR, -- working directory
   "proc_created_time" TIMESTAMPTZ, -- when the process was made
+  "proc_ended_time" TIMESTAMPTZ, -- when it ended
+  "proc_signed" BOOLEAN, -- the image is signed
+  "proc_size" BIGINT, -- bytes of the image
   "parent_path" VARCHAR, -- image of the parent
   "parent_name" VARCHAR, -- file name of the parent's image
   "parent_cmd_line" VARCHAR, -- command line of the parent
@@ -68,6 +84,27 @@ CREATE TABLE process_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that the process runs as
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
@@ -120,6 +157,19 @@ CREATE TABLE file_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -161,6 +211,11 @@ CREATE TABLE file_activity (
   "file_contents" VARCHAR, -- text of the stream, as logged
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "is_executable" BOOLEAN, -- an executable image, by the sensor's own check
+  "file_modified_time" TIMESTAMPTZ, -- when its content was last written
+  "file_signed" BOOLEAN, -- it is signed
+  "file_signer" VARCHAR, -- who signed it
+  "file_desc" VARCHAR, -- description in its version information
+  "file_prev_sha1" VARCHAR, -- SHA-1 that it had before
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -168,6 +223,27 @@ CREATE TABLE file_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -203,6 +279,19 @@ CREATE TABLE file_query (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -292,6 +381,19 @@ CREATE TABLE module_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -326,6 +428,9 @@ CREATE TABLE module_activity (
   "module_sig_status" VARCHAR, -- state of the signature, as the log names it
   "module_sig_status_id" TINYINT, -- state of the signature (OCSF digital_signature.state_id)
   "module_base" VARCHAR, -- address that it was loaded at
+  "module_size" BIGINT, -- bytes of the image
+  "module_created_time" TIMESTAMPTZ, -- when its file was made
+  "module_modified_time" TIMESTAMPTZ, -- when its file was last written
   "module_authentihash" VARCHAR, -- Authenticode hash of the image, SHA-256
   "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
   "policy_name" VARCHAR, -- policy that a control went by
@@ -338,6 +443,27 @@ CREATE TABLE module_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -373,6 +499,19 @@ CREATE TABLE registry_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -411,6 +550,27 @@ CREATE TABLE registry_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -446,6 +606,19 @@ CREATE TABLE service_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -482,6 +655,27 @@ CREATE TABLE service_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -517,6 +711,19 @@ CREATE TABLE job_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -555,6 +762,27 @@ CREATE TABLE job_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -590,6 +818,19 @@ CREATE TABLE script_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -630,6 +871,27 @@ CREATE TABLE script_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -665,6 +927,19 @@ CREATE TABLE event_log_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -696,6 +971,27 @@ CREATE TABLE event_log_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -731,6 +1027,19 @@ CREATE TABLE authentication (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -799,6 +1108,27 @@ CREATE TABLE authentication (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -830,6 +1160,19 @@ CREATE TABLE account_change (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -886,6 +1229,27 @@ CREATE TABLE account_change (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -917,6 +1281,19 @@ CREATE TABLE config_change (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -959,6 +1336,27 @@ CREATE TABLE config_change (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -994,6 +1392,19 @@ CREATE TABLE application_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1033,6 +1444,27 @@ CREATE TABLE application_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -1068,6 +1500,19 @@ CREATE TABLE peripheral_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1109,6 +1554,27 @@ CREATE TABLE peripheral_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -1144,6 +1610,19 @@ CREATE TABLE network_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1200,6 +1679,12 @@ CREATE TABLE network_activity (
   "icmp_code" SMALLINT, -- ICMP code of the first packet
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "action_id" TINYINT, -- 1 allowed, 2 denied
+  "url" VARCHAR, -- URL that it was for
+  "rule_name" VARCHAR, -- rule of a firewall that it met
+  "rule_uid" VARCHAR, -- its id
+  "rule_group" VARCHAR, -- group that the rule is in
+  "policy_name" VARCHAR, -- policy that the rule is of
+  "policy_uid" VARCHAR, -- its id
   "ja4t" VARCHAR, -- JA4T of the side that began
   "ja4ts" VARCHAR, -- JA4TS of the other side
   "actor_path" VARCHAR, -- image of the process that did it
@@ -1209,6 +1694,27 @@ CREATE TABLE network_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -1244,6 +1750,19 @@ CREATE TABLE dns_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1299,6 +1818,27 @@ CREATE TABLE dns_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -1334,6 +1874,19 @@ CREATE TABLE http_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1397,6 +1950,27 @@ CREATE TABLE http_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -1428,6 +2002,19 @@ CREATE TABLE tls_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1510,6 +2097,19 @@ CREATE TABLE smb_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1564,6 +2164,27 @@ CREATE TABLE smb_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -1599,6 +2220,19 @@ CREATE TABLE remote_access_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1685,6 +2319,19 @@ CREATE TABLE net_service_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1773,6 +2420,19 @@ CREATE TABLE network_weird (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1833,6 +2493,19 @@ CREATE TABLE certificate (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1899,6 +2572,19 @@ CREATE TABLE network_file_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1970,6 +2656,19 @@ CREATE TABLE ics_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2039,6 +2738,19 @@ CREATE TABLE artifact_query (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2122,6 +2834,19 @@ CREATE TABLE browser_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2186,6 +2911,19 @@ CREATE TABLE inventory (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2205,9 +2943,6 @@ CREATE TABLE inventory (
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
-  "device_domain" VARCHAR, -- domain or workgroup of the host
-  "os_name" VARCHAR, -- operating system
-  "os_version" VARCHAR, -- its version
   "os_build" VARCHAR, -- its build
   "os_edition" VARCHAR, -- its edition
   "os_kernel" VARCHAR, -- release of its kernel
@@ -2274,6 +3009,19 @@ CREATE TABLE detection_finding (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2298,7 +3046,26 @@ CREATE TABLE detection_finding (
   "analytic_name" VARCHAR, -- its name
   "analytic_type" VARCHAR, -- sigma, yara, suricata, edr, analytic, ...
   "analytic_version" VARCHAR, -- its version
+  "analytic_desc" VARCHAR, -- what it looks for
   "attack_techniques" VARCHAR[], -- ATT&CK techniques
+  "attack_technique_names" VARCHAR[], -- their names
+  "attack_tactics" VARCHAR[], -- ATT&CK tactics, or the maker's own
+  "attack_tactic_names" VARCHAR[], -- their names
+  "finding_desc" VARCHAR, -- what it says at length
+  "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "finding_url" VARCHAR, -- page of the finding in the maker's console
+  "finding_status" VARCHAR, -- what became of it, as the log names it
+  "group_uid" VARCHAR, -- incident, detection or group that it is part of
+  "first_seen_time" TIMESTAMPTZ, -- when it was seen first
+  "last_seen_time" TIMESTAMPTZ, -- when it was seen last
+  "finding_created_time" TIMESTAMPTZ, -- when the finding was made
+  "finding_modified_time" TIMESTAMPTZ, -- when it was changed last
+  "product_name" VARCHAR, -- product that found it
+  "product_vendor" VARCHAR, -- who makes that
+  "policy_name" VARCHAR, -- policy that it went by
+  "policy_uid" VARCHAR, -- its id
+  "ioc_type" VARCHAR, -- kind of indicator that matched
+  "ioc_value" VARCHAR, -- the indicator
   "confidence_id" TINYINT, -- 1 low, 2 medium, 3 high
   "risk_score" DOUBLE, -- 0 to 100
   "evidence_table" VARCHAR, -- table of the rows that it is about
@@ -2314,7 +3081,20 @@ CREATE TABLE detection_finding (
   "detection_source" VARCHAR, -- what noticed it, as the log names it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
+  "file_name" VARCHAR, -- its name
   "file_sha256" VARCHAR, -- its SHA-256
+  "file_sha1" VARCHAR, -- its SHA-1
+  "file_md5" VARCHAR, -- its MD5
+  "file_size" BIGINT, -- its bytes
+  "proc_ended_time" TIMESTAMPTZ, -- when the process ended
+  "url" VARCHAR, -- URL that it is about
+  "query_hostname" VARCHAR, -- name that was asked for
+  "reg_key_path" VARCHAR, -- registry key
+  "reg_value_data" VARCHAR, -- data of its value
+  "src_port" INTEGER, -- port that it came from
+  "dst_port" INTEGER, -- port that it went to
+  "src_hostname" VARCHAR, -- host that it came from
+  "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
   "dst_hostname" VARCHAR, -- host or URL that it went to
@@ -2325,6 +3105,27 @@ CREATE TABLE detection_finding (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
@@ -2360,6 +3161,19 @@ CREATE TABLE raw_event (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)

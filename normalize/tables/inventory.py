@@ -9,11 +9,6 @@ INVENTORY = events(
     "acquisition: one row a fact, joined in the view `host`.",
     column("fact", WORD, "what is said: computer_name, machine_uid, os, time_zone, domain, "
            "interface, boot, user, profile, group, ..."),
-    column("device_domain", WORD, "domain or workgroup of the host",
-           ocsf={5001: "device.domain"}, ecs="host.domain"),
-    column("os_name", WORD, "operating system", ocsf={5001: "device.os.name"}, ecs="host.os.name"),
-    column("os_version", WORD, "its version", ocsf={5001: "device.os.version"},
-           ecs="host.os.version"),
     column("os_build", WORD, "its build", ocsf={5001: "device.os.build"}),
     column("os_edition", WORD, "its edition", ocsf={5001: "device.os.edition"}),
     column("os_kernel", WORD, "release of its kernel", ocsf={5001: "device.os.kernel_release"},
