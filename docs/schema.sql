@@ -15,6 +15,19 @@ CREATE TABLE process_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -41,7 +54,6 @@ CREATE TABLE process_activity (
   "proc_uid" VARCHAR, -- unique id (ProcessGuid, sensor's id)
   "proc_original_name" VARCHAR, -- name in the image's version information
   "proc_internal_name" VARCHAR, -- internal name in the version information
-  "proc_size" BIGINT, -- bytes of the image
   "proc_company" VARCHAR, -- company in the version information
   "proc_product" VARCHAR, -- product in the version information
   "proc_desc" VARCHAR, -- description in the version information
@@ -56,6 +68,9 @@ CREATE TABLE process_activity (
   "proc_elevation" VARCHAR, -- token elevation type (TokenElevationType)
   "proc_cwd" VARCHAR, -- working directory
   "proc_created_time" TIMESTAMPTZ, -- when the process was made
+  "proc_ended_time" TIMESTAMPTZ, -- when it ended
+  "proc_signed" BOOLEAN, -- the image is signed
+  "proc_size" BIGINT, -- bytes of the image
   "parent_path" VARCHAR, -- image of the parent
   "parent_name" VARCHAR, -- file name of the parent's image
   "parent_cmd_line" VARCHAR, -- command line of the parent
@@ -73,24 +88,33 @@ CREATE TABLE process_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -150,6 +174,19 @@ CREATE TABLE file_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -197,6 +234,11 @@ CREATE TABLE file_activity (
   "file_contents" VARCHAR, -- text of the stream, as logged
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "is_executable" BOOLEAN, -- an executable image, by the sensor's own check
+  "file_modified_time" TIMESTAMPTZ, -- when its content was last written
+  "file_signed" BOOLEAN, -- it is signed
+  "file_signer" VARCHAR, -- who signed it
+  "file_desc" VARCHAR, -- description in its version information
+  "file_prev_sha1" VARCHAR, -- SHA-1 that it had before
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -206,24 +248,33 @@ CREATE TABLE file_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -264,6 +315,19 @@ CREATE TABLE file_query (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -353,6 +417,19 @@ CREATE TABLE module_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -387,6 +464,9 @@ CREATE TABLE module_activity (
   "module_sig_status" VARCHAR, -- state of the signature, as the log names it
   "module_sig_status_id" TINYINT, -- state of the signature (OCSF digital_signature.state_id)
   "module_base" VARCHAR, -- address that it was loaded at
+  "module_size" BIGINT, -- bytes of the image
+  "module_created_time" TIMESTAMPTZ, -- when its file was made
+  "module_modified_time" TIMESTAMPTZ, -- when its file was last written
   "module_authentihash" VARCHAR, -- Authenticode hash of the image, SHA-256
   "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
   "policy_name" VARCHAR, -- policy that a control went by
@@ -401,24 +481,33 @@ CREATE TABLE module_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -459,6 +548,19 @@ CREATE TABLE registry_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -499,24 +601,33 @@ CREATE TABLE registry_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -557,6 +668,19 @@ CREATE TABLE service_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -595,24 +719,33 @@ CREATE TABLE service_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -653,6 +786,19 @@ CREATE TABLE job_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -693,24 +839,33 @@ CREATE TABLE job_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -751,6 +906,19 @@ CREATE TABLE script_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -793,24 +961,33 @@ CREATE TABLE script_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -851,6 +1028,19 @@ CREATE TABLE event_log_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -884,24 +1074,33 @@ CREATE TABLE event_log_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -942,6 +1141,19 @@ CREATE TABLE authentication (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1020,7 +1232,6 @@ CREATE TABLE authentication (
   "risk_level" VARCHAR, -- how risky it was held to be
   "risk_state" VARCHAR, -- what became of that risk
   "risk_detail" VARCHAR, -- why
-  "device_os" VARCHAR, -- operating system of the device that it came from
   "device_is_managed" BOOLEAN, -- that device is managed
   "device_is_compliant" BOOLEAN, -- that device keeps to the rules
   "request_uid" VARCHAR, -- the request (correlation id)
@@ -1045,24 +1256,33 @@ CREATE TABLE authentication (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1097,6 +1317,19 @@ CREATE TABLE account_change (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1182,24 +1415,33 @@ CREATE TABLE account_change (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1234,6 +1476,19 @@ CREATE TABLE config_change (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1278,24 +1533,33 @@ CREATE TABLE config_change (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1336,6 +1600,19 @@ CREATE TABLE application_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1377,24 +1654,33 @@ CREATE TABLE application_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1435,6 +1721,19 @@ CREATE TABLE peripheral_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1478,24 +1777,33 @@ CREATE TABLE peripheral_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1536,6 +1844,19 @@ CREATE TABLE network_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1592,11 +1913,15 @@ CREATE TABLE network_activity (
   "icmp_code" SMALLINT, -- ICMP code of the first packet
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "action_id" TINYINT, -- 1 allowed, 2 denied
+  "url" VARCHAR, -- URL that it was for
+  "rule_name" VARCHAR, -- rule of a firewall that it met
+  "rule_uid" VARCHAR, -- its id
+  "rule_group" VARCHAR, -- group that the rule is in
+  "policy_name" VARCHAR, -- policy that the rule is of
+  "policy_uid" VARCHAR, -- its id
   "src_ip_type" VARCHAR, -- kind of address (Public, Private, ...), as the log names it
   "dst_ip_type" VARCHAR, -- kind of address of the other side
-  "url" VARCHAR, -- URL that it was for, where it was logged
   "interface_uid" VARCHAR, -- network interface that saw it
-  "rule_name" VARCHAR, -- rule that decided
   "status_code" VARCHAR, -- result, as the log gives it
   "capture_status" VARCHAR, -- whether the log is whole for that time
   "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
@@ -1616,24 +1941,33 @@ CREATE TABLE network_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1674,6 +2008,19 @@ CREATE TABLE dns_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1731,24 +2078,33 @@ CREATE TABLE dns_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1789,6 +2145,19 @@ CREATE TABLE http_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1855,24 +2224,33 @@ CREATE TABLE http_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1907,6 +2285,19 @@ CREATE TABLE tls_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1989,6 +2380,19 @@ CREATE TABLE smb_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2045,24 +2449,33 @@ CREATE TABLE smb_activity (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2103,6 +2516,19 @@ CREATE TABLE remote_access_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2189,6 +2615,19 @@ CREATE TABLE net_service_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2277,6 +2716,19 @@ CREATE TABLE network_weird (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2337,6 +2789,19 @@ CREATE TABLE certificate (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2412,6 +2877,19 @@ CREATE TABLE network_file_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2483,6 +2961,19 @@ CREATE TABLE ics_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2552,6 +3043,19 @@ CREATE TABLE cloud_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2667,6 +3171,19 @@ CREATE TABLE mail_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2783,6 +3300,19 @@ CREATE TABLE artifact_query (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2866,6 +3396,19 @@ CREATE TABLE browser_activity (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2930,6 +3473,19 @@ CREATE TABLE inventory (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2949,9 +3505,6 @@ CREATE TABLE inventory (
   "log_provider_uid" VARCHAR, -- GUID of the provider
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
-  "device_domain" VARCHAR, -- domain or workgroup of the host
-  "os_name" VARCHAR, -- operating system
-  "os_version" VARCHAR, -- its version
   "os_build" VARCHAR, -- its build
   "os_edition" VARCHAR, -- its edition
   "os_kernel" VARCHAR, -- release of its kernel
@@ -2986,16 +3539,12 @@ CREATE TABLE inventory (
   "password_set_time" TIMESTAMPTZ, -- when its password was set
   "account_created_time" TIMESTAMPTZ, -- when it was made
   "account_expires_time" TIMESTAMPTZ, -- when it expires
-  "device_type" VARCHAR, -- kind of host: workstation, server, ...
   "device_category" VARCHAR, -- kind of host, as the log names it
   "device_subtype" VARCHAR, -- the same in more detail
-  "device_groups" VARCHAR, -- group of hosts that it is in
   "device_uid_alt" VARCHAR, -- its id in the directory of a cloud
-  "agent_version" VARCHAR, -- version of the sensor on it
   "agent_state" VARCHAR, -- whether the sensor is set up and at work
   "join_type" VARCHAR, -- how it belongs to a directory
   "is_joined" BOOLEAN, -- it belongs to a cloud's directory
-  "public_ip" VARCHAR, -- address that it has outside
   "logged_on_users" VARCHAR, -- users logged on, as the log lists them
   "exposure" VARCHAR, -- how exposed it is held to be
   "interface_type" VARCHAR, -- kind of interface
@@ -3041,6 +3590,19 @@ CREATE TABLE detection_finding (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3065,37 +3627,26 @@ CREATE TABLE detection_finding (
   "analytic_name" VARCHAR, -- its name
   "analytic_type" VARCHAR, -- sigma, yara, suricata, edr, analytic, ...
   "analytic_version" VARCHAR, -- its version
+  "analytic_desc" VARCHAR, -- what it looks for
   "attack_techniques" VARCHAR[], -- ATT&CK techniques
-  "attack_tactics" VARCHAR[], -- ATT&CK tactics
-  "severity" VARCHAR, -- how grave it is, as the log names it
-  "product_name" VARCHAR, -- product that says it
-  "desc" VARCHAR, -- what it says in full
-  "finding_url" VARCHAR, -- where it can be read
-  "incident_uid" VARCHAR, -- incident that it belongs to
-  "first_seen_time" TIMESTAMPTZ, -- first activity that it is about
-  "last_seen_time" TIMESTAMPTZ, -- last activity that it is about
-  "finding_status" VARCHAR, -- state of the work on it, as the log names it
-  "verdict" VARCHAR, -- what it was held to be, as the log names it
-  "evidence_type" VARCHAR, -- kind of thing that a piece of evidence is
-  "evidence_role" VARCHAR, -- its part in it: related, impacted, source, ...
-  "evidence_uid" VARCHAR, -- its id
-  "detection_status" VARCHAR, -- whether it was detected, blocked, prevented
-  "suspicion_level" VARCHAR, -- how suspicious that thing is
-  "remediation_state" VARCHAR, -- what has been done to it
-  "remediation" VARCHAR, -- the same in full
-  "resource_uid" VARCHAR, -- cloud resource or mailbox
-  "resource_name" VARCHAR, -- its name
-  "resource_type" VARCHAR, -- its kind
-  "email_uid" VARCHAR, -- message
-  "email_subject" VARCHAR, -- its subject
-  "reg_key_path" VARCHAR, -- registry key
-  "reg_value_name" VARCHAR, -- registry value
-  "reg_value_data" VARCHAR, -- its data
-  "app_name" VARCHAR, -- application that it is about
-  "app_uid" VARCHAR, -- its id
-  "url" VARCHAR, -- URL that it is about
-  "src_port" BIGINT, -- port that it came from
-  "dst_port" BIGINT, -- port that it went to
+  "attack_technique_names" VARCHAR[], -- their names
+  "attack_tactics" VARCHAR[], -- ATT&CK tactics, or the maker's own
+  "attack_tactic_names" VARCHAR[], -- their names
+  "finding_desc" VARCHAR, -- what it says at length
+  "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "finding_url" VARCHAR, -- page of the finding in the maker's console
+  "finding_status" VARCHAR, -- what became of it, as the log names it
+  "group_uid" VARCHAR, -- incident, detection or group that it is part of
+  "first_seen_time" TIMESTAMPTZ, -- when it was seen first
+  "last_seen_time" TIMESTAMPTZ, -- when it was seen last
+  "finding_created_time" TIMESTAMPTZ, -- when the finding was made
+  "finding_modified_time" TIMESTAMPTZ, -- when it was changed last
+  "product_name" VARCHAR, -- product that found it
+  "product_vendor" VARCHAR, -- who makes that
+  "policy_name" VARCHAR, -- policy that it went by
+  "policy_uid" VARCHAR, -- its id
+  "ioc_type" VARCHAR, -- kind of indicator that matched
+  "ioc_value" VARCHAR, -- the indicator
   "confidence_id" TINYINT, -- 1 low, 2 medium, 3 high
   "risk_score" DOUBLE, -- 0 to 100
   "evidence_table" VARCHAR, -- table of the rows that it is about
@@ -3110,22 +3661,47 @@ CREATE TABLE detection_finding (
   "threat_category" VARCHAR, -- kind of threat, as the log names it
   "detection_source" VARCHAR, -- what noticed it, as the log names it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
-  "proc_name" VARCHAR, -- file name of its image
+  "file_path" VARCHAR, -- file
+  "file_name" VARCHAR, -- its name
+  "file_sha256" VARCHAR, -- its SHA-256
+  "file_sha1" VARCHAR, -- its SHA-1
+  "file_md5" VARCHAR, -- its MD5
+  "file_size" BIGINT, -- its bytes
+  "file_dir" VARCHAR, -- its folder, where the log tells it apart
+  "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
   "proc_uid" VARCHAR, -- its unique id
   "proc_created_time" TIMESTAMPTZ, -- when it was started
+  "proc_ended_time" TIMESTAMPTZ, -- when the process ended
   "parent_path" VARCHAR, -- image of its parent
   "parent_name" VARCHAR, -- file name of that image
   "parent_cmd_line" VARCHAR, -- command line of its parent
   "parent_pid" BIGINT, -- process id of its parent
-  "file_path" VARCHAR, -- file
-  "file_name" VARCHAR, -- its name without folders
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
-  "file_size" BIGINT, -- bytes
-  "file_sha256" VARCHAR, -- its SHA-256
-  "file_sha1" VARCHAR, -- its SHA-1
-  "file_md5" VARCHAR, -- its MD5
+  "verdict" VARCHAR, -- what it was held to be, as the log names it
+  "evidence_type" VARCHAR, -- kind of thing that a piece of evidence is
+  "evidence_role" VARCHAR, -- its part in it: related, impacted, source, ...
+  "evidence_uid" VARCHAR, -- its id
+  "detection_status" VARCHAR, -- whether it was detected, blocked, prevented
+  "suspicion_level" VARCHAR, -- how suspicious that thing is
+  "remediation_state" VARCHAR, -- what has been done to it
+  "remediation" VARCHAR, -- the same in full
+  "resource_uid" VARCHAR, -- cloud resource or mailbox
+  "resource_name" VARCHAR, -- its name
+  "resource_type" VARCHAR, -- its kind
+  "email_uid" VARCHAR, -- message
+  "email_subject" VARCHAR, -- its subject
+  "app_name" VARCHAR, -- application that it is about
+  "app_uid" VARCHAR, -- its id
+  "url" VARCHAR, -- URL that it is about
+  "query_hostname" VARCHAR, -- name that was asked for
+  "reg_key_path" VARCHAR, -- registry key
+  "reg_value_name" VARCHAR, -- registry value
+  "reg_value_data" VARCHAR, -- data of its value
+  "src_port" INTEGER, -- port that it came from
+  "dst_port" INTEGER, -- port that it went to
+  "src_hostname" VARCHAR, -- host that it came from
+  "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
   "dst_hostname" VARCHAR, -- host or URL that it went to
@@ -3144,24 +3720,33 @@ CREATE TABLE detection_finding (
   "actor_sha256" VARCHAR, -- SHA-256 of its image
   "actor_sha1" VARCHAR, -- SHA-1 of its image
   "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
   "actor_company" VARCHAR, -- company in the version information
   "actor_product" VARCHAR, -- product in the version information
-  "actor_desc" VARCHAR, -- description in the version information
   "actor_file_version" VARCHAR, -- version in the version information
-  "actor_signer" VARCHAR, -- who signed its image
-  "actor_created_time" TIMESTAMPTZ, -- when it was started
-  "actor_integrity" VARCHAR, -- its integrity level, by name or label SID
   "actor_elevation" VARCHAR, -- its token elevation type
   "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
-  "actor_parent_cmd_line" VARCHAR, -- command line of its parent
-  "actor_parent_pid" BIGINT, -- process id of its parent
-  "actor_parent_uid" VARCHAR, -- unique id of its parent
-  "actor_parent_created_time" TIMESTAMPTZ, -- when its parent was started
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -3202,6 +3787,19 @@ CREATE TABLE raw_event (
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)

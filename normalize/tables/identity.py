@@ -98,8 +98,6 @@ AUTHENTICATION = events(
     column("risk_level", WORD, "how risky it was held to be", ocsf="risk_level"),
     column("risk_state", WORD, "what became of that risk"),
     column("risk_detail", TEXT, "why"),
-    column("device_os", WORD, "operating system of the device that it came from",
-           ocsf="device.os.name", ecs="host.os.name"),
     column("device_is_managed", BOOL, "that device is managed", ocsf="device.is_managed"),
     column("device_is_compliant", BOOL, "that device keeps to the rules",
            ocsf="device.is_compliant"),
