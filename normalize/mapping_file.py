@@ -12,7 +12,7 @@ from tracelake.normalize.column import BOOL, WORD
 from tracelake.normalize.parsed import parse
 from tracelake.normalize.section import ANY, Condition, Event, Source
 from tracelake.normalize.tables.common import HEAD, LOG
-from tracelake.normalize.transforms import HASHES, NUMBERS, TRANSFORMS, default_transform
+from tracelake.normalize.transforms import EPOCHS, HASHES, NUMBERS, TRANSFORMS, default_transform
 
 FIXED = frozenset(
     {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
@@ -125,6 +125,13 @@ class File:
             r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
         ):
             raise self.refuse(section, column, f"{argument!r} is no path of elements")
+        if transform.argument == "members" and not (
+            all(argument.split(".")) and len(argument.split(".")) <= 8
+        ):
+            raise self.refuse(section, column, f"{argument!r} is no path of at most 8 members")
+        if transform.argument == "unit?" and argument not in ("", "filetime", *EPOCHS):
+            units = ", ".join((*EPOCHS, "filetime"))
+            raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if argument and not transform.argument:

@@ -26,8 +26,8 @@ Clocks: `zone` is ISO 8601 with its zone (without one it is read as UTC and flag
 UTC by definition, with or without saying so; `local A B` is local time without a zone: its
 offset is that of A (the same clock) to B (UTC), two times taken in the same moment, to the next
 quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`; `epoch U`
-is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals; `epoch` alone tells the
-unit by the number's size.
+is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
+since 1601); `epoch` alone tells the unit by the number's size.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
 texts. One without any is for objects of no other shape.
@@ -42,12 +42,10 @@ from tracelake.normalize import TABLES
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
+from tracelake.normalize.transforms import EPOCHS
 
 CLOCKS = {"zone": (0,), "utc": (0,), "local": (2,), "epoch": (0, 1)}
 """Clock -> how many words it takes."""
-
-UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-"""Unit of an `epoch` clock -> its nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,9 @@ def _clock(file: File, key: str, spec: str) -> Clock:
     if len(fields) not in CLOCKS[kind]:
         count = " or ".join(map(str, CLOCKS[kind]))
         raise file.refuse("", key, f"{kind} takes {count} words, not {len(fields)}")
-    if kind == "epoch" and not {*fields} <= UNITS.keys():
-        raise file.refuse("", key, f"no unit {fields[0]!r}; there are {', '.join(UNITS)}")
+    if kind == "epoch" and not {*fields} <= {*EPOCHS, "filetime"}:
+        units = ", ".join((*EPOCHS, "filetime"))
+        raise file.refuse("", key, f"no unit {fields[0]!r}; there are {units}")
     return Clock(path, kind, tuple(fields))
 
 

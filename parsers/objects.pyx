@@ -9,7 +9,6 @@ surrogates) is repaired, flagged, and the raw text kept in the row.
 
 import json
 import re
-from decimal import Decimal
 
 import orjson
 
@@ -20,8 +19,9 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
 from tracelake.normalize.section import ANY
-from tracelake.normalize.shapes import UNITS
 from tracelake.parsers.event_plan cimport PROVIDER, Bound
+from tracelake.parsers.since_epoch cimport parse_epoch
+from tracelake.parsers.since_epoch import UNITS as EPOCH_UNITS
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.values cimport (
     BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value,
@@ -41,8 +41,6 @@ cdef Py_ssize_t MAX_MEMBERS = MEMBERS
 # Digits that a double certainly keeps.
 cdef int SAFE_DIGITS = 15
 cdef int64_t QUARTER = 900000000        # microseconds
-YEAR_1 = -62135596800000000
-YEAR_10000 = 253402300800000000
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -274,30 +272,15 @@ cdef int _read_time(value, int64_t* us, int* below) except -1:
     return parse_iso_time(<const uint8_t*>p, n, us, below)
 
 
-cdef int _read_epoch(value, fields, int64_t* us, int* below) except -1:
-    """As _read_time, of a number or its digits since 1970."""
+cdef int _read_epoch(value, str unit, int64_t* us, int* below) except -1:
+    """As _read_time, of a number or its digits since an epoch."""
+    cdef bytes text
     if type(value) is bool or value is None or not _is_pair(value):
         return 0
-    try:
-        number = Decimal(_pair_text(value))
-        scale = UNITS[fields[0]] if fields else _scale(number)
-        whole = int(number * scale)
-    except (ArithmeticError, ValueError):
-        return 0
-    if not YEAR_1 <= whole // 1000 < YEAR_10000:
-        return 0
-    us[0] = whole // 1000
-    below[0] = whole % 1000
-    return 1
-
-
-def _scale(number):
-    """Nanoseconds of the unit in which a number tells a time of our days."""
-    size = abs(number)
-    for unit, most in (("s", 10 ** 11), ("ms", 10 ** 14), ("us", 10 ** 17)):
-        if size < most:
-            return UNITS[unit]
-    return UNITS["ns"]
+    text = _pair_text(value).encode()
+    return parse_epoch(
+        <const uint8_t*><const char*>text, len(text), EPOCH_UNITS[unit], us, below
+    ) != 0
 
 
 cdef class Member:
@@ -421,7 +404,7 @@ cdef class Objects:
     cdef list _clocks(self, Wrap wrap, clocks):
         return [
             (clock.kind, _keys_in(clock.path), self._at(wrap, clock.path), clock.path.encode(),
-             clock.fields if clock.kind == "epoch" else [_keys_in(path) for path in clock.fields])
+             "".join(clock.fields) if clock.kind == "epoch" else [_keys_in(path) for path in clock.fields])
             for clock in clocks
         ]
 
@@ -454,7 +437,7 @@ cdef class Objects:
 
     cdef Target* _pair_of(self, Member member) except NULL:
         """Where a value goes that no column takes."""
-        if member.target.count == 0:
+        if member.target.count == 0 or member.target.lists:
             return member.target
         if member.pair is NULL:
             member.pair = self.events.plans.pair(self._wrap.plan, member.path)
