@@ -340,4 +340,5 @@ PARSER = Parser(
     match=match,
     tables=load_mappings().tables,
     read=read,
+    text=True,
 )
