@@ -49,7 +49,7 @@ cdef enum Way:
     W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_DIGEST
     W_SOCKADDR_IP, W_SOCKADDR_PORT
     W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
-    W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT
+    W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT, W_EPOCH, W_ITEMS, W_JSON
 
 
 cdef enum ColumnKind:
@@ -90,6 +90,7 @@ cdef struct Output:             # a column that a name fills
     int covered                 # hash: those that the field has columns for; account: has domain, reg_value: reg_key
     ValueMap* values
     PyObject* codes             # CodeTable; borrowed
+    int unit                    # epoch: which (since_epoch.pxd)
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
     bint answers                # the field's text can be told from the column: it has an inverse
@@ -109,6 +110,7 @@ cdef struct Target:             # where a name goes
     int64_t repeats             # number that a repeat of the name was given last
     int64_t repeats_of          # in this event
     int64_t held                # event for which a column holds it exactly
+    bint lists                  # some column takes lists as JSON text
     bint kept                   # stands in `unmapped` whatever columns hold: a condition's field
     int count
     Output* outputs
