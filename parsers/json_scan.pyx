@@ -375,6 +375,7 @@ cdef int _nests(Tape tape, Reader* r, int32_t node, int depth, Entry* entry) exc
         nest.n = r.p - p
         nest.first = entry - tape.entries
         nest.end = nest.first + 1
+        nest.alone = False
         _skip(r)
         if r.p == r.end or r.p[0] != 44:
             break
@@ -496,6 +497,7 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
                     nest.n = 0
                     nest.first = tape.count
                     nest.end = -1
+                    nest.alone = True
                 parents[level] = parent
                 level += 1
                 parent = node

@@ -71,7 +71,8 @@ cdef struct Nest:               # an object that may be a record of its own
     const uint8_t* p            # its text
     Py_ssize_t n
     Py_ssize_t first            # what it, or its list, put onto the tape: the entries from here
-    Py_ssize_t end              # to here
+    Py_ssize_t end              # to here; -1: it goes on
+    bint alone                  # it is in no list
 
 
 cdef struct Place:              # of the table of nodes
