@@ -9,6 +9,7 @@ CREATE TABLE process_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -28,6 +29,10 @@ CREATE TABLE process_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -45,6 +50,7 @@ CREATE TABLE process_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "proc_path" VARCHAR, -- image of the process
   "proc_name" VARCHAR, -- file name of the image
@@ -151,6 +157,7 @@ CREATE TABLE file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -170,6 +177,10 @@ CREATE TABLE file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -187,6 +198,7 @@ CREATE TABLE file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path
   "file_name" VARCHAR, -- name without folders
@@ -273,6 +285,7 @@ CREATE TABLE file_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -292,6 +305,10 @@ CREATE TABLE file_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -309,6 +326,7 @@ CREATE TABLE file_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
@@ -375,6 +393,7 @@ CREATE TABLE module_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -394,6 +413,10 @@ CREATE TABLE module_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -411,6 +434,7 @@ CREATE TABLE module_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "module_path" VARCHAR, -- image that was loaded
   "module_name" VARCHAR, -- its file name
@@ -493,6 +517,7 @@ CREATE TABLE registry_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -512,6 +537,10 @@ CREATE TABLE registry_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -529,6 +558,7 @@ CREATE TABLE registry_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
   "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
@@ -600,6 +630,7 @@ CREATE TABLE service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -619,6 +650,10 @@ CREATE TABLE service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -636,6 +671,7 @@ CREATE TABLE service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "svc_name" VARCHAR, -- name of the service
   "svc_display_name" VARCHAR, -- name shown to people
@@ -705,6 +741,7 @@ CREATE TABLE job_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -724,6 +761,10 @@ CREATE TABLE job_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -741,6 +782,7 @@ CREATE TABLE job_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
@@ -812,6 +854,7 @@ CREATE TABLE script_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -831,6 +874,10 @@ CREATE TABLE script_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -848,6 +895,7 @@ CREATE TABLE script_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "script_content" VARCHAR, -- text of the script (or of this part of it)
   "script_path" VARCHAR, -- file that it stands in
@@ -921,6 +969,7 @@ CREATE TABLE event_log_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -940,6 +989,10 @@ CREATE TABLE event_log_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -957,6 +1010,7 @@ CREATE TABLE event_log_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
@@ -1021,6 +1075,7 @@ CREATE TABLE authentication (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1040,6 +1095,10 @@ CREATE TABLE authentication (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1057,6 +1116,7 @@ CREATE TABLE authentication (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- user that logs on
   "user_domain" VARCHAR, -- its domain or host
@@ -1154,6 +1214,7 @@ CREATE TABLE account_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1173,6 +1234,10 @@ CREATE TABLE account_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1190,6 +1255,7 @@ CREATE TABLE account_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- account that it was done to
   "user_domain" VARCHAR, -- its domain or host
@@ -1275,6 +1341,7 @@ CREATE TABLE config_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1294,6 +1361,10 @@ CREATE TABLE config_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1311,6 +1382,7 @@ CREATE TABLE config_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
@@ -1386,6 +1458,7 @@ CREATE TABLE application_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1405,6 +1478,10 @@ CREATE TABLE application_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1422,6 +1499,7 @@ CREATE TABLE application_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "app_name" VARCHAR, -- program or package
   "app_version" VARCHAR, -- its version
@@ -1494,6 +1572,7 @@ CREATE TABLE peripheral_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1513,6 +1592,10 @@ CREATE TABLE peripheral_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1530,6 +1613,7 @@ CREATE TABLE peripheral_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "periph_uid" VARCHAR, -- its instance id
   "periph_name" VARCHAR, -- its name
@@ -1604,6 +1688,7 @@ CREATE TABLE network_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1623,6 +1708,10 @@ CREATE TABLE network_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1640,6 +1729,7 @@ CREATE TABLE network_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1744,6 +1834,7 @@ CREATE TABLE dns_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1763,6 +1854,10 @@ CREATE TABLE dns_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1780,6 +1875,7 @@ CREATE TABLE dns_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1868,6 +1964,7 @@ CREATE TABLE http_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1887,6 +1984,10 @@ CREATE TABLE http_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1904,6 +2005,7 @@ CREATE TABLE http_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1996,6 +2098,7 @@ CREATE TABLE tls_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2015,6 +2118,10 @@ CREATE TABLE tls_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2032,6 +2139,7 @@ CREATE TABLE tls_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2091,6 +2199,7 @@ CREATE TABLE smb_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2110,6 +2219,10 @@ CREATE TABLE smb_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2127,6 +2240,7 @@ CREATE TABLE smb_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2214,6 +2328,7 @@ CREATE TABLE remote_access_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2233,6 +2348,10 @@ CREATE TABLE remote_access_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2250,6 +2369,7 @@ CREATE TABLE remote_access_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2313,6 +2433,7 @@ CREATE TABLE net_service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2332,6 +2453,10 @@ CREATE TABLE net_service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2349,6 +2474,7 @@ CREATE TABLE net_service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2414,6 +2540,7 @@ CREATE TABLE network_weird (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2433,6 +2560,10 @@ CREATE TABLE network_weird (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2450,6 +2581,7 @@ CREATE TABLE network_weird (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2487,6 +2619,7 @@ CREATE TABLE certificate (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2506,6 +2639,10 @@ CREATE TABLE certificate (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2523,6 +2660,7 @@ CREATE TABLE certificate (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
@@ -2566,6 +2704,7 @@ CREATE TABLE network_file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2585,6 +2724,10 @@ CREATE TABLE network_file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2602,6 +2745,7 @@ CREATE TABLE network_file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2650,6 +2794,7 @@ CREATE TABLE ics_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2669,6 +2814,10 @@ CREATE TABLE ics_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2686,6 +2835,7 @@ CREATE TABLE ics_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2732,6 +2882,7 @@ CREATE TABLE artifact_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2751,6 +2902,10 @@ CREATE TABLE artifact_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2768,6 +2923,7 @@ CREATE TABLE artifact_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "artifact" VARCHAR, -- kind: prefetch, amcache, shimcache, bam, userassist, lnk, ...
   "subject_path" VARCHAR, -- what was used: path
@@ -2828,6 +2984,7 @@ CREATE TABLE browser_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2847,6 +3004,10 @@ CREATE TABLE browser_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2864,6 +3025,7 @@ CREATE TABLE browser_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "browser" VARCHAR, -- browser
   "profile" VARCHAR, -- profile
@@ -2905,6 +3067,7 @@ CREATE TABLE inventory (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2924,6 +3087,10 @@ CREATE TABLE inventory (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2941,6 +3108,7 @@ CREATE TABLE inventory (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
   "os_build" VARCHAR, -- its build
@@ -3003,6 +3171,7 @@ CREATE TABLE detection_finding (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3022,6 +3191,10 @@ CREATE TABLE detection_finding (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3039,6 +3212,7 @@ CREATE TABLE detection_finding (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "finding_uid" VARCHAR, -- the finding
   "title" VARCHAR, -- what it says
@@ -3079,9 +3253,11 @@ CREATE TABLE detection_finding (
   "threat_uid" VARCHAR, -- the maker's number of it
   "threat_category" VARCHAR, -- kind of threat, as the log names it
   "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "finding_objective" VARCHAR, -- what the attacker is after, as the maker puts it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
+  "file_folder" VARCHAR, -- its folder, where the log gives that alone
   "file_sha256" VARCHAR, -- its SHA-256
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
@@ -3155,6 +3331,7 @@ CREATE TABLE raw_event (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3174,6 +3351,10 @@ CREATE TABLE raw_event (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3191,6 +3372,7 @@ CREATE TABLE raw_event (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
