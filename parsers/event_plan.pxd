@@ -189,6 +189,10 @@ cdef class EventPlans:
     cdef Plan* plan(
         self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
     ) except NULL nogil
+    # That of events that are not mapped.
+    cdef inline Plan* raw(self) noexcept nogil:
+        return self._raw
+
     # The same for events that are told apart by a name.
     cdef Plan* plan_named(
         self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
