@@ -108,6 +108,16 @@ TRANSFORMS = {
         "with \\r\\n\\t\\t\\t between them.",
         argument="code?",
     ),
+    "parts": Transform(
+        (TEXTS,),
+        "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
+        argument="text", derived=True,
+    ),
+    "dns_name": Transform(
+        WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",
+        derived=True,
+    ),
+    "dns_type": Transform(NUMBERS, "The number of its type.", derived=True),
     "param": Transform(
         WORDS, "The word for a message parameter (%%1833), others as they are; inverse: %%1833."
     ),
