@@ -106,7 +106,7 @@ def _file(name: str, text: str) -> Iterator[str]:
     for where, made in sections.items():
         event = made[0]
         section = where.removeprefix(f"{name} [")[:-1]
-        condition = f" where {event.when}" if event.when else ""
+        condition = " where " + " and ".join(map(str, event.when)) if event.when else ""
         codes = ", ".join(
             f"{code}†" if f"{code}{condition}" in unseen else code
             for code in dict.fromkeys(one.code for one in made)

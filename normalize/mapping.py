@@ -24,6 +24,12 @@ A mapping file is TOML, one per provider or vendor, in `normalize/mappings/`:
     [maps.access]                           # `bits`: the first mask of which a bit is set
     0x2 = 3
 
+    [logons]                                # the title of a section that says it in full:
+    events = ["Logon Failed", "Logon"]      # codes that hold spaces
+    where = ["a.b = c|d", "e != f", "g = *"]    # all hold; nested fields; `*`: any text; these
+    ["*"]                                   # and *, all other events of the provider, only in
+                                            # files with [[shapes]] (normalize/shapes.py)
+
     with = ["subject", "process"]           # the columns of these sets come before its own
     [sets.subject]                          # what many events have, told once
     actor_user_name = "SubjectUserName"
@@ -180,4 +186,6 @@ def _rules() -> tuple[tuple[str, str], ...]:
 
 @cache
 def _shipped() -> tuple[tuple[str, str], ...]:
-    return tuple((name, text) for name, text in _rules() if name.startswith("windows/"))
+    return tuple(
+        (name, text) for name, text in _rules() if name.startswith(("windows/", "vendors/"))
+    )

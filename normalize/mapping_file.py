@@ -8,11 +8,18 @@ from functools import cache, cached_property
 import pyarrow as pa
 
 from tracelake.normalize import TABLES, codes, template
-from tracelake.normalize.column import BOOL, WORD
+from tracelake.normalize.column import BOOL, TIME, WORD
 from tracelake.normalize.parsed import parse
-from tracelake.normalize.section import Condition, Event, Source
+from tracelake.normalize.section import ANY, Condition, Event, Source
 from tracelake.normalize.tables.common import HEAD, LOG
-from tracelake.normalize.transforms import HASHES, NUMBERS, TRANSFORMS, default_transform
+from tracelake.normalize.transforms import (
+    EPOCHS,
+    HASHES,
+    NUMBERS,
+    TRANSFORMS,
+    WORDS,
+    default_transform,
+)
 
 FIXED = frozenset(
     {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
@@ -125,8 +132,17 @@ class File:
             r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
         ):
             raise self.refuse(section, column, f"{argument!r} is no path of elements")
+        if transform.argument == "members" and not (
+            all(argument.split(".")) and len(argument.split(".")) <= 8
+        ):
+            raise self.refuse(section, column, f"{argument!r} is no path of at most 8 members")
+        if transform.argument == "unit?" and argument not in ("", "filetime", *EPOCHS):
+            units = ", ".join((*EPOCHS, "filetime"))
+            raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
+        if transform.argument == "column" and not argument:
+            raise self.refuse(section, column, f"{name} needs a column")
         if argument and not transform.argument:
             raise self.refuse(section, column, f"{name} takes no argument")
         if transform.argument == "text":
@@ -168,6 +184,7 @@ class File:
             columns[column] = tuple(self.source(section, column, kind, one) for one in specs)
             if len({source.field for source in columns[column]}) != len(specs):
                 raise self.refuse(section, column, "names a field twice")
+        self._others(section, kinds, columns)
         # `rebuild` gives a chosen value to the first field, unless another one is known to be
         # set: that must be known without asking a second choice.
         firsts = {sources[0].field for sources in columns.values() if len(sources) > 1}
@@ -178,6 +195,24 @@ class File:
                         section, column, f"{source.field} is the first choice of another column"
                     )
         return columns
+
+    def _others(
+        self, section: str, kinds: Mapping[str, pa.DataType],
+        columns: Mapping[str, tuple[Source, ...]],
+    ) -> None:
+        """Checks the columns that transforms of other columns look at."""
+        for column, sources in columns.items():
+            for source in sources:
+                of_another = TRANSFORMS[source.transform].argument in ("column", "column?")
+                if not of_another or not source.argument:
+                    continue
+                other = columns.get(source.argument, ())
+                wanted = (TIME,) if source.transform == "process_uid" else WORDS
+                if not other or kinds[source.argument] not in wanted:
+                    why = f"{source.argument!r} is no column of the section that fits"
+                    raise self.refuse(section, column, why)
+                if source.transform == "path_join" and (len(sources) > 1 or len(other) > 1):
+                    raise self.refuse(section, column, "has several fields to choose from")
 
     def constant(self, section: str, table: str, key: str, value: object) -> int | str:
         """The value that a column has on every row of a section."""
@@ -195,20 +230,46 @@ class File:
             raise self.refuse(section, key, f"does not fit {width} bits")
         return value
 
-    def kinds(self, section: str) -> tuple[list[str], Condition | None]:
-        """The codes that a section's header names, and its condition."""
-        codes, where, rest = f" {section} ".partition(" where ")
-        if not codes.split():
-            raise self.refuse(section, "", "names no event")
-        if not where:
-            return codes.split(), None
-        found = re.fullmatch(r"([^\s=!]+)\s*(!?=)\s*(.+)", rest.strip())
+    @cached_property
+    def has_shapes(self) -> bool:
+        """Whether the file says how its events come as JSON (normalize/shapes.py)."""
+        return bool(self.content.get("shapes"))
+
+    def condition(self, section: str, key: str, text: str) -> Condition:
+        """The condition `<field> = <value>|<value>`, `!=` likewise."""
+        found = re.fullmatch(r"([^\s=!]+)\s*(!?=)\s*(.+)", text.strip())
         values = tuple(value.strip() for value in found[3].split("|")) if found else ()
         if not found or not all(values):
-            raise self.refuse(section, "", "is not `<events> where <field> = <value>|<value>`")
-        if "." in found[1]:
-            raise self.refuse(section, "", f"{found[1]}: conditions cannot name nested fields")
-        return codes.split(), Condition(found[1], values, found[2] == "=")
+            form = "<field> = <value>|<value>"
+            why = f"is not `{form if key else '<events> where ' + form}`"
+            raise self.refuse(section, key, why)
+        if "." in found[1] and not self.has_shapes:
+            raise self.refuse(section, key, f"{found[1]}: conditions cannot name nested fields")
+        if values == ("*",):
+            if not self.has_shapes:
+                raise self.refuse(section, key, "* is for files with [[shapes]]")
+            values = ()
+        return Condition(found[1], values, found[2] == "=")
+
+    def kinds(
+        self, section: str, body: Mapping[str, object]
+    ) -> tuple[list[str], tuple[Condition, ...]]:
+        """The codes that a section is for, and its conditions."""
+        named, where, rest = f" {section} ".partition(" where ")
+        codes = body.get("events", named.split())
+        if not isinstance(codes, list) or not all(isinstance(code, str) and code for code in codes):
+            raise self.refuse(section, "events", "is not a list of texts")
+        if not codes:
+            raise self.refuse(section, "", "names no event")
+        when = [self.condition(section, "", rest)] if where else []
+        more = body.get("where", [])
+        for text in more if isinstance(more, list) else [more]:
+            if not isinstance(text, str):
+                raise self.refuse(section, "where", "is not a text or a list of texts")
+            when.append(self.condition(section, "where", text))
+        if not self.has_shapes and (len(when) > 1 or ANY in codes):
+            raise self.refuse(section, "", "more conditions, and *, are for files with [[shapes]]")
+        return codes, tuple(when)
 
     @cached_property
     def providers(self) -> list[str]:
@@ -222,16 +283,16 @@ class File:
         return found
 
     @cached_property
-    def _headers(self) -> Mapping[str, list[tuple[str, Condition | None]]]:
+    def _headers(self) -> Mapping[str, list[tuple[str, tuple[Condition, ...]]]]:
         """By code the sections that name it, in the order of the file."""
-        found: dict[str, list[tuple[str, Condition | None]]] = {}
+        found: dict[str, list[tuple[str, tuple[Condition, ...]]]] = {}
         for section, body in self.content.items():
-            if section in ("provider", "maps", "sets"):
+            if section in ("provider", "maps", "sets", "shapes"):
                 continue
             if not isinstance(body, dict):
-                why = "is neither `provider`, nor [maps], nor [sets], nor an event"
+                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor an event"
                 raise self.refuse("", section, why)
-            codes, when = self.kinds(section)
+            codes, when = self.kinds(section, body)
             for code in codes:
                 found.setdefault(code, []).append((section, when))
         return found
@@ -248,7 +309,7 @@ class File:
         constants = {
             key: self.constant(section, table, key, value)
             for key, value in body.items()
-            if key not in ("table", "columns", "with", "message")
+            if key not in ("table", "columns", "with", "message", "events", "where")
         }
         message = body.get("message", "")
         if not isinstance(message, str):
@@ -265,18 +326,20 @@ class File:
     def event(self, provider: str, code: str) -> Event | None:
         """A kind of event: the first of its sections, each leading to the next; None: the file
         does not map it. Only these sections are checked, and not their messages."""
-        found = self._headers.get(code)
-        if found is None or provider not in self.providers:
+        found = self._headers.get(code, [])
+        if code != ANY and found and found[-1][1]:
+            found = found + self._headers.get(ANY, [])
+        if not found or provider not in self.providers:
             return None
         whens = [when for _, when in found]
         for i, (section, when) in enumerate(found):
             if (first := whens.index(when)) < i:
                 other = f"{self.name} [{found[first][0]}]"
                 raise self.refuse(section, "", f"{code} is mapped twice, also in {other}")
-            if i and whens[i - 1] is None:
+            if i and not whens[i - 1]:
                 other = f"{self.name} [{found[i - 1][0]}]"
                 raise self.refuse(section, "", f"stands behind {other}, which is for all {code}")
-        asked = tuple(sorted({when.field for when in whens if when}))
+        asked = tuple(sorted({one.field for when in whens for one in when}))
         event: Event | None = None
         for section, when in reversed(found):
             made = self._section(section)

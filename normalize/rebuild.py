@@ -5,16 +5,21 @@ inverse of each transform (transforms.TRANSFORMS says what that is). Nothing els
 is also the proof that nothing was lost.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tracelake.normalize import codes
 from tracelake.normalize.section import Event, Source
 from tracelake.normalize.shapes import Shape
-from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
+from tracelake.normalize.transforms import EPOCHS, HASHES, PAIRS, TRANSFORMS
 
 Row = Mapping[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FROM_1601 = 116444736000000000
+"""Hundreds of nanoseconds from 1601 to 1970."""
 
 UNSET = (None, "", "-")
 
@@ -126,6 +131,15 @@ def _inverse(source: Source, value: Any) -> str | None:
             return str(value).upper()
         case "map":
             return next(text for text, mapped in source.values if mapped == value)
+        case "epoch" if source.argument in EPOCHS:
+            nanoseconds = (value - EPOCH) // timedelta(microseconds=1) * 1000
+            return str(nanoseconds // EPOCHS[source.argument])
+        case "epoch":
+            # Of a time alone the unit cannot be told.
+            ticks = (value - EPOCH) // timedelta(microseconds=1) * 10 + FROM_1601
+            return str(ticks) if source.argument else None
+        case "items":
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         case "split":
             return "\r\n\t\t\t".join(value)
         case "param":

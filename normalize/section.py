@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ANY = "*"
+"""Code of the section for all events of a provider that no other section names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -27,7 +30,7 @@ class Condition:
 
     Attributes:
         field: its text decides; "" where the event does not have it.
-        values: texts, any of which fits.
+        values: texts, any of which fits; none: any text that is not empty.
         equal: the text must be one of `values`; else it must be none of them.
     """
 
@@ -37,10 +40,11 @@ class Condition:
 
     def holds(self, text: str | None) -> bool:
         """Whether an event with this text in `field` fits."""
-        return ((text or "") in self.values) == self.equal
+        fits = (text or "") in self.values if self.values else bool(text)
+        return fits == self.equal
 
     def __str__(self) -> str:
-        return f"{self.field} {'=' if self.equal else '!='} {'|'.join(self.values)}"
+        return f"{self.field} {'=' if self.equal else '!='} {'|'.join(self.values) or '*'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Event:
             which no field fills them.
         columns: per column the fields to choose from.
         where: file and section, for messages and docs.
-        when: which events it is for, None: all.
+        when: which events it is for, those of which all of these hold; none: all.
         otherwise: the section for the others, None: they have no mapping.
         asked: the fields that the conditions of all sections for such events name.
         message: template of what the event says, in our words; "" none.
@@ -66,7 +70,7 @@ class Event:
     constants: Mapping[str, int | str]
     columns: Mapping[str, tuple[Source, ...]]
     where: str = ""
-    when: Condition | None = None
+    when: tuple[Condition, ...] = ()
     otherwise: "Event | None" = None
     asked: tuple[str, ...] = ()
     message: str = ""
@@ -79,6 +83,6 @@ class Event:
     def section(self, named: Mapping[str, str | None]) -> "Event | None":
         """The section for an event with these values: the first that fits, or None."""
         for event in self.sections:
-            if event.when is None or event.when.holds(named.get(event.when.field)):
+            if all(condition.holds(named.get(condition.field)) for condition in event.when):
                 return event
         return None

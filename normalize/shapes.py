@@ -1,16 +1,20 @@
-"""How shippers wrap an event in JSON: the shape files and their checker.
+"""How shippers wrap an event in JSON: the shapes and their checker.
 
-A shape file is TOML, one per shipper, in `normalize/mappings/json/`. It says how an object is
-recognised, who wrote the event and what it is called (which picks the mapping, see mapping.py),
-where its named values are, and which members are fields of the log itself. Members are named by
-their path, with dots: `winlog.event_data`.
+A shape says how an object is recognised, who wrote the event and what it is called (which picks
+the mapping, see mapping.py), where its named values are, and which members are fields of the log
+itself. Shippers of other people's events (Winlogbeat, NXLog) have a file of their own for it in
+`normalize/mappings/json/`; a vendor's mapping file in `normalize/mappings/vendors/` has a
+`[[shapes]]` for each way in which its events come, and `provider` is then the file's. Members are
+named by their path, with dots: `winlog.event_data`.
 
-    has = ["EventID", "SourceName", "EventTime"]    # an object of this shape has all of these
+    has = ["EventID", "SourceName", "EventTime"]    # an object of this shape has all of these;
+                                                    # `category=a|b`: with one of these texts
     provider = "SourceName"                         # or a list: the first that is there
     event = "EventID"
     data = ["", "a.b", "c.*"]   # objects whose members are named values: the object itself, the
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
+    json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
@@ -21,27 +25,32 @@ their path, with dots: `winlog.event_data`.
 Clocks: `zone` is ISO 8601 with its zone (without one it is read as UTC and flagged); `utc` is
 UTC by definition, with or without saying so; `local A B` is local time without a zone: its
 offset is that of A (the same clock) to B (UTC), two times taken in the same moment, to the next
-quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`.
+quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`; `epoch U`
+is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
+since 1601); `epoch` alone tells the unit by the number's size.
 
-The shape with the most members in `has` wins. One without any is for objects of no other shape.
+The shape with the most members in `has` wins, of several that have as many the one that asks for
+texts. One without any is for objects of no other shape.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from tracelake.normalize import TABLES
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
+from tracelake.normalize.transforms import EPOCHS
 
-CLOCKS = {"zone": 0, "utc": 0, "local": 2}
-"""Clock -> how many fields it takes."""
+CLOCKS = {"zone": (0,), "utc": (0,), "local": (2,), "epoch": (0, 1)}
+"""Clock -> how many words it takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A member that is a time: its path, how to read it, and the fields for that."""
+    """A member that is a time: its path, how to read it, and the fields (or unit) for that."""
 
     path: str
     kind: str
@@ -49,26 +58,42 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A member that an object of a shape has: its path, and its texts where only some will do."""
+
+    path: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
-    """How one shipper wraps events (see the module's docstring)."""
+    """How one shipper wraps events (see the module's docstring). Where `vendor` is set it is the
+    provider of all events, and `provider` is empty."""
 
     name: str
-    has: tuple[str, ...]
+    vendor: str
+    has: tuple[Member, ...]
     provider: tuple[str, ...]
     event: tuple[str, ...]
     data: tuple[str, ...]
     data_text: tuple[str, ...]
+    json_text: tuple[str, ...]
     time: tuple[Clock, ...]
     logged: tuple[Clock, ...]
     system: Mapping[str, tuple[Source, ...]]
 
 
-def _texts(file: File, key: str) -> tuple[str, ...]:
-    value = file.content.get(key, [])
+def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = given.get(key, [])
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise file.refuse("", key, "is not a text or a list of texts")
     return tuple(value)
+
+
+def _member(text: str) -> Member:
+    path, equal, values = text.partition("=")
+    return Member(path, tuple(values.split("|")) if equal else ())
 
 
 def _clock(file: File, key: str, spec: str) -> Clock:
@@ -76,56 +101,104 @@ def _clock(file: File, key: str, spec: str) -> Clock:
     kind, *fields = rest.split() or ["zone"]
     if kind not in CLOCKS:
         raise file.refuse("", key, f"no clock {kind!r}; there are {', '.join(CLOCKS)}")
-    if len(fields) != CLOCKS[kind]:
-        raise file.refuse("", key, f"{kind} takes {CLOCKS[kind]} fields, not {len(fields)}")
+    if len(fields) not in CLOCKS[kind]:
+        count = " or ".join(map(str, CLOCKS[kind]))
+        raise file.refuse("", key, f"{kind} takes {count} words, not {len(fields)}")
+    if kind == "epoch" and not {*fields} <= {*EPOCHS, "filetime"}:
+        units = ", ".join((*EPOCHS, "filetime"))
+        raise file.refuse("", key, f"no unit {fields[0]!r}; there are {units}")
     return Clock(path, kind, tuple(fields))
 
 
-def _shape(name: str, text: str) -> Shape:
-    file = File(name, text)
-    known = {"has", "provider", "event", "data", "data_text", "time", "logged", "system", "maps"}
-    for key in file.content.keys() - known:
-        raise file.refuse("", key, f"is none of {', '.join(sorted(known))}")
+KEYS = {
+    "has", "provider", "event", "data", "data_text", "json_text", "time", "logged", "system",
+}
+
+
+def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> Shape:
+    for key in given.keys() - (KEYS - {"provider"} if vendor else KEYS | {"maps"}):
+        raise file.refuse("", key, f"is none of {', '.join(sorted(KEYS))}")
     schema = TABLES["raw_event"].schema
     system: dict[str, tuple[Source, ...]] = {}
-    for column, given in file.content.get("system", {}).items():
+    columns = given.get("system", {})
+    if not isinstance(columns, dict):
+        raise file.refuse("", "system", "is not a table of columns")
+    event = _texts(file, given, "event")
+    if vendor and event and "event_code" not in columns:
+        columns = columns | {"event_code": list(event)}
+    for column, fields in columns.items():
         if schema.get_field_index(column) < 0 or column not in SYSTEM:
             raise file.refuse("system", column, "is not a column that a shape may fill")
         kind = schema.field(column).type
         system[column] = tuple(
             file.source("system", column, kind, spec)
-            for spec in (given if isinstance(given, list) else [given])
+            for spec in (fields if isinstance(fields, list) else [fields])
         )
     paths = [source.field for sources in system.values() for source in sources]
     for path in paths:
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
     return Shape(
-        name=name.rpartition("/")[2].removesuffix(".toml"),
-        has=_texts(file, "has"),
-        provider=_texts(file, "provider"),
-        event=_texts(file, "event"),
-        data=_texts(file, "data"),
-        data_text=_texts(file, "data_text"),
-        time=tuple(_clock(file, "time", spec) for spec in _texts(file, "time")),
-        logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, "logged")),
+        name=name,
+        vendor=vendor,
+        has=tuple(map(_member, _texts(file, given, "has"))),
+        provider=_texts(file, given, "provider"),
+        event=event,
+        data=_texts(file, given, "data") or (("",) if vendor else ()),
+        data_text=_texts(file, given, "data_text"),
+        json_text=_texts(file, given, "json_text"),
+        time=tuple(_clock(file, "time", spec) for spec in _texts(file, given, "time")),
+        logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
     )
 
 
+def _shapes(name: str, text: str) -> list[Shape]:
+    """The shapes of a file: a shipper's, which is one, or those of a vendor's mapping file."""
+    file = File(name, text)
+    stem = name.rpartition("/")[2].removesuffix(".toml")
+    given = file.content.get("shapes")
+    if given is None:
+        return [_shape(file, stem, file.content, "")]
+    if not isinstance(given, list) or not all(isinstance(shape, dict) for shape in given):
+        raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
+    made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
+    for shape in made:
+        if not shape.has:
+            raise file.refuse("", "has", "is missing: every object would be of this shape")
+    return made
+
+
+def _rank(shape: Shape) -> tuple[int, int]:
+    return -len(shape.has), -sum(bool(member.values) for member in shape.has)
+
+
 def read(files: Iterable[tuple[str, str]]) -> tuple[Shape, ...]:
-    """Reads and checks shape files, given as (name, text). Raises MappingError."""
-    shapes = [_shape(name, text) for name, text in files]
-    shapes.sort(key=lambda shape: (-len(shape.has), shape.name))
+    """Reads and checks shapes, of files given as (name, text). Raises MappingError."""
+    shapes = [shape for name, text in files for shape in _shapes(name, text)]
+    shapes.sort(key=_rank)
     if not shapes or shapes[-1].has:
         raise MappingError("no shape without `has`: nothing for objects of no other shape")
     return tuple(shapes)
 
 
 @cache
-def load() -> tuple[Shape, ...]:
-    """The shipped shapes, in the order in which they are tried."""
-    return read(
+def _shipped() -> tuple[tuple[str, str], ...]:
+    return tuple(
         (path.relative_to(FOLDER).as_posix(), path.read_text("utf-8"))
-        for path in sorted(FOLDER.glob("json/*.toml"))
+        for folder in ("json", "vendors")
+        for path in sorted(FOLDER.glob(f"{folder}/*.toml"))
     )
+
+
+def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
+    """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
+    before others that ask for as much. Raises MappingError, OSError."""
+    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
+    with_shapes = tuple(file for file in files if File(*file).has_shapes)
+    return read((*with_shapes, *_shipped())) if with_shapes else _shipped_shapes()
+
+
+@cache
+def _shipped_shapes() -> tuple[Shape, ...]:
+    return read(_shipped())

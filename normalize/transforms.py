@@ -19,7 +19,9 @@ class Transform:
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
             "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
-            (normalize/codes.py), "code?" that or nothing, "path" of elements,
+            (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
+            numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
+            section fills, "column?" that or nothing,
             "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
@@ -43,6 +45,12 @@ TRANSFORMS = {
     "truth": Transform((BOOL,), "true or false in any case; inverse: lower case. Default."),
     "time": Transform(
         (TIME,), "ISO 8601 or FILETIME; inverse: 2020-09-14T12:13:09.1234560Z. Default."
+    ),
+    "epoch": Transform(
+        (TIME,),
+        "A number, or its digits, of units since 1970: s, ms, us, ns, or filetime (100 ns since "
+        "1601); without one its size tells. Inverse: whole units in decimal, if one is named.",
+        argument="unit?",
     ),
     "utc_ms": Transform((TIME,), "Sysmon's 2020-09-14 12:13:09.123, UTC; inverse: the same."),
     "ip": Transform(
@@ -84,6 +92,15 @@ TRANSFORMS = {
     "dns_answers": Transform(
         (TEXTS,),
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
+    ),
+    "items": Transform(
+        (TEXTS,), "The elements of a JSON list of texts; inverse: the list, without white space."
+    ),
+    "json": Transform(
+        (*WORDS, *NUMBERS, TEXTS),
+        "The value at a path in a JSON text or list: `json 0.name`, `json *.ip`; a column of texts "
+        "takes all that fit the path, others the first.",
+        argument="members", derived=True,
     ),
     "split": Transform(
         (TEXTS,),
@@ -197,14 +214,29 @@ TRANSFORMS = {
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
-        "decimal process id, microseconds since 1970 of the row's time.",
-        derived=True,
+        "decimal process id, microseconds since 1970 of the row's time, or of the time in another "
+        "column of the row (when the process was made): `ProcessId | process_uid "
+        "proc_created_time`.",
+        argument="column?", derived=True,
+    ),
+    "path_join": Transform(
+        WORDS,
+        "A folder, and in it the name that another column of the row has: `FolderPath | path_join "
+        "file_name`. Where the path ends with that name, it is the path already. Inverse of that: "
+        "as it is.",
+        argument="column",
+    ),
+    "techniques": Transform(
+        (TEXTS,), "Numbers of ATT&CK techniques that stand in the text: T1059.001.", derived=True
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""
 
 PAIRS = {"account": "domain", "reg_value": "reg_key"}
 """Transforms of what follows a backslash, and those of what stands before it."""
+
+EPOCHS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Unit of a time since 1970 -> its nanoseconds."""
 
 HASHES = ("sha1", "md5", "sha256", "imphash")
 """In Sysmon's own order."""

@@ -19,6 +19,7 @@ from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
 from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 from tracelake.parsers.codes cimport code_table
+from tracelake.parsers.since_epoch import UNITS
 
 WAYS = {
     "text": W_TEXT, "number": W_NUMBER, "hex": W_HEX, "signed_hex": W_SIGNED_HEX,
@@ -37,6 +38,8 @@ WAYS = {
     "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
+    "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
+    "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -164,8 +167,9 @@ cdef class EventPlans:
         """A plan without a sheet, and those for other conditions: filled when needed."""
         cdef Plan* plan = <Plan*>self._block(sizeof(Plan))
         plan.event = <PyObject*>event
-        if event.when is not None:
-            plan.when = self._condition(event.when)
+        if event.when:
+            # Of several (files of JSON's vendors) who reads the records looks at all.
+            plan.when = self._condition(event.when[0])
             if event.otherwise is not None:
                 plan.otherwise = self._pending(event.otherwise)
         return plan
@@ -350,15 +354,16 @@ cdef class EventPlans:
             target.outputs[i].answers = (
                 not TRANSFORMS[transform].derived and transform not in PAIRS.values()
             )
+            target.lists |= transform == "items" or transform == "json"
             if source is not None:
-                self._argument(&target.outputs[i], source)
+                self._argument(&target.outputs[i], sheet, source)
             if transform == "hash":
                 target.outputs[i].covered = covered
             elif transform in PAIRS:
                 target.outputs[i].covered = PAIRS[transform] in there
         return 0
 
-    cdef int _argument(self, Output* out, source) except -1:
+    cdef int _argument(self, Output* out, Sheet sheet, source) except -1:
         """What stands behind the transform's name."""
         cdef bytes argument
         cdef str way = source.transform
@@ -369,6 +374,12 @@ cdef class EventPlans:
         if table:
             codes = code_table(table)       # lives as long as the process
             out.codes = <PyObject*>codes
+        elif source.argument and TRANSFORMS[way].argument in ("column", "column?"):
+            other = sheet.rows.column(source.argument)      # the Sheet keeps it
+            out.other = <PyObject*>other
+            out.other_is_word = pa.types.is_dictionary((<Column>other).type)
+        elif way == "epoch":
+            out.unit = UNITS[source.argument]
         elif way == "hash":
             out.hash = HASHES.index(source.argument)
         elif source.values:

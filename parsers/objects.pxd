@@ -23,6 +23,7 @@ cdef class Member:
 cdef class Wrap:
     """One shape around one kind of event."""
     cdef object shape
+    cdef bytes vendor           # what stands in log_provider; None: a field of the log does
     cdef Plan* plan
     cdef Member root
     cdef list data              # (keys, Member) of what is walked ahead

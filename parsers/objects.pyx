@@ -18,7 +18,10 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.event_plan cimport Bound
+from tracelake.normalize.section import ANY
+from tracelake.parsers.event_plan cimport PROVIDER, Bound
+from tracelake.parsers.since_epoch cimport parse_epoch
+from tracelake.parsers.since_epoch import UNITS as EPOCH_UNITS
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.values cimport (
     BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value,
@@ -175,9 +178,10 @@ cdef object _get(d, tuple keys):
     return d
 
 
-cdef bint _has(d, tuple paths) except -1:
-    for keys in paths:
-        if _get(d, <tuple>keys) is None:
+cdef bint _has(d, tuple members) except -1:
+    for keys, values in members:
+        value = _get(d, <tuple>keys)
+        if value is None or (values and (not _is_pair(value) or _pair_text(value) not in values)):
             return False
     return True
 
@@ -191,6 +195,8 @@ cdef object _field(d, shape, str name):
 
     The order is that in which a row takes them: a name that comes again is another pair.
     """
+    if "." in name:
+        return _nested_field(d, shape, name)
     for path in shape.data:
         if path:
             found = _get(d, _keys_in(path.removesuffix(".*")))
@@ -209,6 +215,25 @@ cdef object _field(d, shape, str name):
             for inner_key, inner_value in _items(inner):
                 if inner_key == name and _is_pair(inner_value):
                     return _pair_text(inner_value)
+    return None
+
+
+cdef object _nested_field(d, shape, str name):
+    """The same of a value named by its path."""
+    for path in (*shape.data, ""):
+        found = _get(d, _keys_in(f"{path}.{name}" if path else name))
+        if found is not None and _is_pair(found):
+            return _pair_text(found)
+        for text_path in shape.json_text:
+            inside = f"{text_path.removeprefix(path + '.') if path else text_path}."
+            text = _get(d, _keys_in(text_path))
+            if name.startswith(inside) and type(text) is str:
+                try:
+                    found = _get(decode_exactly(text), _keys_in(name.removeprefix(inside)))
+                except (ValueError, RecursionError):
+                    continue
+                if found is not None and _is_pair(found):
+                    return _pair_text(found)
     return None
 
 
@@ -247,6 +272,17 @@ cdef int _read_time(value, int64_t* us, int* below) except -1:
     return parse_iso_time(<const uint8_t*>p, n, us, below)
 
 
+cdef int _read_epoch(value, str unit, int64_t* us, int* below) except -1:
+    """As _read_time, of a number or its digits since an epoch."""
+    cdef bytes text
+    if type(value) is bool or value is None or not _is_pair(value):
+        return 0
+    text = _pair_text(value).encode()
+    return parse_epoch(
+        <const uint8_t*><const char*>text, len(text), EPOCH_UNITS[unit], us, below
+    ) != 0
+
+
 cdef class Member:
     """A member of an object, by its path, and what becomes of it."""
 
@@ -269,7 +305,7 @@ cdef class Objects:
         self._shapes = [
             (
                 shape,
-                tuple(_keys_in(path) for path in shape.has),
+                tuple((_keys_in(member.path), member.values) for member in shape.has),
                 tuple(_keys_in(path) for path in shape.provider),
                 tuple(_keys_in(path) for path in shape.event),
             )
@@ -296,17 +332,23 @@ cdef class Objects:
                 break
         if type(code) is int:
             code = str(code)
+        if shape.vendor:
+            provider = shape.vendor
+            code = code if type(code) is str else ANY
         key = (provider, code) if type(provider) is str and type(code) is str else (None, None)
         event = self._mappings.events.get(key)
+        if event is None and shape.vendor:
+            key = (provider, ANY)
+            event = self._mappings.events.get(key)
         if event is None:
             key = (None, None)
         skipped = 0
-        while event is not None and event.when is not None:
-            if event.when.holds(_field(d, shape, event.when.field)):
+        while event is not None and event.when:
+            if all([one.holds(_field(d, shape, one.field)) for one in event.when]):
                 break
             event = event.otherwise
             skipped += 1
-        known = (shape.name, key, skipped)
+        known = (id(shape), key, skipped)
         wrap = self._wraps.get(known)
         if wrap is None:
             wrap = self._wraps[known] = self._plan_wrap(
@@ -347,11 +389,14 @@ cdef class Objects:
             member = self._at(wrap, path)
             member.names = True
             member.as_text = True
+        for path in shape.json_text:
+            self._at(wrap, path).as_text = True
         for column, sources in shape.system.items():
             bound = self.events.plans.bind(wrap.plan, column, sources)
             for i, source in enumerate(sources):
                 member = self._at(wrap, source.field)
                 member.target = (<Bound>bound[i]).target
+        wrap.vendor = shape.vendor.encode() or None
         wrap.time = self._clocks(wrap, shape.time)
         wrap.logged = self._clocks(wrap, shape.logged)
         return wrap
@@ -359,7 +404,7 @@ cdef class Objects:
     cdef list _clocks(self, Wrap wrap, clocks):
         return [
             (clock.kind, _keys_in(clock.path), self._at(wrap, clock.path), clock.path.encode(),
-             [_keys_in(path) for path in clock.fields])
+             "".join(clock.fields) if clock.kind == "epoch" else [_keys_in(path) for path in clock.fields])
             for clock in clocks
         ]
 
@@ -392,7 +437,7 @@ cdef class Objects:
 
     cdef Target* _pair_of(self, Member member) except NULL:
         """Where a value goes that no column takes."""
-        if member.target.count == 0:
+        if member.target.count == 0 or member.target.lists:
             return member.target
         if member.pair is NULL:
             member.pair = self.events.plans.pair(self._wrap.plan, member.path)
@@ -414,6 +459,10 @@ cdef class Objects:
             self.why = "nested too deeply"
             return 0
         return done if done else self._odd(text, offset, n)
+
+    def put(self, bytes text, int64_t offset):
+        """As `add`, for tests."""
+        return self.add(<const uint8_t*><const char*>text, len(text), offset)
 
     cdef int _odd(self, bytes text, int64_t offset, int64_t length) except -1:
         """A text that orjson refuses, or that says more than it gives."""
@@ -437,6 +486,7 @@ cdef class Objects:
         cdef const uint8_t* p = <const uint8_t*><const char*>text
         cdef Wrap wrap
         cdef Member member
+        cdef Value provider
         cdef int full
         if type(value) is not dict and type(value) is not Pairs:
             value = {"value": value}
@@ -453,6 +503,12 @@ cdef class Objects:
         self._clock = None
         self.events.begin(wrap.plan)
         try:
+            if wrap.vendor is not None:
+                self._kept.append(wrap.vendor)
+                provider = bytes_value(
+                    TEXT_VALID, <const uint8_t*><const char*>wrap.vendor, len(wrap.vendor)
+                )
+                self.events.system(PROVIDER, &provider)
             self._times(value)
             for keys, member in wrap.data:
                 found = _get(value, <tuple>keys)
@@ -494,7 +550,10 @@ cdef class Objects:
         for clocks in (self._wrap.time, self._wrap.logged):
             for how, keys, member, name, fields in clocks:
                 text = _get(d, <tuple>keys)
-                kind = _read_time(text, &us, &below)
+                if how == "epoch":
+                    kind = _read_epoch(text, fields, &us, &below)
+                else:
+                    kind = _read_time(text, &us, &below)
                 if kind == 0:
                     continue
                 if kind == 2 and how == "local":
@@ -515,6 +574,8 @@ cdef class Objects:
                     self.events.flag(ZONE_ASSUMED)
                 self.events.set_time(us, below)
                 self.events.time_desc(<const uint8_t*><const char*>name, len(name))
+                if how == "epoch":
+                    break
                 # Left out of `unmapped` if `time` gives back its very text.
                 put_iso_time(made, us, 0)
                 p = PyUnicode_AsUTF8AndSize(text, &n)

@@ -13,16 +13,18 @@ from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListCol
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
-    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN,
-    W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
-    W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
+    K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
+    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_EPOCH,
+    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_ITEMS, W_JSON, W_LINE,
+    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
+    W_PROCESS_UID, W_TECHNIQUES, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
     W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
     W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
+from tracelake.parsers.json_parts cimport each_value
 from tracelake.parsers.parts cimport Part, part_of, sockaddr
+from tracelake.parsers.since_epoch cimport parse_epoch
 from tracelake.parsers.text_parts cimport find_xml, next_word, unescape
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
@@ -145,6 +147,56 @@ cdef int _fill_time(
     # `time` keeps the digits below the microsecond beside it; other columns do not.
     put_iso_time(made, us, below if system_time else 0)
     return EXACT if same(made, 28, p, n) else LOSSY
+
+
+cdef int _fill_epoch(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t us = 0
+    cdef int below = 0, done = parse_epoch(p, n, out.unit, &us, &below)
+    if done == 0:
+        return NOT
+    (<IntColumn>out.column).put(at.row, us)
+    return EXACT if done == 2 and below == 0 else LOSSY
+
+
+cdef struct Collecting:
+    EventRow* at
+    Output* out
+    Py_ssize_t first            # of the row's items; -1: no list is open
+    Py_ssize_t item
+    Py_ssize_t size             # of the list as JSON text, were it made again
+    bint put
+
+
+cdef int _collect(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Collecting* c = <Collecting*>to
+    if c.out.kind != K_TEXTS:
+        c.put = n > 0 and _put_part(c.at, c.out, p, n) != NOT
+        return c.put
+    if c.first < 0:
+        c.first = c.item = (<ListColumn>c.out.column).open(c.at.row)
+    (<TextColumn>(<ListColumn>c.out.column).items).put_valid(c.item, p, n)
+    c.item += 1
+    c.size += n + 3             # its quotes, and a comma or bracket
+    c.put = True
+    return 0
+
+
+cdef int _fill_json(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Values of a JSON text; of a list all of them."""
+    cdef Collecting c = Collecting(at, out, -1, 0, 1, False)
+    cdef bint is_list = n > 1 and p[0] == 91
+    if out.transform == W_JSON:
+        each_value(p, n, out.argument, out.argument_length, _collect, &c)
+    elif is_list:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _collect, &c)
+    else:
+        _collect(&c, p, n)      # one alone, as some shippers write a list of one
+    if c.first >= 0:
+        (<ListColumn>out.column).close(c.item)
+    if not c.put:
+        return NOT
+    # A list of other than plain texts (numbers, escapes, white space) has another size.
+    return EXACT if is_list and out.transform == W_ITEMS and c.size == n else LOSSY
 
 
 cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -399,6 +451,41 @@ cdef int _fill_split(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) 
     return EXACT if exact and last == n else LOSSY
 
 
+cdef inline bint _is_letter(uint8_t c) noexcept nogil:
+    return 48 <= c <= 57 or 97 <= (c | 32) <= 122
+
+
+cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] < 48 or p[i] > 57:
+            return False
+    return True
+
+
+cdef int _fill_techniques(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """T and four digits, perhaps with a dot and three more, as a word of its own."""
+    cdef Py_ssize_t i = 0, size, item, first
+    first = item = (<ListColumn>out.column).open(at.row)
+    while i + 5 <= n:
+        if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
+            i += 1
+            continue
+        size = 5
+        if i + 9 <= n and p[i + 5] == 46 and _are_digits(p + i + 6, 3):
+            size = 9
+        if i + size < n and _is_letter(p[i + size]):
+            i += 1
+            continue
+        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
+        item += 1
+        i += size
+    (<ListColumn>out.column).close(item)
+    return LOSSY if item > first else NOT
+
+
 cdef int _fill_code(
     EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
 ) except -1 nogil:
@@ -635,11 +722,17 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_EPOCH:
+        return _fill_epoch(at, out, p, n)
+    if way == W_ITEMS or way == W_JSON:
+        return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:
-        if parse_number(p, n, &number) == 1:
-            at.uid_column = out.column
-            at.uid_pid = number
+        if at.uids < UIDS and parse_number(p, n, &number) == 1:
+            at.uid[at.uids] = ProcessUid(out.column, out.other, number)
+            at.uids += 1
         return NOT
+    if way == W_TECHNIQUES:
+        return _fill_techniques(at, out, p, n)
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
         size = sockaddr(p, n, made, &number)
         if size == 0:

@@ -51,7 +51,8 @@ def get(record: Any, path: str) -> Any:
 
 def shape_of(record: dict[str, Any]) -> Shape:
     return next(
-        shape for shape in shapes.load() if all(get(record, path) is not None for path in shape.has)
+        shape for shape in shapes.load()
+        if all(get(record, member.path) is not None for member in shape.has)
     )
 
 

@@ -522,7 +522,9 @@ def any_event(draw: st.DrawFn) -> tuple[Event, list[Named]]:
          for source in sources} | {*event.asked}
     )
     name = st.sampled_from([*fields, "Other", "Data"])
-    asked = [value for section in event.sections if section.when for value in section.when.values]
+    asked = [
+        value for section in event.sections for when in section.when for value in when.values
+    ]
     value = st.one_of(VALUES, st.sampled_from(asked).map(text)) if asked else VALUES
     named = draw(st.lists(st.tuples(name, value), max_size=12))
     if event.asked and draw(st.booleans()):

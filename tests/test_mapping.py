@@ -1,14 +1,34 @@
 """Mapping and shape files: what the shipped ones say, and what the checker refuses."""
 
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from tracelake import normalize
 from tracelake.normalize import TABLES, mapping, shapes
 from tracelake.normalize.mapping_file import MappingError
 from tracelake.normalize.parsed import FOLDER
+from tracelake.normalize.rebuild import pairs
 from tracelake.normalize.section import Condition, Source
 from tracelake.normalize.transforms import TRANSFORMS
 from tracelake.parsers.event_plan import WAYS
+from tracelake.parsers.objects import Objects
+
+
+def rows_of(
+    records: Iterable[dict[str, Any]], mappings: mapping.Mappings, known: Iterable[shapes.Shape]
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of JSON objects, in their order."""
+    objects = Objects(mappings, known)
+    made = []
+    for number, record in enumerate(records):
+        assert objects.put(json.dumps(record).encode(), number)
+        ((table, batch),) = objects.events.take(True)
+        made += [(table, row) for row in batch.to_pylist()]
+    return made
 
 
 def test_shipped_mappings_name_tables_and_columns_that_are_there() -> None:
@@ -96,14 +116,14 @@ table = "process_activity"
 """
     loaded = mapping.read([("t.toml", text)])
     first, second, last = loaded.events["P", "1"].sections
-    assert first.when == Condition("Type", ("File", "Symbolic Link"))
-    assert str(first.when) == "Type = File|Symbolic Link"
+    assert first.when == (Condition("Type", ("File", "Symbolic Link")),)
+    assert str(first.when[0]) == "Type = File|Symbolic Link"
     assert first.constants == {"activity_id": 99}
     assert first.columns["activity_id"] == (
         Source("Mask", "bits", "access", (("0x2", 3), ("4", 1))),
     )
-    assert second.when == Condition("Why", ("no",), equal=False)
-    assert last.when is None
+    assert second.when == (Condition("Why", ("no",), equal=False),)
+    assert last.when == ()
     assert last.otherwise is None
     assert first.section({"Type": "Symbolic Link"}) is first
     assert first.section({"Type": "file"}) is second
@@ -115,6 +135,115 @@ table = "process_activity"
     assert alone.asked == ("Type",)
     assert len(list(loaded.sections)) == 4
     assert set(loaded.tables) == {"file_activity", "process_activity", "raw_event"}
+
+
+VENDOR = """
+provider = "Some EDR"
+[[shapes]]
+has = ["kind", "agent.id"]
+event = "kind"
+time = "at | epoch ms"
+json_text = "more"
+[shapes.system]
+device_hostname = "agent.host"
+[start]
+table = "process_activity"
+activity_id = 1
+[start.columns]
+proc_path = "process.path"
+[failed]
+events = ["log on", "log off"]
+where = ["result.code = 1|2", "more.why = *"]
+table = "authentication"
+status_id = 2
+["*"]
+table = "script_activity"
+activity_id = 99
+[[shapes]]
+has = ["kind=start|stop", "host"]
+event = "kind"
+"""
+
+
+def test_a_vendors_file_says_how_its_events_come() -> None:
+    files = [("vendors/some.toml", VENDOR)]
+    first, second, rest = shapes.read([*files, REST])
+    assert (first.name, first.vendor, first.data, first.provider) == ("some", "Some EDR", ("",), ())
+    assert first.has == (shapes.Member("kind", ("start", "stop")), shapes.Member("host"))
+    assert second.system == {
+        "device_hostname": (Source("agent.host", "text"),), "event_code": (Source("kind", "text"),)
+    }
+    assert second.time == (shapes.Clock("at", "epoch", ("ms",)),)
+    assert rest.vendor == ""
+    events = mapping.read(files).events
+    assert set(events) == {("Some EDR", code) for code in ("start", "log on", "log off", "*")}
+    failed, other = events["Some EDR", "log on"].sections
+    assert [str(when) for when in failed.when] == ["result.code = 1|2", "more.why = *"]
+    assert failed.section({"result.code": "2", "more.why": "x"}) is failed
+    assert failed.section({"result.code": "2"}) is other
+    assert failed.asked == ("more.why", "result.code")
+    assert (other.table, other.code) == ("script_activity", "log on")
+    assert mapping.Files(files).get(("Some EDR", "unheard of")) is None
+
+
+def test_rows_of_a_vendors_events() -> None:
+    lines = [
+        {"kind": "start", "agent": {"id": 7, "host": "h"}, "process": {"path": "/x"}, "at": 1700},
+        {"kind": "log on", "agent": {"id": 7}, "result": {"code": 1}, "more": '{"why": "w"}'},
+        {"kind": "log on", "agent": {"id": 7}, "result": {"code": 3}, "more": '{"why": "w"}'},
+        {"kind": "unheard of", "agent": {"id": 7}},
+        {"kind": "stop", "host": "h"},
+        {"kind": "other", "host": "h"},
+    ]
+    files = [("vendors/some.toml", VENDOR)]
+    events = mapping.read(files)
+    made = rows_of(lines, events, shapes.read([*files, REST]))
+    assert [(table, row.get("log_provider"), row.get("event_code")) for table, row in made] == [
+        ("process_activity", "Some EDR", "start"),
+        ("authentication", "Some EDR", "log on"),
+        ("script_activity", "Some EDR", "log on"),
+        ("script_activity", "Some EDR", "unheard of"),
+        ("script_activity", "Some EDR", "stop"),
+        ("raw_event", None, None),
+    ]
+    first, second = made[0][1], made[1][1]
+    assert (first["proc_path"], first["device_hostname"]) == ("/x", "h")
+    assert first["time"] == datetime(1970, 1, 1, 0, 0, 1, 700_000, tzinfo=UTC)
+    assert dict(second["unmapped"]) == {"agent.id": "7", "result.code": "1", "more.why": "w"}
+    assert second["status_id"] == 2
+
+
+def test_lists_and_texts_that_hold_json() -> None:
+    vendor = """
+provider = "V"
+[[shapes]]
+has = "v"
+[shapes.system]
+["*"]
+table = "dns_activity"
+["*".columns]
+answers = "answers | items"
+query_hostname = "asked | json 0.name"
+src_ip = "more | json ip"
+"""
+    files = [("vendors/v.toml", vendor)]
+    events = mapping.read(files)
+    lines = [
+        {"v": 1, "answers": ["a", "b"], "asked": [{"name": "n"}], "more": '{"ip": "10.0.0.1"}'},
+        {"v": 1, "answers": ["a", 1], "asked": "no JSON", "more": {"ip": "10.0.0.1"}},
+        {"v": 1, "answers": "a", "asked": []},
+    ]
+    made = [row for _, row in rows_of(lines, events, shapes.read([*files, REST]))]
+    found = [(row.get("answers"), row.get("query_hostname"), row.get("src_ip")) for row in made]
+    assert found == [(["a", "b"], "n", "10.0.0.1"), (["a", "1"], None, None), (["a"], None, None)]
+    assert dict(made[0]["unmapped"]) == {
+        "v": "1", "asked": '[{"name":"n"}]', "more": '{"ip": "10.0.0.1"}'
+    }
+    assert dict(made[1]["unmapped"]) == {
+        "v": "1", "answers": '["a",1]', "asked": "no JSON", "more.ip": "10.0.0.1"
+    }
+    event = events.events["V", "*"]
+    assert pairs(made[0], event)["answers"] == '["a","b"]'
 
 
 def test_sections_share_sets_of_columns() -> None:
@@ -197,12 +326,21 @@ WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
         (WHEN + '["2 1 where A = b"]\ntable = "raw_event"\n', "is mapped twice"),
         (WHEN.replace("= b", "is b"), "line 2: [1 where  A is b] : is not `<events> where"),
         (WHEN.replace("= b", "= b||c"), "is not `<events> where"),
+        (HEADER + 'where = ["a = 1", "b = 2"]\n', "more conditions, and *, are for files with"),
+        (HEADER + 'events = ["*"]\n', "more conditions, and *, are for files with"),
+        (HEADER + 'events = []\n', "line 2: [1] : names no event"),
+        (HEADER + "events = 1\n", "line 4: [1] events: is not a list of texts"),
+        (HEADER + 'where = "a is 1"\n', "line 4: [1] where: is not `<field> = <value>|<value>`"),
+        (HEADER + 'where = "a = *"\n', "line 4: [1] where: * is for files with [[shapes]]"),
         (WHEN.replace("A", "A.B"), "A.B: conditions cannot name nested fields"),
         (WHEN.replace("1 where", "where"), "names no event"),
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n', "the file has no [maps.m]"),
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\nRead = 1\n',
          "line 7: [maps.m] Read: is no mask of 64 bits"),
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\n0x0 = 1\n', "is no mask"),
+        (HEADER + '[1.columns]\nproc_created_time = "X | epoch h"\n', "no unit 'h'; there are s,"),
+        (HEADER + '[1.columns]\nproc_path = "X | json a..b"\n', "is no path of at most 8 members"),
+        (HEADER + '[1.columns]\nproc_path = "X | json"\n', "is no path of at most 8 members"),
         (HEADER + 'with = "s"\n', "line 4: [1] with: the file has no [sets.s]"),
         (HEADER + 'with = ["s"]\n[sets.s]\nproc_pth = "X"\n', "has no such column"),
         ('provider = "P"\nextra = 1\n', "is neither"),
@@ -231,7 +369,11 @@ def test_shapes_are_tried_from_the_most_to_the_least_particular() -> None:
         ('haz = ["a"]\n', "haz: is none of"),
         ("has = 1\n", "is not a text or a list of texts"),
         ('time = "t | moon"\n', "no clock 'moon'"),
-        ('time = "t | local a"\n', "local takes 2 fields, not 1"),
+        ('time = "t | local a"\n', "local takes 2 words, not 1"),
+        ('time = "t | epoch h"\n', "no unit 'h'; there are s, ms"),
+        ('provider = "V"\n[[shapes]]\nevent = "e"\n', "has: is missing"),
+        ('provider = "V"\n[[shapes]]\nhas = "a"\nprovider = "e"\n', "provider: is none of"),
+        ('provider = "V"\nshapes = 1\n', "is not a list of tables"),
         ('[system]\nproc_path = "x"\n', "line 2: [system] proc_path: is not a column"),
         ('[system]\ntime = "x"\n', "is not a column that a shape may fill"),
         ('[system]\nlog_name = "x"\nmessage = "x"\n', "x fills more than one column"),

@@ -106,8 +106,8 @@ def values_of(event: Event, texts: bool) -> dict[str, str]:
                if name not in TABLES[event.table].columns}
     named = {field: f"v {number}" if texts else str(number) for number, field in
              enumerate(sorted(fields), 1)}
-    if event.when:
-        named[event.when.field] = event.when.values[0] if event.when.equal else "other"
+    for when in event.when:
+        named[when.field] = "other" if not when.equal else when.values[0] if when.values else "set"
     return named
 
 

@@ -151,8 +151,6 @@ def test_columns_of_an_event(
     (row,) = batch.to_pylist()
     row["table"] = table
     assert {name: row.get(name) for name in wanted} == wanted
-    event = next(
-        section for section in mappings.events[provider, code].sections
-        if section.when is None or section.when.holds(fields.get(section.when.field))
-    )
+    event = mappings.events[provider, code].section(fields)
+    assert event is not None
     assert pairs(row, event) == fields

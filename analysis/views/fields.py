@@ -12,8 +12,8 @@ from functools import cache
 from tracelake.analysis.views import quote
 from tracelake.normalize import codes
 from tracelake.normalize.mapping import Mappings
-from tracelake.normalize.section import Event, Source
-from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
+from tracelake.normalize.section import ANY, Condition, Event, Source
+from tracelake.normalize.transforms import EPOCHS, HASHES, PAIRS, TRANSFORMS
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
@@ -63,6 +63,14 @@ def inverse(column: str, source: Source) -> str | None:
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
         case "utc_ms":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
+        case "epoch":
+            micros = f"epoch_us({name})"
+            if source.argument == "filetime":
+                return f"CAST({micros} * 10 + 116444736000000000 AS VARCHAR)"
+            nanos = EPOCHS.get(source.argument)
+            return f"CAST({micros} * 1000 // {nanos} AS VARCHAR)" if nanos else None
+        case "items":
+            return f"CAST(to_json({name}) AS VARCHAR)"
         case "param":
             return f"coalesce({_parameters()}[{name}], {name})"
         case "split":
@@ -173,22 +181,31 @@ class Section:
 
 def _holds(event: Event) -> str:
     """SQL: the event fits the section. (What a condition names is always in `unmapped`.)"""
-    when = event.when
-    if when is None:
-        return "true"
-    text = f"coalesce({unmapped(when.field)}, '') {among(when.values)}"
+    return " AND ".join(map(_condition, event.when)) or "true"
+
+
+def _condition(when: Condition) -> str:
+    fits = among(when.values) if when.values else "<> ''"
+    text = f"coalesce({unmapped(when.field)}, '') {fits}"
     return text if when.equal else f"NOT ({text})"
 
 
 def sections(mappings: Mappings) -> list[Section]:
     """Every section of every event."""
     found = []
+    codes: dict[str, list[str]] = {}
+    for provider, code in mappings.events:
+        codes.setdefault(provider, []).append(code)
     for event in mappings.events.values():
         for section in event.sections:
             peers = [other for other in event.sections if other.table == section.table]
             before = peers[: peers.index(section)]
             parts = [f"NOT ({_holds(other)})" for other in before] + [_holds(section)]
-            found.append(Section(section, " AND ".join(parts) if len(peers) > 1 else ""))
+            parts = parts if len(peers) > 1 else []
+            others = [code for code in codes[event.provider] if code != ANY]
+            if event.code == ANY and others:
+                parts.append(f"NOT (coalesce(event_code, '') {among(others)})")
+            found.append(Section(section, " AND ".join(parts)))
     return found
 
 
@@ -202,7 +219,8 @@ def of(sections: Iterable[Section]) -> str:
     for (provider, condition), listed in codes.items():
         providers.setdefault((condition, tuple(listed)), []).append(provider)
     return " OR ".join(
-        f"(event_code {among(listed)} AND log_provider {among(names)}"
+        f"(log_provider {among(names)}"
+        f"{'' if ANY in listed else ' AND event_code ' + among(listed)}"
         f"{' AND ' + condition if condition else ''})"
         for (condition, listed), names in providers.items()
     )

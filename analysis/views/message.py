@@ -17,6 +17,7 @@ from tracelake.analysis.views import fields, lines, quote
 from tracelake.analysis.views.fields import Section
 from tracelake.normalize import Table, mapping, template
 from tracelake.normalize.column import note
+from tracelake.normalize.section import ANY
 from tracelake.normalize.template import Name, Optional, Part
 
 LONGEST = 2000
@@ -57,9 +58,11 @@ class Templates:
             cases: dict[str, list[str]] = {}
             for section in sections:
                 if section.event.message:
-                    test = f"event_code = {quote.text(section.event.code)}"
+                    code = section.event.code
+                    tests = [] if code == ANY else [f"event_code = {quote.text(code)}"]
                     if section.condition:
-                        test += f" AND {section.condition}"
+                        tests.append(section.condition)
+                    test = " AND ".join(tests) or "true"
                     cases.setdefault(self._filled(section), []).append(test)
             inner = " ".join(
                 f"WHEN {' OR '.join(tests)} THEN {sql}" for sql, tests in cases.items()

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from tracelake.normalize.column import (
     BIG,
+    BOOL,
     BYTES,
     INT,
     MAP,
@@ -39,6 +40,28 @@ HEAD = (
     column("device_uid", WORD, "host's own id (MachineGuid, agent id)", ocsf="device.uid",
            ecs="host.id", bloom=True),
     column("device_ip", WORD, "host's address", ocsf="device.ip", ecs="host.ip", bloom=True),
+    column("device_public_ip", WORD, "address that the sensor's cloud saw the host come from",
+           bloom=True),
+    column("device_mac", WORD, "host's link address", ocsf="device.mac", bloom=True),
+    column("device_domain", WORD, "domain or workgroup of the host", ocsf="device.domain",
+           ecs="host.domain"),
+    column("device_type", WORD, "what kind of host it is: laptop, server, ...",
+           ocsf="device.type", ecs="host.type"),
+    column("device_groups", TEXTS, "groups that the sensor's console has the host in",
+           ocsf="device.groups[].name"),
+    column("device_group_uids", TEXTS, "their ids", ocsf="device.groups[].uid"),
+    column("os_name", WORD, "operating system of the host", ocsf="device.os.name",
+           ecs="host.os.name"),
+    column("os_version", WORD, "its version", ocsf="device.os.version", ecs="host.os.version"),
+    column("os_type", WORD, "its family: windows, linux, macos, ios, android",
+           ocsf="device.os.type", ecs="host.os.type"),
+    column("agent_uid", WORD, "the sensor's own id, where the host has another one",
+           ocsf="device.agent_list[0].uid", ecs="agent.id", bloom=True),
+    column("agent_version", WORD, "version of the sensor", ocsf="device.agent_list[0].version",
+           ecs="agent.version"),
+    column("org_uid", WORD, "customer, tenant or account that the sensor belongs to",
+           ocsf="device.org.uid"),
+    column("org_name", WORD, "its name", ocsf="device.org.name", ecs="organization.name"),
     column("sensor_id", WORD, "sensor and interface that saw it",
            ocsf="metadata.reporter.uid", ecs="observer.name"),
 )
@@ -153,6 +176,65 @@ def fingerprints(
     ]
 
 
+def about(
+    prefix: str, path: str, ecs: str | None, image: str, its: str
+) -> list[pa.Field]:
+    """What EDR sensors say of a process beside its path, ids and SHA-256.
+
+    Args:
+        prefix: of the column names.
+        path: the process's path in OCSF.
+        ecs: its name in ECS, or None.
+        image, its: whose, in the columns' meanings.
+    """
+
+    def name(value: str) -> str | None:
+        return f"{ecs}.{value}" if ecs else None
+
+    return [
+        column(f"{prefix}_sha1", TEXT, f"SHA-1 {image}", bloom=True,
+               ocsf=f"{path}.file.hashes[algorithm_id=2].value", ecs=name("hash.sha1")),
+        column(f"{prefix}_md5", TEXT, f"MD5 {image}", bloom=True,
+               ocsf=f"{path}.file.hashes[algorithm_id=1].value", ecs=name("hash.md5")),
+        column(f"{prefix}_signed", BOOL, f"{its} image is signed",
+               ecs=name("code_signature.exists")),
+        column(f"{prefix}_signer", WORD, f"who signed {its} image",
+               ocsf=f"{path}.file.signature.certificate.subject",
+               ecs=name("code_signature.subject_name")),
+        column(f"{prefix}_desc", WORD, f"description in the version information {image}",
+               ocsf=f"{path}.file.desc", ecs=name("pe.description")),
+        column(f"{prefix}_created_time", TIME, f"when {its} process was made",
+               ocsf=f"{path}.created_time", ecs=name("start")),
+        column(f"{prefix}_integrity", WORD, f"{its} integrity level", ocsf=f"{path}.integrity"),
+    ]
+
+
+def ancestor(ecs: str | None) -> list[pa.Field]:
+    """The parent of the process that did it."""
+
+    def name(value: str) -> str | None:
+        return f"{ecs}.{value}" if ecs else None
+
+    path = "actor.process.parent_process"
+    return [
+        column("actor_parent_path", WORD, "image of its parent", ocsf=f"{path}.path",
+               ecs=name("executable"), bloom=True),
+        column("actor_parent_name", WORD, "file name of that image", ocsf=f"{path}.name",
+               ecs=name("name")),
+        column("actor_parent_cmd_line", TEXT, "command line of the parent",
+               ocsf=f"{path}.cmd_line", ecs=name("command_line")),
+        column("actor_parent_pid", BIG, "process id of the parent", ocsf=f"{path}.pid",
+               ecs=name("pid")),
+        column("actor_parent_uid", TEXT, "unique id of the parent", ocsf=f"{path}.uid",
+               ecs=name("entity_id"), bloom=True),
+        column("actor_parent_sha256", TEXT, "SHA-256 of the parent's image", bloom=True,
+               ocsf=f"{path}.file.hashes[algorithm_id=3].value", ecs=name("hash.sha256")),
+        column("actor_parent_user_name", WORD, "user of the parent, with its domain where given",
+               ocsf=f"{path}.user.name", ecs=name("user.name"), bloom=True),
+        *about("actor_parent", path, ecs, "of the parent's image", "the parent's"),
+    ]
+
+
 def actor(
     path: str | dict[str, str] = "Image", user: bool = True, ecs: bool = True
 ) -> list[pa.Field]:
@@ -193,6 +275,27 @@ def actor(
         column("actor_sha256", TEXT, "SHA-256 of its image", bloom=True,
                ocsf="actor.process.file.hashes[algorithm_id=3].value",
                ecs=name("process.hash.sha256")),
+        *about("actor", "actor.process", name("process"), "of its image", "its"),
+        column("actor_size", BIG, "bytes of its image", ocsf="actor.process.file.size",
+               stats=False),
+        column("actor_original_name", WORD, "name in its image's version information",
+               ocsf="actor.process.file.internal_name",
+               ecs=name("process.pe.original_file_name")),
+        column("actor_internal_name", WORD, "internal name in the version information"),
+        column("actor_company", WORD, "company in the version information",
+               ocsf="actor.process.file.company_name", ecs=name("process.pe.company")),
+        column("actor_product", WORD, "product in the version information",
+               ocsf="actor.process.file.product.name", ecs=name("process.pe.product")),
+        column("actor_file_version", WORD, "version in the version information",
+               ocsf="actor.process.file.version", ecs=name("process.pe.file_version")),
+        column("actor_elevation", WORD, "its token elevation type"),
+        column("actor_cwd", WORD, "its working directory",
+               ocsf="actor.process.working_directory", ecs=name("process.working_directory")),
+        *ancestor(name("process.parent")),
+        column("session_is_remote", BOOL, "it ran in a session from another host (RDP)",
+               ocsf="actor.session.is_remote"),
+        column("session_src_ip", WORD, "address of that host", bloom=True),
+        column("session_src_hostname", WORD, "name of that host", bloom=True),
     ]
     if user:
         columns += [
@@ -202,6 +305,10 @@ def actor(
                    ecs="user.domain"),
             column("user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
                    bloom=True),
+            column("user_uid_alt", WORD, "its id in the directory of a cloud (object id)",
+                   ocsf="actor.user.uid_alt", bloom=True),
+            column("user_email", WORD, "its mail address or principal name (UPN)",
+                   ocsf="actor.user.email_addr", ecs="user.email", bloom=True),
             column("session_uid", WORD, "its logon session (LogonId)",
                    ocsf="actor.session.uid", sigma="LogonId", bloom=True),
         ]
@@ -225,6 +332,52 @@ def subject(ecs: bool = True) -> list[pa.Field]:
                ocsf="actor.user.domain", ecs=name("user.domain"), sigma="SubjectDomainName"),
         column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid",
                ecs=name("user.id"), bloom=True, sigma="SubjectUserSid"),
+        column("actor_user_uid_alt", WORD, "its id in the directory of a cloud (object id)",
+               ocsf="actor.user.uid_alt", bloom=True),
+        column("actor_user_email", WORD, "its mail address or principal name (UPN)",
+               ocsf="actor.user.email_addr", ecs=name("user.email"), bloom=True),
         column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
                bloom=True, sigma="SubjectLogonId"),
+    ]
+
+def cloud() -> list[pa.Field]:
+    """The cloud that it happened in: whose account, and where."""
+    return [
+        column("cloud_provider", WORD, "AWS, Azure, GCP, ...", ocsf="cloud.provider",
+               ecs="cloud.provider"),
+        column("cloud_account_uid", WORD, "account, subscription or tenant that it happened in",
+               ocsf="cloud.account.uid", ecs="cloud.account.id", bloom=True),
+        column("cloud_account_name", WORD, "its name", ocsf="cloud.account.name",
+               ecs="cloud.account.name"),
+        column("cloud_org_uid", WORD, "organization or tenant of that account",
+               ocsf="cloud.org.uid", bloom=True),
+        column("cloud_project_uid", WORD, "project or resource group",
+               ocsf="cloud.project_uid", ecs="cloud.project.id", bloom=True),
+        column("cloud_region", WORD, "region", ocsf="cloud.region", ecs="cloud.region"),
+    ]
+
+
+def origin_of_request(ecs: bool = True) -> list[pa.Field]:
+    """Where the sender of a request is, and what it says of itself.
+
+    Args:
+        ecs: whether it is what ECS calls `source`.
+    """
+
+    def name(value: str) -> str | None:
+        return value if ecs else None
+
+    return [
+        column("src_country", WORD, "country of the sender, as the log has it",
+               ocsf="src_endpoint.location.country", ecs=name("source.geo.country_iso_code")),
+        column("src_region", WORD, "state or region of the sender",
+               ocsf="src_endpoint.location.region", ecs=name("source.geo.region_name")),
+        column("src_city", WORD, "city of the sender", ocsf="src_endpoint.location.city",
+               ecs=name("source.geo.city_name")),
+        column("src_isp", WORD, "who it has its address from",
+               ocsf="src_endpoint.location.isp"),
+        column("src_asn", BIG, "number of that network", ecs=name("source.as.number"),
+               stats=False),
+        column("user_agent", WORD, "user agent of the request",
+               ocsf="http_request.user_agent", ecs=name("user_agent.original"), bloom=True),
     ]

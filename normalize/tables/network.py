@@ -19,7 +19,7 @@ from tracelake.normalize.column import (
     WORD,
     column,
 )
-from tracelake.normalize.tables.common import actor, events, fingerprints
+from tracelake.normalize.tables.common import actor, cloud, events, fingerprints
 
 
 def flow(transport: bool = True, classes: tuple[int, ...] = ()) -> list[pa.Field]:
@@ -121,6 +121,22 @@ NETWORK_ACTIVITY = events(
     column("direction_id", TINY, "1 inbound, 2 outbound, as the host saw it",
            ocsf="connection_info.direction_id"),
     column("action_id", TINY, "1 allowed, 2 denied", ocsf="action_id"),
+    column("url", TEXT, "URL that it was for", ocsf="url.url_string", ecs="url.full",
+           bloom=True),
+    column("rule_name", WORD, "rule of a firewall that it met", ocsf="firewall_rule.name",
+           ecs="rule.name", bloom=True),
+    column("rule_uid", WORD, "its id", ocsf="firewall_rule.uid", ecs="rule.id"),
+    column("rule_group", WORD, "group that the rule is in", ocsf="firewall_rule.category",
+           ecs="rule.category"),
+    column("policy_name", WORD, "policy that the rule is of", ocsf="policy.name",
+           ecs="rule.ruleset"),
+    column("policy_uid", WORD, "its id", ocsf="policy.uid"),
+    column("src_ip_type", WORD, "kind of address (Public, Private, ...), as the log names it"),
+    column("dst_ip_type", WORD, "kind of address of the other side"),
+    column("interface_uid", WORD, "network interface that saw it", bloom=True),
+    column("status_code", WORD, "result, as the log gives it", ocsf="status_code"),
+    column("capture_status", WORD, "whether the log is whole for that time"),
+    cloud(),
     column("src_nat_ip", WORD, "address of the side that began, as it was translated to",
            ecs="source.nat.ip", bloom=True),
     column("src_nat_port", INT, "its port, as it was translated to", ecs="source.nat.port",
@@ -213,6 +229,8 @@ HTTP_ACTIVITY = events(
            ocsf="actor.user.name", ecs="user.name", sigma="cs-username", bloom=True),
     column("user_domain", WORD, "domain or host of that user", ocsf="actor.user.domain",
            ecs="user.domain"),
+    column("user_email", WORD, "its mail address or principal name (UPN)",
+           ocsf="actor.user.email_addr", ecs="user.email", bloom=True),
     column("status_code", INT, "status of the response", zeek="status_code",
            ocsf="http_response.code", ecs="http.response.status_code", sigma="sc-status"),
     column("status_text", WORD, "its text", zeek="status_msg", ocsf="http_response.message"),
@@ -473,6 +491,16 @@ CERTIFICATE = events(
     column("is_self_signed", BOOL, "it is signed with its own key"),
     column("chain_position", TINY, "0: the server's own"),
     column("seen_in", TEXTS, "conn_uid of flows that it was seen in, at most 100"),
+    column("cert_created_time", TIME, "when it was made, where a log says only that"),
+    column("issuer_sha1", TEXT, "SHA-1 of the issuer's certificate", bloom=True),
+    column("crl_urls", TEXTS, "where revoked ones are listed"),
+    column("file_sha1", TEXT, "SHA-1 of a file that it signs", ecs="file.hash.sha1",
+           bloom=True),
+    column("is_signed", BOOL, "that file is signed"),
+    column("is_trusted", BOOL, "its signature is trusted"),
+    column("is_microsoft_root", BOOL, "the root of its signature is Microsoft's"),
+    column("signature_type", WORD, "kind of signature: embedded, catalog"),
+    column("countersigned_time", TIME, "when the signature was countersigned"),
 )
 
 NETWORK_FILE_ACTIVITY = events(
