@@ -182,7 +182,7 @@ def _artifact(row: dict[str, Any], source: dict[str, Any] | None, books: _Books)
     elif row["in_rows"] > 1 and books.begins[key] < row["in_rows"] and (
         books.highest[key] == 0 or row["parser"] in PACKED
     ):
-        # The library says of no record where it stands, or records are packed in blocks: `sub` counts
+        # The library says of no record where it stands, or they are packed in blocks: `sub` counts
         # through, whatever a row is of.
         in_all = sum(there.values())
         checked.expect(
