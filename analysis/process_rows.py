@@ -2,14 +2,16 @@
 
 Ten million rows are not read for one process. A row group is read for an id only when its bloom
 filter does not exclude it (lake/bloom.py), and for a process id only when the statistics of host
-and time do not. Files that are too small for filters are read once, into a table of the session,
-and so are lists of processes (`artifact_query`, class 5015).
+and time do not. Command lines are most of what is there, and come last: `details`. Files that are
+too small for filters are read once, into a table of the session, and so are lists of processes
+(`artifact_query`, class 5015).
 """
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import duckdb
@@ -22,8 +24,8 @@ MOST = 10_000
 """Descendants of a process that are told, and rows that are looked at for one generation."""
 PROBED = 64
 """Ids that are asked of bloom filters; for more of them the columns are read."""
-READ = 0.5
-"""Share of all row groups from which on they are rather read as a whole."""
+APART = 32
+"""Files that are read each by itself, only their row groups in question; more of them as one."""
 SECOND = 1_000_000
 """Times are microseconds since 1970: of evidence, they may be beyond what `datetime` holds."""
 LOOK_BACK = (3_600 * SECOND, 86_400 * SECOND, None)
@@ -34,24 +36,17 @@ _COLUMNS = {
               "lower(to_hex(src_offset)) || '-' || sub",
     "kind": f"CASE WHEN activity_id = 2 THEN {END} ELSE {START} END",
     "started": "coalesce(proc_created_time, time)",
-    "time": "time",
-    "source_id": "source_id",
-    "artifact_no": "artifact_no",
-    "device_hostname": "device_hostname",
-    "device_uid": "device_uid",
-    "log_provider": "log_provider",
-    "proc_uid": "proc_uid",
-    "proc_pid": "proc_pid",
-    "proc_path": "proc_path",
-    "proc_name": "proc_name",
-    "proc_cmd_line": "proc_cmd_line",
-    "user_name": "user_name",
-    "user_domain": "user_domain",
-    "parent_uid": "parent_uid",
-    "parent_pid": "parent_pid",
-    "parent_path": "parent_path",
-    "parent_name": "parent_name",
-    "parent_cmd_line": "parent_cmd_line",
+    **{name: name for name in (
+        "time", "source_id", "artifact_no", "device_hostname", "device_uid", "log_provider",
+        "proc_uid", "proc_pid", "proc_path", "proc_name", "parent_uid", "parent_pid",
+        "parent_path", "parent_name",
+    )},
+}
+_DETAILS = ("proc_cmd_line", "user_name", "user_domain", "parent_cmd_line")
+_FILTERS = ("proc_uid", "parent_uid", "device_uid")
+_KINDS = {
+    "kind": "INTEGER", "started": "TIMESTAMPTZ", "time": "TIMESTAMPTZ", "artifact_no": "INTEGER",
+    "proc_pid": "BIGINT", "parent_pid": "BIGINT", "src_offset": "BIGINT", "number": "BIGINT",
 }
 # Rows that say that a process began, ended, or was there since a time that they name.
 _TELLS = (
@@ -65,16 +60,20 @@ _LISTED = {
     "kind": str(START),
     "started": "coalesce(subject_created_time, time)",
     "proc_uid": "NULL::VARCHAR", "proc_pid": "pid", "proc_path": "subject_path",
-    "proc_name": "subject_name", "proc_cmd_line": "cmd_line", "user_domain": "NULL::VARCHAR",
-    "parent_uid": "NULL::VARCHAR", "parent_path": "NULL::VARCHAR", "parent_name": "NULL::VARCHAR",
-    "parent_cmd_line": "NULL::VARCHAR",
+    "proc_name": "subject_name", "parent_uid": "NULL::VARCHAR", "parent_path": "NULL::VARCHAR",
+    "parent_name": "NULL::VARCHAR", "proc_cmd_line": "cmd_line", "user_name": "user_name",
+    "user_domain": "NULL::VARCHAR", "parent_cmd_line": "NULL::VARCHAR",
 }
 _BASE = re.compile(r"[^\\/]+$")
+NOBODY = ("\U0010ffff", "")
+"""First and last name of a host, where rows name none."""
+_UNIT = re.compile(r"([0-9a-f]{16})-(\d+)-")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row tells of a process; `host` is the key of its host."""
+    """What one row tells of a process; `host` is the key of its host, `file` and `number` its
+    place in the lake."""
 
     row_id: str
     kind: int
@@ -89,14 +88,12 @@ class Row:
     proc_pid: int | None
     proc_path: str | None
     proc_name: str | None
-    proc_cmd_line: str | None
-    user_name: str | None
-    user_domain: str | None
     parent_uid: str | None
     parent_pid: int | None
     parent_path: str | None
     parent_name: str | None
-    parent_cmd_line: str | None
+    file: str | None
+    number: int
     host: str
 
     @property
@@ -117,12 +114,39 @@ def base_name(path: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """What else a row tells."""
+
+    proc_cmd_line: str | None = None
+    user_name: str | None = None
+    user_domain: str | None = None
+    parent_cmd_line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where rows of a host are: what they call it, its ids, and artifacts whose rows name none."""
 
     names: tuple[str, ...] = ()
     uids: tuple[str, ...] = ()
     artifacts: tuple[tuple[str, int], ...] = ()
+
+    def holds(self) -> Iterator[str]:
+        """SQL: the ways for a row to be of this host. A choice of them prunes nothing: each is to
+        be asked for itself, and no row is of two."""
+        named = f"IN ({', '.join(map(quote.text, self.names))})"
+        if self.names:
+            yield f"device_hostname {named}"
+        if self.uids:
+            other = f" AND (device_hostname IS NULL OR NOT device_hostname {named})"
+            yield f"device_uid IN ({', '.join(map(quote.text, self.uids))})" + (
+                other if self.names else ""
+            )
+        for source, number in self.artifacts:
+            yield (
+                "device_hostname IS NULL AND device_uid IS NULL "
+                f"AND source_id = {quote.text(source)} AND artifact_no = {number}"
+            )
 
 
 class Hosts(Protocol):
@@ -145,19 +169,35 @@ class Hosts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A row group: its rows are [first, first + rows) of the file."""
+    """A row group: its rows are [first, first + rows) of the file.
+
+    Attributes:
+        blooms: column -> offset and length of its filter in the file.
+        time: first and last, where they are known.
+        named: first and last name of a host, where they are known; `NOBODY`: there is none.
+    """
 
     file: str
     first: int
     rows: int
     blooms: dict[str, tuple[int, int]]
+    time: tuple[int, int] | None
+    named: tuple[str, str] | None
+
+    def has_time(self, since: int | None, until: int | None) -> bool:
+        """Whether it can have rows of a span."""
+        if self.time is None:
+            return True
+        return (since is None or self.time[1] >= since) and (
+            until is None or self.time[0] <= until
+        )
 
 
 class ProcessRows:
     """Lookups in the processes of one snapshot.
 
     Args:
-        connection: of the session. It makes a schema `walk` there.
+        connection: of the session. It makes a table there, in the schema `walk`.
         files: of `process_activity`, whatever the session's window.
         listed: SQL of all rows of `artifact_query`.
         hosts: whose a row is.
@@ -174,94 +214,99 @@ class ProcessRows:
     ) -> None:
         self._connection = connection
         self._hosts = hosts
-        groups = list(self._groups(files))
-        filtered = {g.file for g in groups} - {g.file for g in groups if len(g.blooms) < 2}
-        small = [file for file in files if file not in filtered] if local else []
-        large = [file for file in files if file in filtered] if local else list(files)
-        self._group_list = [g for g in groups if g.file in filtered] if local else []
-        self._total = sum(1 for g in groups if g.file in filtered)
-        run = connection.execute
-        run("CREATE SCHEMA IF NOT EXISTS walk")
-        run(f"CREATE OR REPLACE VIEW walk.large AS {_narrow(large)}")
-        run(f"CREATE OR REPLACE TABLE walk.small AS {_narrow(small)} UNION ALL "
-            f"SELECT {_selected(_LISTED)} FROM ({listed}) WHERE class_uid = 5015 "
-            "AND pid IS NOT NULL")
-        self._has_small = run("SELECT 1 FROM walk.small LIMIT 1").fetchone() is not None
-        self._has_large = bool(large)
+        self._local = local
+        groups = _groups(connection, files)
+        bare = {group.file for group in groups if "proc_uid" not in group.blooms}
+        self._groups = [group for group in groups if group.file not in bare]
+        columns = ", ".join([*_COLUMNS, *_DETAILS, "src_offset", "number"])
+        lists = (
+            f"SELECT {_selected({**_LISTED, 'number': '0'}, (*_COLUMNS, *_DETAILS, 'number'))}, "
+            f"src_offset FROM ({listed}) WHERE class_uid = 5015 AND pid IS NOT NULL"
+        )
+        small = sorted(bare)
+        connection.execute("CREATE SCHEMA IF NOT EXISTS walk")
+        connection.execute(
+            f"CREATE OR REPLACE TABLE walk.small AS SELECT {columns}, "
+            "row_number() OVER () AS nr FROM ("
+            f"{_of_files(small)} UNION ALL BY NAME {lists})"
+        )
+        self._has_small = connection.execute(
+            "SELECT 1 FROM walk.small LIMIT 1"
+        ).fetchone() is not None
 
-    def _groups(self, files: Sequence[str]) -> Iterator[_Group]:
-        if not files:
-            return
-        found = self._connection.execute(
-            "SELECT file_name, row_group_id, row_group_num_rows, path_in_schema, "
-            "bloom_filter_offset, bloom_filter_length FROM parquet_metadata($files) "
-            "WHERE path_in_schema IN ('proc_uid', 'parent_uid') "
-            "ORDER BY file_name, row_group_id", {"files": list(files)},
-        ).fetchall()
-        groups: dict[tuple[str, int], _Group] = {}
-        ends: dict[str, int] = {}
-        for file, number, rows, column, offset, length in found:
-            group = groups.get((file, number))
-            if group is None:
-                first = ends.get(file, 0)
-                ends[file] = first + rows
-                group = groups[file, number] = _Group(file, first, rows, {})
-            if offset is not None and length is not None:
-                group.blooms[column] = (offset, length)
-        yield from groups.values()
+    def by_uid(self, uids: Collection[str], host: str | None = None) -> list[Row]:
+        """Begins and ends of processes with these ids, of a host (None: of any)."""
+        return self._by_text("proc_uid", list(uids), host, None, None)
 
-    def by_uid(self, uids: Collection[str]) -> list[Row]:
-        """Begins and ends of processes with these ids."""
-        return self._by_text("proc_uid", uids, "")
-
-    def children_by_uid(self, uids: Collection[str], since: int | None) -> list[Row]:
-        """Begins of processes whose parents have these ids.
-
-        Args:
-            since: those logged later only.
-        """
-        where = f" AND kind = {START}{_from(since)}"
-        return self._by_text("parent_uid", uids, where, most=MOST)
+    def children_by_uid(
+        self, uids: Collection[str], host: str | None, since: int | None
+    ) -> list[Row]:
+        """Begins of processes whose parents have these ids, logged since then."""
+        return self._by_text("parent_uid", list(uids), host, since, MOST)
 
     def by_row_id(self, source: str, artifact_no: int, offset: int, row_id: str) -> list[Row]:
         """The row of a citation; `source`: the begin of its source's id."""
+        unit = f"{source}-{artifact_no}-"
+        groups = [group for group in self._groups if _may_be_of(group.file, unit)]
         where = (
-            f"starts_with(source_id, {quote.text(source)}) AND artifact_no = {artifact_no} "
-            f"AND row_id = {quote.text(row_id)}"
+            f"src_offset = {offset} AND starts_with(source_id, {quote.text(source)}) "
+            f"AND artifact_no = {artifact_no}"
         )
-        large = f"{where} AND src_offset = {offset}"
-        return self._ask([f"SELECT * FROM walk.large WHERE {large}",
-                          f"SELECT * FROM walk.small WHERE {large}"], {})
+        return [row for row in self._read(groups, [where]) if row.row_id == row_id]
 
     def by_pid(
         self, host: str, pids: Collection[int], since: int | None, until: int | None
     ) -> list[Row]:
         """Begins and ends, logged in [since, until], of processes with these numbers."""
-        where = f"list_contains($pids, proc_pid){_from(since)}{_until(until)}"
-        if len(pids) == 1:
-            where = f"proc_pid = {next(iter(pids))}{_from(since)}{_until(until)}"
-            return self._of_host(host, where, {})
-        where = f"proc_pid IN (SELECT unnest($pids)){_from(since)}{_until(until)}"
-        return self._of_host(host, where, {"pids": list(pids)})
+        return self._of_host(host, "proc_pid", pids, since, until, None)
+
+    def near(self, host: str, begins: Collection[tuple[int, int]], before: int, after: int) -> list[
+        Row
+    ]:
+        """Begins and ends that were logged about a time.
+
+        Args:
+            begins: process ids, and the time of each.
+            before, after: how long before and after it.
+        """
+        if not begins:
+            return []
+        since = min(at for _, at in begins) - before
+        until = max(at for _, at in begins) + after
+        times = sorted({at for _, at in begins})
+
+        def touched(group: _Group) -> bool:
+            if group.time is None:
+                return True
+            first, last = group.time
+            return any(at - before <= last and at + after >= first for at in times)
+
+        rows = self._of_host(
+            host, "proc_pid", {pid for pid, _ in begins}, since, until, None, touched
+        )
+        wanted_times: dict[int, list[int]] = {}
+        for pid, at in begins:
+            wanted_times.setdefault(pid, []).append(at)
+        return [
+            row for row in rows
+            if row.proc_pid is not None and row.time is not None and any(
+                at - before <= row.time <= at + after for at in wanted_times[row.proc_pid]
+            )
+        ]
 
     def children_by_pid(
         self, host: str, pids: Collection[int], since: int | None, until: int | None
     ) -> list[Row]:
         """Begins, logged in [since, until], of processes whose parents have these numbers."""
-        where = (
-            f"parent_pid IN (SELECT unnest($pids)) AND kind = {START}{_from(since)}{_until(until)}"
-        )
-        return self._of_host(host, where, {"pids": list(pids)}, most=MOST)
+        return self._of_host(host, "parent_pid", pids, since, until, MOST)
 
     def holder(self, host: str, pid: int, until: int) -> list[Row]:
         """Rows of the process that had a number last before a time, and of others before it."""
         end: int | None = until
         for back in LOOK_BACK:
             since = until - back if back is not None else None
-            rows = self.by_pid(host, [pid], since, end)
-            if since is None:
-                # Lists name processes that began long before: by the time that they say.
-                rows = self.by_pid(host, [pid], None, None)
+            # Lists name processes that began long before: by the time that they say.
+            rows = self.by_pid(host, [pid], since, end if since is not None else None)
             if any(
                 row.kind == START and row.started is not None and row.started <= until
                 or row.kind == END and row.time is not None and row.time < until - 4 * SECOND
@@ -271,125 +316,249 @@ class ProcessRows:
             end = since
         return []
 
+    def details(self, rows: Iterable[Row]) -> dict[str, Detail]:
+        """What else rows tell, by their row_id."""
+        places: dict[str | None, dict[int, str]] = {}
+        for row in rows:
+            places.setdefault(row.file, {})[row.number] = row.row_id
+        columns = ", ".join(_DETAILS)
+        found: dict[str, Detail] = {}
+        ordered = iter(sorted(places.items(), key=lambda item: item[0] or ""))
+        while part := list(islice(ordered, APART)):
+            asked = []
+            for n, (file, held) in enumerate(part):
+                numbers = ", ".join(map(str, sorted(held)))
+                source, number = "walk.small", "nr"
+                if file is not None:
+                    source = f"read_parquet({quote.text(file)}, file_row_number = true)"
+                    number = "file_row_number"
+                asked.append(
+                    f"SELECT {n} AS part, {number} AS number, {columns} FROM {source} "
+                    f"WHERE {number} IN ({numbers})"
+                )
+            for n, number_, *values in self._connection.execute(
+                " UNION ALL ".join(asked)
+            ).fetchall():
+                found[part[n][1][number_]] = Detail(*values)
+        return found
+
     def _by_text(
-        self, column: str, texts: Collection[str], where: str, most: int | None = None
+        self, column: str, texts: list[str], host: str | None, since: int | None, most: int | None
     ) -> list[Row]:
-        texts = list(texts)
         if not texts:
             return []
-        given = {"texts": texts}
-        within = f"{column} IN ({', '.join(map(quote.text, texts))}){where}"
-        if len(texts) > PROBED:
-            within = f"{column} IN (SELECT unnest($texts)){where}"
-        asked = [f"SELECT * FROM walk.small WHERE {within}"] if self._has_small else []
-        groups = self._candidates(column, texts) if len(texts) <= PROBED else None
-        if groups is None:
-            asked.append(f"SELECT * FROM walk.large WHERE {within}")
-        else:
-            for file, spans in groups.items():
-                rows = " OR ".join(f"file_row_number BETWEEN {a} AND {b - 1}" for a, b in spans)
-                asked.append(f"SELECT * FROM ({_narrow([file], rows)}) WHERE {within}")
-        return self._ask(asked, given if len(texts) > PROBED else {}, most)
+        groups = [group for group in self._groups if group.has_time(since, None)]
+        if host is not None:
+            groups = self._of_place(groups, self._hosts.place(host))
+        if len(texts) <= PROBED:
+            groups = self._holding(groups, column, texts)
+        listed = len(texts) <= PROBED
+        where = f"{column} IN " + (
+            f"({', '.join(map(quote.text, texts))})" if listed else "(SELECT unnest($listed))"
+        )
+        if column == "parent_uid":
+            where += f" AND kind = {START}"
+        where += _span(since, None)
+        rows = self._read(groups, [where], most, None if listed else texts)
+        return [row for row in rows if host is None or row.host == host]
 
-    def _candidates(
-        self, column: str, texts: Sequence[str]
-    ) -> dict[str, list[tuple[int, int]]] | None:
-        """The row groups that may hold one of the texts, by file; None: read them all."""
-        if not self._group_list:
-            return None if self._has_large else {}
+    def _holding(
+        self, groups: Sequence[_Group], column: str, texts: Sequence[str]
+    ) -> list[_Group]:
+        """The row groups that may hold one of the texts."""
+        if not self._local:
+            return list(groups)
         looked_for = [wanted(text) for text in texts]
-        found: dict[str, list[tuple[int, int]]] = {}
-        count = 0
+        found: list[_Group] = []
         handles: dict[str, int] = {}
         try:
-            for group in self._group_list:
+            for group in groups:
+                if column not in group.blooms:
+                    found.append(group)
+                    continue
                 handle = handles.get(group.file)
                 if handle is None:
                     handle = handles[group.file] = os.open(group.file, os.O_RDONLY)
                 offset, length = group.blooms[column]
                 if any(may_hold(handle, offset, length, text) for text in looked_for):
-                    found.setdefault(group.file, []).append(
-                        (group.first, group.first + group.rows)
-                    )
-                    count += 1
+                    found.append(group)
         finally:
             for handle in handles.values():
                 os.close(handle)
-        return found if count <= max(4, self._total * READ) else None
+        return found
 
     def _of_host(
-        self, host: str, where: str, given: dict[str, object], most: int | None = None
+        self,
+        host: str,
+        column: str,
+        pids: Collection[int],
+        since: int | None,
+        until: int | None,
+        most: int | None,
+        touched: Callable[[_Group], bool] = lambda _: True,
     ) -> list[Row]:
-        """Rows of a host: a part for each way to be one, since a choice of them prunes nothing."""
+        """Rows of a host by a process id."""
         place = self._hosts.place(host)
-        parts = []
-        if place.names:
-            parts.append(f"device_hostname IN ({', '.join(map(quote.text, place.names))})")
-        if place.uids:
-            parts.append(
-                f"device_uid IN ({', '.join(map(quote.text, place.uids))})"
-                + (f" AND NOT ({parts[0].replace('IN', 'IS NOT NULL AND device_hostname IN', 1)})"
-                   if parts else "")
-            )
-        nameless = "device_hostname IS NULL AND device_uid IS NULL"
-        parts += [
-            f"{nameless} AND source_id = {quote.text(source)} AND artifact_no = {number}"
-            for source, number in place.artifacts
-        ]
-        tables = ["walk.large"] * self._has_large + ["walk.small"] * self._has_small
-        asked = [
-            f"SELECT * FROM {table} WHERE {part} AND {where}" for table in tables for part in parts
-        ]
-        return [row for row in self._ask(asked, given, most) if row.host == host]
-
-    def _ask(
-        self, asked: Sequence[str], given: dict[str, object], most: int | None = None
-    ) -> list[Row]:
-        """The rows of all these queries; `most`: the earliest of them."""
-        if not asked:
+        if not pids:
             return []
+        groups = [
+            group for group in self._groups if group.has_time(since, until) and touched(group)
+        ]
+        groups = self._of_place(groups, place)
+        listed = len(pids) <= PROBED
+        where = f"{column} IN " + (
+            f"({', '.join(map(str, pids))})" if listed else "(SELECT unnest($listed))"
+        ) + _span(since, until)
+        if column == "parent_pid":
+            where += f" AND kind = {START}"
+        asked = [f"{way} AND {where}" for way in place.holds()]
+        rows = self._read(groups, asked, most, None if listed else list(pids))
+        return [row for row in rows if row.host == host]
+
+    def _of_place(self, groups: Sequence[_Group], place: Place) -> list[_Group]:
+        """The row groups that can have rows of a host."""
+        units = [f"{source[:16]}-{number}-" for source, number in place.artifacts]
+        found = {
+            id(group) for group in groups
+            if (place.names and (group.named is None or any(
+                group.named[0] <= name <= group.named[1] for name in place.names)))
+            or any(_may_be_of(group.file, unit) for unit in units)
+        }
+        if place.uids and len(place.uids) <= PROBED:
+            rest = [group for group in groups if id(group) not in found]
+            found |= {id(group) for group in self._holding(rest, "device_uid", place.uids)}
+        elif place.uids:
+            return list(groups)
+        return [group for group in groups if id(group) in found]
+
+    def _read(
+        self,
+        groups: Sequence[_Group],
+        ways: Sequence[str],
+        most: int | None = None,
+        listed: Sequence[object] | None = None,
+    ) -> list[Row]:
+        """The rows of some row groups, and of the small files, for which one of the conditions
+        holds; `most`: the earliest of them; `listed`: what the conditions call `$listed`."""
+        files: dict[str, list[_Group]] = {}
+        for group in groups:
+            files.setdefault(group.file, []).append(group)
+        names = list(files)
+        parts = []
+        if len(names) > APART:
+            parts.append((None, _of_files(names, "")))
+        else:
+            for n, (file, held) in enumerate(files.items()):
+                spans = " OR ".join(
+                    f"file_row_number BETWEEN {one.first} AND {one.first + one.rows - 1}"
+                    for one in held
+                )
+                parts.append((n, _of_files([file], spans)))
         columns = ", ".join(
             f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
             if name in ("started", "time") else name
             for name in _COLUMNS
         )
-        query = " UNION ALL ".join(f"(SELECT {columns} FROM ({one}))" for one in asked)
+        asked = [
+            f"SELECT {columns}, {'file' if n is None else quote.text(names[n])} AS file, number, "
+            f"time AS logged FROM ({part}) WHERE {way}"
+            for n, part in parts for way in ways
+        ]
+        if self._has_small:
+            asked += [
+                f"SELECT {columns}, NULL, nr, time FROM walk.small WHERE {way}" for way in ways
+            ]
+        if not asked:
+            return []
+        query = " UNION ALL ".join(asked)
         if most is not None:
-            query += f" ORDER BY 4 LIMIT {most}"
-        used = {key: value for key, value in given.items() if f"${key}" in query}
-        rows = self._connection.execute(query, used or None).fetchall()
+            query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
         of = self._hosts.of
-        return [Row(*row, host=of(row[4], row[5], row[6], row[7])) for row in rows]
+        return [
+            Row(*row[:-1], host=of(row[4], row[5], row[6], row[7]))
+            for row in self._connection.execute(
+                query, None if listed is None else {"listed": listed}
+            ).fetchall()
+        ]
 
 
-def _selected(columns: dict[str, str]) -> str:
-    return ", ".join(f"{sql} AS {name}" for name, sql in columns.items()) + ", src_offset"
+def _groups(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[_Group]:
+    """The row groups of some files."""
+    if not files:
+        return []
+    columns = ", ".join(quote.text(name) for name in (*_FILTERS, "time", "device_hostname"))
+    found = connection.execute(
+        "SELECT file_name, row_group_id, row_group_num_rows, path_in_schema, "
+        "bloom_filter_offset, bloom_filter_length, stats_min_value, stats_max_value, "
+        "epoch_us(TRY_CAST(stats_min_value AS TIMESTAMPTZ)), "
+        "epoch_us(TRY_CAST(stats_max_value AS TIMESTAMPTZ)), stats_null_count "
+        f"FROM parquet_metadata($files) WHERE path_in_schema IN ({columns}) "
+        "ORDER BY file_name, row_group_id", {"files": list(files)},
+    ).fetchall()
+    groups: dict[tuple[str, int], dict[str, tuple[object, ...]]] = {}
+    for file, number, rows, column, *rest in found:
+        groups.setdefault((file, number), {"": (rows,)})[column] = tuple(rest)
+    made: list[_Group] = []
+    ends: dict[str, int] = {}
+    for (file, _), said in groups.items():
+        (rows,) = said[""]
+        first = ends.get(file, 0)
+        assert isinstance(rows, int)
+        ends[file] = first + rows
+        blooms = {
+            name: (offset, length)
+            for name in _FILTERS
+            for offset, length in [said.get(name, (None, None))[:2]]
+            if isinstance(offset, int) and isinstance(length, int)
+        }
+        begin, end = said.get("time", (None,) * 7)[4:6]
+        low, high, _, _, nulls = said.get("device_hostname", (None,) * 7)[2:]
+        if nulls == rows:
+            low, high = NOBODY
+        made.append(_Group(
+            file, first, rows, blooms,
+            (begin, end) if isinstance(begin, int) and isinstance(end, int) else None,
+            (low, high) if isinstance(low, str) and isinstance(high, str) else None,
+        ))
+    return made
 
 
-def _narrow(files: Sequence[str], rows: str = "") -> str:
+def _may_be_of(file: str, unit: str) -> bool:
+    """Whether a file may have rows of an artifact; `unit`: the begin of its units' names."""
+    name = file.rpartition("/")[2]
+    return name.startswith(unit) or _UNIT.match(name) is None
+
+
+def _selected(columns: dict[str, str], names: Iterable[str]) -> str:
+    return ", ".join(f"{columns.get(name, name)} AS {name}" for name in names)
+
+
+def _of_files(files: Sequence[str], rows: str | None = None) -> str:
     """SQL: what is said of processes in some files.
 
     Args:
-        rows: which rows of them.
+        rows: which rows of them; None: all, with their details.
     """
+    wanted_columns = [*_COLUMNS, "src_offset", *([] if rows is not None else _DETAILS)]
     if not files:
-        kinds = {
-            "kind": "INTEGER", "started": "TIMESTAMPTZ", "time": "TIMESTAMPTZ",
-            "artifact_no": "INTEGER", "proc_pid": "BIGINT", "parent_pid": "BIGINT",
-        }
-        empty = ", ".join(f"NULL::{kinds.get(n, 'VARCHAR')} AS {n}" for n in _COLUMNS)
-        return f"SELECT {empty}, NULL::BIGINT AS src_offset FROM range(0)"
+        return "SELECT " + ", ".join(
+            f"NULL::{_KINDS.get(name, 'VARCHAR')} AS {name}" for name in [*wanted_columns, "number"]
+        ) + " FROM range(0)"
     listed = ", ".join(quote.text(file) for file in files)
-    source = f"read_parquet([{listed}]{', file_row_number = true' if rows else ''})"
+    several = rows == ""
     return (
-        f"SELECT {_selected(_COLUMNS)} FROM {source} WHERE {_TELLS}"
+        f"SELECT {_selected(_COLUMNS, wanted_columns)}, file_row_number AS number"
+        f"{', filename AS file' if several else ''} FROM read_parquet([{listed}], "
+        f"file_row_number = true{', filename = true' if several else ''}) WHERE {_TELLS}"
         + (f" AND ({rows})" if rows else "")
     )
 
 
-def _from(since: int | None) -> str:
-    return f" AND time >= make_timestamptz({since})" if since is not None else ""
-
-
-def _until(until: int | None) -> str:
-    return f" AND time <= make_timestamptz({until})" if until is not None else ""
+def _span(since: int | None, until: int | None) -> str:
+    """SQL: logged in [since, until]."""
+    found = ""
+    if since is not None:
+        found += f" AND time >= make_timestamptz({since})"
+    if until is not None:
+        found += f" AND time <= make_timestamptz({until})"
+    return found

@@ -7,13 +7,14 @@ recursive query over files reads all of them once for each generation.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from tracelake.analysis.process_rows import Hosts, ProcessRows, Row
+from tracelake.analysis.process_rows import Detail, Hosts, ProcessRows
 from tracelake.analysis.process_walk import TREES, Node, Process, Walk, first, own_uid
 
 MACROS = ("process_tree", "process_ancestors", "process_descendants")
@@ -90,6 +91,17 @@ def _kind(kind: pa.DataType) -> str:
     return names[kind]
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row of the table to be."""
+
+    asked: str
+    tree: int
+    order: int
+    path: str
+    node: Node
+
+
 class Trees:
     """The trees that were asked for in a session.
 
@@ -159,7 +171,7 @@ class Trees:
         found = self._asked.get(key)
         if found is None:
             found = self._processes(key)
-            lines: list[dict[str, Any]] = []
+            lines: list[_Line] = []
             for process in found[TREES:]:
                 process.note = f"one of {len(found)} of this id: ask by its row_id for its tree"
                 lines += self._lines(key, len(found), [Node(process, 0, None, None)])
@@ -175,10 +187,14 @@ class Trees:
             self._insert(lines)
             self._below.add(key)
 
-    def _insert(self, lines: list[dict[str, Any]]) -> None:
+    def _insert(self, lines: list[_Line]) -> None:
         if not lines:
             return
-        self._connection.register("walked", pa.Table.from_pylist(lines, FOUND))
+        told = [line.node.process.told for line in lines if line.node.process.told is not None]
+        rows = [row for line in lines for row in line.node.process.rows]
+        details = self._rows.details([*rows, *told])
+        values = [self._values(line, details) for line in lines]
+        self._connection.register("walked", pa.Table.from_pylist(values, FOUND))
         try:
             self._connection.execute("INSERT INTO walk.found SELECT * FROM walked")
         finally:
@@ -203,7 +219,7 @@ class Trees:
                 self._walk.alive(host, int(pid), int(time)) for host in self._hosts.called(name)
             ]
             return [process for process in held if process is not None]
-        children = self._rows.children_by_uid(uids, None)
+        children = self._rows.children_by_uid(uids, None, None)
         by_host = {row.host: row for row in reversed(children)}
         return [
             Process(host, told=row, uid=row.parent_uid, note="not seen: what its child tells of it")
@@ -212,13 +228,13 @@ class Trees:
 
     def _lines(
         self, asked: str, number: int, nodes: list[Node], root: Process | None = None
-    ) -> Iterable[dict[str, Any]]:
+    ) -> Iterator[_Line]:
         """The rows of a chain upwards, or of the levels below `root`."""
         if root is None:
             names: list[str] = []
             for node in reversed(nodes):
                 names.append(_name(node.process))
-                yield self._line(asked, number, node.level, node, " > ".join(names))
+                yield _Line(asked, number, node.level, " > ".join(names), node)
             self_path = " > ".join(names)
             nodes[0].process.path = self_path
             return
@@ -232,19 +248,20 @@ class Trees:
             node, above = waiting.pop()
             order += 1
             path = f"{above} > {_name(node.process)}"
-            yield self._line(asked, number, order, node, path)
+            yield _Line(asked, number, order, path, node)
             waiting += [
                 (child, path) for child in reversed(below.get(id(node.process), []))
             ]
 
-    def _line(
-        self, asked: str, tree: int, order: int, node: Node, path: str
-    ) -> dict[str, Any]:
-        process, told = node.process, node.process.told
+    def _values(self, line: _Line, details: dict[str, Detail]) -> dict[str, Any]:
+        """A row of the table."""
+        process, told = line.node.process, line.node.process.told
         rows = process.rows
-        users = [row for row in rows if row.user_name is not None]
+        said = [details.get(row.row_id, Detail()) for row in rows]
+        of_child = details.get(told.row_id, Detail()) if told is not None else Detail()
         return {
-            "asked": asked, "tree": tree, "nr": order, "level": node.level, "path": path,
+            "asked": line.asked, "tree": line.tree, "nr": line.order, "level": line.node.level,
+            "path": line.path,
             "host": self._hosts.shown(process.host),
             "proc_name": first(r.proc_name for r in rows) or (told and told.parent_name)
             or process.name,
@@ -253,12 +270,11 @@ class Trees:
             or process.uid,
             "started": process.started, "ended": process.ended,
             "proc_path": first(r.proc_path for r in rows) or (told and told.parent_path),
-            "proc_cmd_line": first(r.proc_cmd_line for r in rows)
-            or (told and told.parent_cmd_line),
-            "user_name": _user(users[0]) if users else None,
+            "proc_cmd_line": first(one.proc_cmd_line for one in said) or of_child.parent_cmd_line,
+            "user_name": first(map(_user, said)),
             "parent_pid": first(r.parent_pid for r in rows),
             "parent_uid": first(r.parent_uid for r in rows),
-            "joined_by": node.joined_by, "is_seen": bool(rows), "note": process.note,
+            "joined_by": line.node.joined_by, "is_seen": bool(rows), "note": process.note,
             "row_id": rows[0].row_id if rows else None,
             "witnesses": [
                 {"row_id": r.row_id, "log_provider": r.log_provider, "proc_uid": r.proc_uid,
@@ -276,10 +292,10 @@ def _name(process: Process) -> str:
     return re.split(r"[\\/]", path)[-1] if path else "?"
 
 
-def _user(row: Row) -> str | None:
-    if row.user_name and row.user_domain and "\\" not in row.user_name:
-        return f"{row.user_domain}\\{row.user_name}"
-    return row.user_name
+def _user(said: Detail) -> str | None:
+    if said.user_name and said.user_domain and "\\" not in said.user_name:
+        return f"{said.user_domain}\\{said.user_name}"
+    return said.user_name
 
 
 def _calls(node: Any) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -11,7 +11,7 @@ and the chain ends with what the child tells of it.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -23,6 +23,8 @@ TOLERANCE = 2 * SECOND
 """How far apart two sources may say that a process began, or that a parent ended before it."""
 ORDER = SECOND // 10
 """How much later a parent may seem to begin than its child: clocks of two logs."""
+SOON = 300 * SECOND
+"""How long after its begin the end of a process is looked for by its process id."""
 DEPTH = 64
 """Generations that are told, up and down."""
 
@@ -34,13 +36,18 @@ TREES = 16
 class Source(Protocol):
     """Where rows are looked up (process_rows.ProcessRows)."""
 
-    def by_uid(self, uids: Iterable[str]) -> list[Row]: ...
-    def children_by_uid(self, uids: Iterable[str], since: int | None) -> list[Row]: ...
+    def by_uid(self, uids: Collection[str], host: str | None = None) -> list[Row]: ...
+    def children_by_uid(
+        self, uids: Collection[str], host: str | None, since: int | None
+    ) -> list[Row]: ...
     def by_pid(
-        self, host: str, pids: Iterable[int], since: int | None, until: int | None
+        self, host: str, pids: Collection[int], since: int | None, until: int | None
+    ) -> list[Row]: ...
+    def near(
+        self, host: str, begins: Collection[tuple[int, int]], before: int, after: int
     ) -> list[Row]: ...
     def children_by_pid(
-        self, host: str, pids: Iterable[int], since: int | None, until: int | None
+        self, host: str, pids: Collection[int], since: int | None, until: int | None
     ) -> list[Row]: ...
     def holder(self, host: str, pid: int, until: int) -> list[Row]: ...
 
@@ -55,6 +62,7 @@ class Process:
         told: what its child says of it, where there are no rows.
         ended: when, where that was seen.
         note: what else is to be said of it.
+        is_complete: whether other sources were asked for what they say of it.
         path: names from its first ancestor to itself, once that is known.
     """
 
@@ -66,6 +74,7 @@ class Process:
     ended: int | None = None
     note: str | None = None
     path: str | None = None
+    is_complete: bool = False
     _uids: set[str] = field(default_factory=set)
 
     @property
@@ -188,22 +197,39 @@ class Walk:
         self._source = source
 
     def of_rows(self, rows: Iterable[Row]) -> list[Process]:
-        """The processes that rows tell of, with all that else tells of the first `TREES`."""
+        """The processes that rows tell of."""
         rows = list(rows)
-        starts = [row for row in rows if row.kind == START]
-        found = grouped(starts)
-        known = {uid for process in found for uid in process.uids}
+        found = grouped(row for row in rows if row.kind == START)
+        known = {(process.host, uid) for process in found for uid in process.uids}
         for row in rows:
-            if row.kind == END and row.proc_uid not in known:
+            if row.kind == END and (row.host, row.proc_uid or row.row_id) not in known:
                 process = Process(row.host, uid=row.proc_uid, note="its begin was not seen")
                 process.add(row, "first")
                 found.append(process)
-                if row.proc_uid is not None:
-                    known.add(row.proc_uid)
-        for process in found[:TREES]:
+                known.add((row.host, row.proc_uid or row.row_id))
+        for process in found:
             _end_by(process, rows)
-            self._complete(process)
         return found
+
+    def complete(self, processes: Iterable[Process]) -> None:
+        """Adds what other sources say of processes, and when they ended."""
+        hosts: dict[str, dict[int, list[Process]]] = {}
+        for process in processes:
+            if not process.is_complete and process.started is not None:
+                process.is_complete = True
+                if process.pid is not None:
+                    hosts.setdefault(process.host, {}).setdefault(process.pid, []).append(process)
+        for host, pids in hosts.items():
+            begins = {(pid, p.started or 0) for pid, held in pids.items() for p in held}
+            rows: dict[int, list[Row]] = {}
+            for row in self._source.near(host, begins, TOLERANCE, SOON):
+                rows.setdefault(row.proc_pid or 0, []).append(row)
+            for pid, held in pids.items():
+                for process in held:
+                    for row in rows.get(pid, ()):
+                        if row.kind == START and row.row_id not in process.same_by:
+                            _join(process, row)
+                    _end_by(process, rows.get(pid, ()))
 
     def alive(self, host: str, pid: int, at: int) -> Process | None:
         """The process that had a number at a time."""
@@ -230,6 +256,7 @@ class Walk:
                 break
         else:
             chain[-1].process.note = f"more than {DEPTH} ancestors"
+        self.complete(node.process for node in chain)
         return chain
 
     def descendants(self, process: Process) -> list[Node]:
@@ -253,49 +280,41 @@ class Walk:
             level = children
         return nodes
 
-    def _complete(self, process: Process) -> None:
-        """Adds what other sources say of it."""
-        seen = first(row for row in process.rows if row.kind == START)
-        if seen is None or seen.proc_pid is None or seen.started is None:
-            return
-        near = self._source.by_pid(
-            process.host, [seen.proc_pid], seen.started - TOLERANCE, seen.started + TOLERANCE
-        )
-        for row in near:
-            if row.kind == START and row.row_id not in process.same_by:
-                _join(process, row)
-        _end_by(process, near)
-
     def _parent(self, child: Process) -> tuple[Process | None, str | None]:
         """A process's parent, or what the child tells of it, and how they are joined."""
-        told = first(
-            row for row in child.rows
-            if row.parent_uid is not None or row.parent_pid is not None or row.parents_name
-        )
-        if told is None:
+        found, own = self._named(child)
+        if found is None and not own:
+            self.complete([child])
+            found, own = self._named(child)     # by what other sources say
+        if found is not None or own:
+            return (child, None) if own else (found, "parent_uid")
+        if all(row.parent_uid is None and row.parent_pid is None and row.parents_name is None
+               for row in child.rows):
             return None, None
-        uids = [row.parent_uid for row in child.rows if row.parent_uid is not None]
-        if child.uids & set(uids):
-            return child, None
-        if uids:
-            rows = [row for row in self._source.by_uid(set(uids)) if row.host == child.host]
-            found = self.of_rows(rows)
-            if found:
-                # Of several by that id the last before the child.
-                at = child.started or 0
-                found.sort(key=lambda p: (p.started is None or p.started > at + ORDER,
-                                          -(p.started or 0)))
-                return found[0], "parent_uid"
-        pid = first(row.parent_pid for row in child.rows)
-        if pid is not None and pid != child.pid and child.started is not None:
-            holder = self._holder(child.host, pid, child.started, child)
-            if holder is not None:
-                return holder, "parent_pid"
+        for pid in dict.fromkeys(row.parent_pid for row in child.rows):
+            if pid is not None and pid != child.pid and child.started is not None:
+                holder = self._holder(child.host, pid, child.started, child)
+                if holder is not None:
+                    return holder, "parent_pid"
         unseen = Process(
-            child.host, told=_told(child.rows), uid=first(uids),
+            child.host, told=_told(child.rows),
+            uid=first(row.parent_uid for row in child.rows),
             note="not seen: what its child tells of it",
         )
         return unseen, "told by its child"
+
+    def _named(self, child: Process) -> tuple[Process | None, bool]:
+        """The parent of the id that a process names; whether that is its own."""
+        uids = {row.parent_uid for row in child.rows if row.parent_uid is not None}
+        if child.uids & uids:
+            return None, True
+        rows = self._source.by_uid(uids, child.host)
+        # Of several of that id the last before the child.
+        at = child.started or 0
+        found = sorted(self.of_rows(rows), key=lambda one: (
+            one.started is None or one.started > at + ORDER, -(one.started or 0)
+        ))
+        return first(found), False
 
     def _holder(self, host: str, pid: int, at: int, child: Process | None) -> Process | None:
         """The process that had a number when another began (or at a time)."""
@@ -311,7 +330,6 @@ class Walk:
         best = max(holders, key=lambda p: (p.started or 0, len(p.rows)))
         if _gone(best, rows, at) or (child is not None and not _may_be(best, child)):
             return None
-        self._complete(best)
         _end_by(best, rows)
         return best
 
@@ -324,9 +342,8 @@ class Walk:
         starts = [s for node in level if (s := node.process.started) is not None]
         since = min(starts) - TOLERANCE if len(starts) == len(level) else None
         named = [
-            row for row in self._source.children_by_uid(set(by_uid), since)
-            if row.parent_uid in by_uid and row.host == by_uid[row.parent_uid].process.host
-            and row.row_id not in met
+            row for row in self._source.children_by_uid(set(by_uid), level[0].process.host, since)
+            if row.parent_uid in by_uid and row.row_id not in met
         ]
         joined: dict[str, tuple[Node, str]] = {
             row.row_id: (by_uid[row.parent_uid], "parent_uid")
@@ -334,7 +351,9 @@ class Walk:
         }
         numbered = self._numbered(level, met | joined.keys(), joined)
         found = []
-        for process in self._with_others(grouped(named + numbered), met):
+        processes = grouped(named + numbered)
+        self.complete(processes)
+        for process in processes:
             ways = [joined[row.row_id] for row in process.rows if row.row_id in joined]
             parent, how = min(ways, key=lambda way: way[1] != "parent_uid")
             if process.refs & met:
@@ -379,29 +398,6 @@ class Walk:
                     joined[row.row_id] = (node, "parent_pid")
                     found.append(row)
         return found
-
-    def _with_others(self, processes: list[Process], met: set[str]) -> list[Process]:
-        """Processes with what other sources say of them, and when they ended."""
-        hosts: dict[str, dict[int, list[Process]]] = {}
-        for process in processes:
-            if process.pid is not None and process.started is not None:
-                hosts.setdefault(process.host, {}).setdefault(process.pid, []).append(process)
-        for host, pids in hosts.items():
-            begins = [p.started or 0 for held in pids.values() for p in held]
-            near = self._source.by_pid(
-                host, set(pids), min(begins) - TOLERANCE, max(begins) + 300 * SECOND
-            )
-            for row in near:
-                for process in pids.get(row.proc_pid or -1, ()):
-                    if row.kind == START and row.row_id not in process.same_by:
-                        _join(process, row)
-            by_number: dict[int, list[Row]] = {}
-            for row in near:
-                by_number.setdefault(row.proc_pid or -1, []).append(row)
-            for number, held in pids.items():
-                for process in held:
-                    _end_by(process, by_number.get(number, ()))
-        return processes
 
 
 def _join(process: Process, row: Row) -> None:
