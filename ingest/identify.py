@@ -15,8 +15,8 @@ NOT_YET: dict[bytes, str] = {}
 # Formats of text: of a file that is none, and that nobody asks for by its path, their parsers are
 # not asked. That matters where every file of an image is opened.
 OF_TEXT = {
-    "auditd", "defender_log", "jsonl", "ps_history", "ps_transcript", "syslog", "task_xml", "w3c",
-    "weblog",
+    "auditd", "csv", "defender_log", "jsonl", "ps_history", "ps_transcript", "syslog", "task_xml", "w3c",
+    "weblog", "zeek",
 }
 NOT_OF_TEXT = tuple(parser for parser in PARSERS if parser.name not in OF_TEXT)
 
