@@ -1895,8 +1895,8 @@ CREATE TABLE network_activity (
   "app_protocol" VARCHAR, -- application protocol, as found in the payload
   "end_time" TIMESTAMPTZ, -- last packet
   "duration_s" DOUBLE, -- first to last packet, seconds
-  "bytes_out" BIGINT, -- payload bytes sent by the side that began
-  "bytes_in" BIGINT, -- payload bytes sent by the other side
+  "bytes_out" BIGINT, -- bytes sent by the side that began: payload of packets, else as it was logged
+  "bytes_in" BIGINT, -- bytes sent by the other side: payload of packets, else as logged
   "packets_out" BIGINT, -- packets sent by the side that began
   "packets_in" BIGINT, -- packets sent by the other side
   "ip_bytes_out" BIGINT, -- bytes by the IP headers' length, sent by the side that began
@@ -1930,6 +1930,15 @@ CREATE TABLE network_activity (
   "cloud_org_uid" VARCHAR, -- organization or tenant of that account
   "cloud_project_uid" VARCHAR, -- project or resource group
   "cloud_region" VARCHAR, -- region
+  "src_nat_ip" VARCHAR, -- address of the side that began, as it was translated to
+  "src_nat_port" INTEGER, -- its port, as it was translated to
+  "dst_nat_ip" VARCHAR, -- address of the other side, as it was translated to
+  "dst_nat_port" INTEGER, -- its port, as it was translated to
+  "src_asn" BIGINT, -- autonomous system of the side that began
+  "dst_asn" BIGINT, -- autonomous system of the other side
+  "src_interface" VARCHAR, -- interface of the exporter that it came in by
+  "dst_interface" VARCHAR, -- interface of the exporter that it went out by
+  "sampling_interval" INTEGER, -- one of so many packets was looked at
   "ja4t" VARCHAR, -- JA4T of the side that began
   "ja4ts" VARCHAR, -- JA4TS of the other side
   "actor_path" VARCHAR, -- image of the process that did it

@@ -275,4 +275,5 @@ PARSER = Parser(
     read=read,
     files=("*.csv", "*.tsv"),
     rank=Rank.LOGS,
+    text=True,
 )

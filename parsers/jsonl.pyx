@@ -358,4 +358,5 @@ PARSER = Parser(
     match=match,
     tables=load_mappings().tables,
     read=read,
+    text=True,
 )

@@ -371,4 +371,5 @@ PARSER = Parser(
     read=read,
     files=("*/zeek/*.log", "*/bro/*.log"),
     rank=Rank.LOGS,
+    text=True,
 )
