@@ -13,6 +13,7 @@ what is met for the first time.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.parsers.event_plan cimport EventPlans, Plan, Target
+from tracelake.parsers.evtx_memo cimport Memo
 from tracelake.parsers.tape cimport Nest, Tape
 
 
@@ -127,8 +128,14 @@ cdef struct Act:                # what becomes of a path's values
     bint wraps
     bint as_text
     bint loose                  # of this record alone
+    Memo* memo                  # what its last value came to; NULL: nothing is remembered
     int asked                   # index + 1 of the asked field that it is
     int asked_whole             # the same, named by its whole path
+
+
+cdef struct Kept:               # a memo, and the one made before
+    Memo memo
+    Kept* before
 
 
 cdef struct Bind:               # a path that fills a column of every table
@@ -154,6 +161,8 @@ cdef class Looks:
     cdef list _shapes
     cdef list _keep
     cdef Py_ssize_t _acts       # remembered
+    cdef Kept* _memos
+    cdef int64_t held           # bytes of memos and what they hold
     cdef Look** _signs          # by sign
     cdef uint64_t* _sign_of
     cdef int64_t _loose_serial
@@ -212,5 +221,6 @@ cdef class Looks:
     cdef Act* _new_act(self, Wrap* wrap, int32_t node) except NULL nogil
     cdef Act* _make_act(self, Wrap* wrap, int32_t node) except NULL
     cdef Act* _loose_act(self, int32_t node) except? NULL
+    cdef Memo* _new_memo(self) except? NULL
     cdef int _remember(self, Wrap* wrap, int32_t node, Act* act) except -1
 

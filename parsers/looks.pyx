@@ -6,12 +6,14 @@ from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.normalize.section import ANY
 from tracelake.parsers.event_plan cimport Bound
+from tracelake.parsers.evtx_memo cimport free_memo
 from tracelake.parsers.since_epoch import UNITS
 
 HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH}
 
 cdef enum:
     SIGNS = 4096                # records are told by their signs, which are drawn; a power of two
+    MOST_HELD = 24 << 20        # bytes of memos
     MOST_ACTS = 200000          # remembered: a path in a kind of event each
 
 
@@ -53,7 +55,13 @@ cdef class Looks:
             self._compile(&self.looks[i], shape)
 
     def __dealloc__(self):
+        cdef Kept* kept
         free(self._loose)
+        while self._memos is not NULL:
+            kept = self._memos
+            self._memos = kept.before
+            free_memo(&kept.memo)
+            free(kept)
 
     cdef void* _block(self, Py_ssize_t size) except NULL:
         block = _Block(size)
@@ -398,8 +406,22 @@ cdef class Looks:
             else:
                 act.target = self.plans.target(wrap.plan, act.path, act.length)
         if not loose:
+            if wrap.plan is not NULL:
+                act.memo = self._new_memo()
             self._remember(wrap, node, act)
         return act
+
+    cdef Memo* _new_memo(self) except? NULL:
+        cdef Kept* kept
+        if self.held > MOST_HELD:
+            return NULL
+        kept = <Kept*>calloc(1, sizeof(Kept))
+        if kept is NULL:
+            raise MemoryError()
+        kept.before = self._memos
+        self._memos = kept
+        self.held += sizeof(Kept)
+        return &kept.memo
 
     cdef Act* _loose_act(self, int32_t node) except? NULL:
         """Room for an act, and its target behind it, in this record."""
