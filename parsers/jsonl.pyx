@@ -537,16 +537,17 @@ def match(bytes head, str path):
     return Match.NO, "the first object does not end"
 
 
-def read(artifact, mappings=None):
-    """Yields (table, batch), and NO_ROWS_YET in between. Raises EvidenceError where the bytes stop before their end.
+def read(artifact, mappings=None, shapes=None):
+    """Yields (table, batch), and NO_ROWS_YET in between. Raises EvidenceError where the bytes stop
+    before their end.
 
     Args:
         artifact: parsers.artifact.Artifact.
         mappings: normalize.mapping.Mappings; the shipped ones where it is None.
+        shapes: normalize.shapes.Shape each, likewise.
     """
-    mappings = mappings or load_mappings()
     codec = encoding(artifact.feed.peek(64))[0]
-    cdef Shaped shaped = Shaped(mappings, load_shapes())
+    cdef Shaped shaped = Shaped(mappings or load_mappings(), shapes or load_shapes())
     cdef _Reader reader = _Reader(artifact, shaped, codec != "utf-8", codec == "utf-16-be")
     cdef bint more = True
     try:
