@@ -59,6 +59,7 @@ CREATE TABLE process_activity (
   "proc_tid" BIGINT, -- thread made in it (NewThreadId)
   "proc_uid" VARCHAR, -- unique id (ProcessGuid, sensor's id)
   "proc_original_name" VARCHAR, -- name in the image's version information
+  "proc_internal_name" VARCHAR, -- internal name in the version information
   "proc_company" VARCHAR, -- company in the version information
   "proc_product" VARCHAR, -- product in the version information
   "proc_desc" VARCHAR, -- description in the version information
@@ -81,6 +82,7 @@ CREATE TABLE process_activity (
   "parent_cmd_line" VARCHAR, -- command line of the parent
   "parent_pid" BIGINT, -- process id of the parent
   "parent_uid" VARCHAR, -- unique id of the parent
+  "parent_created_time" TIMESTAMPTZ, -- when the parent was made
   "parent_user_name" VARCHAR, -- user of the parent, with its domain where given
   "grandparent_path" VARCHAR, -- image (or name) of the parent's parent
   "actor_path" VARCHAR, -- image of the process that did it
@@ -97,6 +99,14 @@ CREATE TABLE process_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -111,15 +121,22 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that the process runs as
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "session_guid" VARCHAR, -- its logon session (LogonGuid)
   "terminal_session_id" INTEGER, -- terminal session (TerminalSessionId)
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
   "policy_name" VARCHAR, -- policy that a control went by
@@ -209,6 +226,12 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
+  "file_dir" VARCHAR, -- its folder, where the log tells it apart
+  "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
+  "share" VARCHAR, -- network share that it was reached over
+  "src_ip" VARCHAR, -- host that asked for it
+  "src_port" INTEGER, -- its port
+  "file_label" VARCHAR, -- sensitivity label
   "mft_entry" BIGINT, -- entry number in the $MFT
   "mft_seq" INTEGER, -- sequence number of the entry
   "mft_parent_entry" BIGINT, -- entry number of the folder
@@ -242,6 +265,14 @@ CREATE TABLE file_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -256,9 +287,14 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -474,6 +510,14 @@ CREATE TABLE module_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -488,9 +532,14 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -587,6 +636,14 @@ CREATE TABLE registry_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -601,9 +658,14 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -698,6 +760,14 @@ CREATE TABLE service_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -712,9 +782,14 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -811,6 +886,14 @@ CREATE TABLE job_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -825,9 +908,14 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -926,6 +1014,14 @@ CREATE TABLE script_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -940,9 +1036,14 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1032,6 +1133,14 @@ CREATE TABLE event_log_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1046,9 +1155,14 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1121,9 +1235,15 @@ CREATE TABLE authentication (
   "user_name" VARCHAR, -- user that logs on
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_full_name" VARCHAR, -- its name as it is shown
+  "user_type" VARCHAR, -- kind of user, as the log names it
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "logon_type_id" TINYINT, -- Windows logon type: 2 interactive, 3 network, ...
   "logon_type" VARCHAR, -- the same in words
@@ -1161,6 +1281,32 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "is_mfa" BOOLEAN, -- a second factor was used
+  "auth_factors" VARCHAR[], -- factors that were used
+  "app_name" VARCHAR, -- application that the logon is to or by
+  "app_uid" VARCHAR, -- its id
+  "resource_name" VARCHAR, -- resource that the logon is for
+  "resource_uid" VARCHAR, -- its id
+  "policies" VARCHAR[], -- policies that were asked, and what they said
+  "policy_result" VARCHAR, -- what all of them said together
+  "risk_level" VARCHAR, -- how risky it was held to be
+  "risk_state" VARCHAR, -- what became of that risk
+  "risk_detail" VARCHAR, -- why
+  "device_is_managed" BOOLEAN, -- that device is managed
+  "device_is_compliant" BOOLEAN, -- that device keeps to the rules
+  "request_uid" VARCHAR, -- the request (correlation id)
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -1175,6 +1321,14 @@ CREATE TABLE authentication (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1189,6 +1343,9 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -1260,6 +1417,9 @@ CREATE TABLE account_change (
   "user_name" VARCHAR, -- account that it was done to
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_full_name" VARCHAR, -- its name as it is shown
   "user_new_name" VARCHAR, -- its name from then on
   "group_name" VARCHAR, -- group
   "group_domain" VARCHAR, -- its domain or host
@@ -1267,6 +1427,8 @@ CREATE TABLE account_change (
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "privileges" VARCHAR[], -- privileges that were given or taken
   "session_uid" VARCHAR, -- session that was given them
@@ -1288,6 +1450,28 @@ CREATE TABLE account_change (
   "src_hostname" VARCHAR, -- host that it came from
   "status_name" VARCHAR, -- what the status stands for (STATUS_WRONG_PASSWORD, ...)
   "status_code" VARCHAR, -- status, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
+  "value_before" VARCHAR, -- what an attribute was
+  "dst_ip" VARCHAR, -- address of the server
+  "dst_port" INTEGER, -- port of the server
+  "dst_hostname" VARCHAR, -- server that did it
+  "src_port" INTEGER, -- port that it came from
+  "auth_protocol" VARCHAR, -- protocol that it was done over
+  "app_name" VARCHAR, -- application that it was done in
+  "app_uid" VARCHAR, -- its id
+  "request_uid" VARCHAR, -- the request (correlation id)
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -1302,6 +1486,14 @@ CREATE TABLE account_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1316,6 +1508,9 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -1415,6 +1610,14 @@ CREATE TABLE config_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1429,9 +1632,14 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1529,6 +1737,14 @@ CREATE TABLE application_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1543,9 +1759,14 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1645,6 +1866,14 @@ CREATE TABLE peripheral_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1659,9 +1888,14 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1751,8 +1985,8 @@ CREATE TABLE network_activity (
   "app_protocol" VARCHAR, -- application protocol, as found in the payload
   "end_time" TIMESTAMPTZ, -- last packet
   "duration_s" DOUBLE, -- first to last packet, seconds
-  "bytes_out" BIGINT, -- payload bytes sent by the side that began
-  "bytes_in" BIGINT, -- payload bytes sent by the other side
+  "bytes_out" BIGINT, -- bytes sent by the side that began: payload of packets, else as it was logged
+  "bytes_in" BIGINT, -- bytes sent by the other side: payload of packets, else as logged
   "packets_out" BIGINT, -- packets sent by the side that began
   "packets_in" BIGINT, -- packets sent by the other side
   "ip_bytes_out" BIGINT, -- bytes by the IP headers' length, sent by the side that began
@@ -1775,6 +2009,26 @@ CREATE TABLE network_activity (
   "rule_group" VARCHAR, -- group that the rule is in
   "policy_name" VARCHAR, -- policy that the rule is of
   "policy_uid" VARCHAR, -- its id
+  "src_ip_type" VARCHAR, -- kind of address (Public, Private, ...), as the log names it
+  "dst_ip_type" VARCHAR, -- kind of address of the other side
+  "interface_uid" VARCHAR, -- network interface that saw it
+  "status_code" VARCHAR, -- result, as the log gives it
+  "capture_status" VARCHAR, -- whether the log is whole for that time
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
+  "src_nat_ip" VARCHAR, -- address of the side that began, as it was translated to
+  "src_nat_port" INTEGER, -- its port, as it was translated to
+  "dst_nat_ip" VARCHAR, -- address of the other side, as it was translated to
+  "dst_nat_port" INTEGER, -- its port, as it was translated to
+  "src_asn" BIGINT, -- autonomous system of the side that began
+  "dst_asn" BIGINT, -- autonomous system of the other side
+  "src_interface" VARCHAR, -- interface of the exporter that it came in by
+  "dst_interface" VARCHAR, -- interface of the exporter that it went out by
+  "sampling_interval" INTEGER, -- one of so many packets was looked at
   "ja4t" VARCHAR, -- JA4T of the side that began
   "ja4ts" VARCHAR, -- JA4TS of the other side
   "actor_path" VARCHAR, -- image of the process that did it
@@ -1791,6 +2045,14 @@ CREATE TABLE network_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1805,9 +2067,14 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1921,6 +2188,14 @@ CREATE TABLE dns_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -1935,9 +2210,14 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -2027,6 +2307,7 @@ CREATE TABLE http_activity (
   "origin" VARCHAR, -- Origin header
   "user_name" VARCHAR, -- user of basic authentication, or of the log
   "user_domain" VARCHAR, -- domain or host of that user
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "status_code" INTEGER, -- status of the response
   "status_text" VARCHAR, -- its text
   "request_len" BIGINT, -- bytes of the request's body
@@ -2059,6 +2340,14 @@ CREATE TABLE http_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -2073,6 +2362,9 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -2285,6 +2577,14 @@ CREATE TABLE smb_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -2299,9 +2599,14 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -2679,6 +2984,15 @@ CREATE TABLE certificate (
   "is_self_signed" BOOLEAN, -- it is signed with its own key
   "chain_position" TINYINT, -- 0: the server's own
   "seen_in" VARCHAR[], -- conn_uid of flows that it was seen in, at most 100
+  "cert_created_time" TIMESTAMPTZ, -- when it was made, where a log says only that
+  "issuer_sha1" VARCHAR, -- SHA-1 of the issuer's certificate
+  "crl_urls" VARCHAR[], -- where revoked ones are listed
+  "file_sha1" VARCHAR, -- SHA-1 of a file that it signs
+  "is_signed" BOOLEAN, -- that file is signed
+  "is_trusted" BOOLEAN, -- its signature is trusted
+  "is_microsoft_root" BOOLEAN, -- the root of its signature is Microsoft's
+  "signature_type" VARCHAR, -- kind of signature: embedded, catalog
+  "countersigned_time" TIMESTAMPTZ, -- when the signature was countersigned
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -2857,6 +3171,275 @@ CREATE TABLE ics_activity (
   "value" VARCHAR, -- values, as text
   "exception" VARCHAR, -- error by name
   "object" VARCHAR, -- object, tag or node
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A call of a cloud's interface, or something done in one of its applications.
+CREATE TABLE cloud_activity (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "api_operation" VARCHAR, -- what was called or done
+  "api_service" VARCHAR, -- service that it was done in
+  "api_group" VARCHAR, -- kind of operation, as the log names it
+  "api_version" VARCHAR, -- version of the interface
+  "api_request_uid" VARCHAR, -- the request
+  "api_request" VARCHAR, -- what was asked for, as text
+  "api_response" VARCHAR, -- what was answered, as text
+  "api_error" VARCHAR, -- error
+  "api_error_message" VARCHAR, -- the same in words
+  "is_read_only" BOOLEAN, -- the call changes nothing
+  "user_name" VARCHAR, -- user or service that did it
+  "user_full_name" VARCHAR, -- its name as it is shown
+  "user_domain" VARCHAR, -- its domain
+  "user_type" VARCHAR, -- kind of user (IAMUser, AssumedRole, ServicePrincipal, ...)
+  "user_uid" VARCHAR, -- its id
+  "user_uid_alt" VARCHAR, -- its other id (ARN, object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_account_uid" VARCHAR, -- account that it belongs to
+  "credential_uid" VARCHAR, -- key or token that it used
+  "session_uid" VARCHAR, -- its session
+  "session_issuer" VARCHAR, -- who gave it that session (role, service)
+  "session_is_mfa" BOOLEAN, -- it used a second factor
+  "invoked_by" VARCHAR, -- service that did it for the user
+  "app_name" VARCHAR, -- application that was used
+  "app_uid" VARCHAR, -- its id
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- its port
+  "src_hostname" VARCHAR, -- host or service that it came from
+  "src_vpc_endpoint" VARCHAR, -- private endpoint that it came through
+  "src_vpc" VARCHAR, -- virtual network that it came from
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "dst_hostname" VARCHAR, -- host that was called
+  "dst_ip" VARCHAR, -- address that was called
+  "http_method" VARCHAR, -- HTTP method
+  "url" VARCHAR, -- URL that was called
+  "status_code" VARCHAR, -- result, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
+  "decision" VARCHAR, -- whether it was allowed, as the log names it
+  "resource_name" VARCHAR, -- what it was done to
+  "resource_uid" VARCHAR, -- its id (ARN, resource id)
+  "resource_type" VARCHAR, -- its kind
+  "resource_group" VARCHAR, -- group that it is in
+  "resource_owner" VARCHAR, -- whose it is
+  "resources" VARCHAR[], -- ids of all that it was done to
+  "object_name" VARCHAR, -- file or item that it was done to
+  "object_url" VARCHAR, -- its URL or path
+  "target_user_name" VARCHAR, -- user that it was done to
+  "target_user_uid" VARCHAR, -- its id
+  "value_before" VARCHAR, -- what a setting was
+  "value_after" VARCHAR, -- what it is from then on
+  "operations" VARCHAR[], -- several operations that are told together
+  "operation_count" BIGINT, -- how many they are
+  "success_count" BIGINT, -- how many of them succeeded
+  "failure_count" BIGINT, -- how many of them failed
+  "auth_protocol" VARCHAR, -- how the caller proved who it is
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A message (4009), a file in it (4011), or a link in it, found or clicked (4012); of mail systems and of chats.
+CREATE TABLE mail_activity (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "message_uid" VARCHAR, -- Message-ID that the sender gave
+  "email_uid" VARCHAR, -- the mail system's own id of it (NetworkMessageId)
+  "thread_uid" VARCHAR, -- chat or thread that it is in
+  "direction_id" TINYINT, -- 1 inbound, 2 outbound, 3 internal
+  "direction" VARCHAR, -- the same, as the log names it
+  "mail_from" VARCHAR, -- sender in the envelope
+  "mail_from_domain" VARCHAR, -- its domain
+  "header_from" VARCHAR, -- sender that is shown
+  "header_from_domain" VARCHAR, -- its domain
+  "header_from_name" VARCHAR, -- its name
+  "sender_uid" VARCHAR, -- the sender's id in the directory
+  "rcpt_to" VARCHAR, -- recipient
+  "rcpt_to_all" VARCHAR[], -- all recipients
+  "rcpt_uid" VARCHAR, -- the recipient's id in the directory
+  "cc" VARCHAR[], -- those who get a copy
+  "reply_to" VARCHAR, -- where an answer goes
+  "subject" VARCHAR, -- subject
+  "mail_size" BIGINT, -- bytes
+  "user_name" VARCHAR, -- user that did it (click, report, move)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_uid" VARCHAR, -- its id
+  "src_ip" VARCHAR, -- address that it was sent or clicked from
+  "spf" VARCHAR, -- what the check of the sender's address gave
+  "dkim" VARCHAR, -- what the check of the signature gave
+  "dmarc" VARCHAR, -- what the sender's policy gave
+  "composite_auth" VARCHAR, -- what all of them gave together (compauth)
+  "app_name" VARCHAR, -- application that it was in: mail, chat, office
+  "action_id" TINYINT, -- what the control did: 1 allowed, 2 denied, 3 only noted it, 4 changed something
+  "disposition" VARCHAR, -- what was done with it, as the log names it
+  "delivered_to" VARCHAR, -- folder or place that it went to
+  "latest_action" VARCHAR, -- what was done with it last
+  "latest_delivered_to" VARCHAR, -- where it is now
+  "threat_name" VARCHAR, -- name of the threat
+  "threat_category" VARCHAR, -- kind of threat, as the log names it
+  "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "confidence" VARCHAR, -- how sure, as the log names it
+  "policy_name" VARCHAR, -- rule or policy that decided
+  "policy_action" VARCHAR, -- what that policy does
+  "action_trigger" VARCHAR, -- what set off a later action
+  "action_result" VARCHAR, -- how it ended
+  "connectors" VARCHAR, -- connectors that it came through
+  "language" VARCHAR, -- language of its text
+  "cluster_uid" VARCHAR, -- group of messages that are alike
+  "attachment_count" INTEGER, -- number of its files
+  "url_count" INTEGER, -- number of its links
+  "url" VARCHAR, -- link
+  "url_hostname" VARCHAR, -- host of it
+  "url_scheme" VARCHAR, -- its scheme
+  "url_path" VARCHAR, -- its path
+  "url_query" VARCHAR, -- its query
+  "url_location" VARCHAR, -- where in the message it stands
+  "url_chain" VARCHAR[], -- links that it led through
+  "is_clicked_through" BOOLEAN, -- the user went on after the warning
+  "file_name" VARCHAR, -- file
+  "file_ext" VARCHAR, -- its extension
+  "file_type" VARCHAR, -- its type, as the log names it
+  "file_size" BIGINT, -- bytes
+  "file_sha256" VARCHAR, -- SHA256 of the file
+  "file_sha1" VARCHAR, -- SHA1 of the file
+  "file_md5" VARCHAR, -- MD5 of the file
+  "file_imphash" VARCHAR, -- IMPHASH of the file
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -3145,6 +3728,25 @@ CREATE TABLE inventory (
   "password_set_time" TIMESTAMPTZ, -- when its password was set
   "account_created_time" TIMESTAMPTZ, -- when it was made
   "account_expires_time" TIMESTAMPTZ, -- when it expires
+  "device_category" VARCHAR, -- kind of host, as the log names it
+  "device_subtype" VARCHAR, -- the same in more detail
+  "device_uid_alt" VARCHAR, -- its id in the directory of a cloud
+  "agent_state" VARCHAR, -- whether the sensor is set up and at work
+  "join_type" VARCHAR, -- how it belongs to a directory
+  "is_joined" BOOLEAN, -- it belongs to a cloud's directory
+  "logged_on_users" VARCHAR, -- users logged on, as the log lists them
+  "exposure" VARCHAR, -- how exposed it is held to be
+  "interface_type" VARCHAR, -- kind of interface
+  "interface_state" VARCHAR, -- its state
+  "interface_vendor" VARCHAR, -- who made it
+  "interface_networks" VARCHAR, -- networks that it is in, as the log lists them
+  "interface_addresses" VARCHAR, -- its addresses, as the log lists them
+  "interface_gateways" VARCHAR, -- its gateways, as the log lists them
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_type" VARCHAR, -- kind of user
+  "cloud_provider" VARCHAR, -- cloud that it runs in
+  "cloud_resource_uid" VARCHAR, -- its id there
   "detail" VARCHAR, -- what else is said
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -3257,15 +3859,40 @@ CREATE TABLE detection_finding (
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
-  "file_folder" VARCHAR, -- its folder, where the log gives that alone
   "file_sha256" VARCHAR, -- its SHA-256
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
+  "file_dir" VARCHAR, -- its folder, where the log tells it apart
+  "proc_name" VARCHAR, -- file name of the image of what was found
+  "proc_path" VARCHAR, -- its image
+  "proc_pid" BIGINT, -- its process id
+  "proc_uid" VARCHAR, -- its unique id
+  "proc_created_time" TIMESTAMPTZ, -- when it was started
   "proc_ended_time" TIMESTAMPTZ, -- when the process ended
+  "parent_path" VARCHAR, -- image of its parent
+  "parent_name" VARCHAR, -- file name of that image
+  "parent_cmd_line" VARCHAR, -- command line of its parent
+  "parent_pid" BIGINT, -- process id of its parent
+  "verdict" VARCHAR, -- what it was held to be, as the log names it
+  "evidence_type" VARCHAR, -- kind of thing that a piece of evidence is
+  "evidence_role" VARCHAR, -- its part in it: related, impacted, source, ...
+  "evidence_uid" VARCHAR, -- its id
+  "detection_status" VARCHAR, -- whether it was detected, blocked, prevented
+  "suspicion_level" VARCHAR, -- how suspicious that thing is
+  "remediation_state" VARCHAR, -- what has been done to it
+  "remediation" VARCHAR, -- the same in full
+  "resource_uid" VARCHAR, -- cloud resource or mailbox
+  "resource_name" VARCHAR, -- its name
+  "resource_type" VARCHAR, -- its kind
+  "email_uid" VARCHAR, -- message
+  "email_subject" VARCHAR, -- its subject
+  "app_name" VARCHAR, -- application that it is about
+  "app_uid" VARCHAR, -- its id
   "url" VARCHAR, -- URL that it is about
   "query_hostname" VARCHAR, -- name that was asked for
   "reg_key_path" VARCHAR, -- registry key
+  "reg_value_name" VARCHAR, -- registry value
   "reg_value_data" VARCHAR, -- data of its value
   "src_port" INTEGER, -- port that it came from
   "dst_port" INTEGER, -- port that it went to
@@ -3274,6 +3901,12 @@ CREATE TABLE detection_finding (
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
   "dst_hostname" VARCHAR, -- host or URL that it went to
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -3288,6 +3921,14 @@ CREATE TABLE detection_finding (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -3302,9 +3943,14 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -3402,6 +4048,14 @@ CREATE TABLE raw_event (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
   "actor_parent_path" VARCHAR, -- image of its parent
   "actor_parent_name" VARCHAR, -- file name of that image
   "actor_parent_cmd_line" VARCHAR, -- command line of the parent
@@ -3416,9 +4070,14 @@ CREATE TABLE raw_event (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)

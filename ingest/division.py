@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol, cast
 
 from tracelake.ingest.books import artifact_row, batch_of
-from tracelake.ingest.closing import close_source, provenance, unit_id
+from tracelake.ingest.closing import LeftOver, close_source, provenance, unit_id
 from tracelake.ingest.containers import kind_of
 from tracelake.ingest.events import (
     Decision,
@@ -305,8 +305,9 @@ class Division:
             sofar = SoFar()
             sofar.add(0, facts)
             sha256 = self._hashed.sha256
+            of = Identity.of(sha256)
             closing = [
-                *close_source(lake, pack, task, Identity.of(sha256), self._stamp[0], sofar, {}),
+                *close_source(lake, pack, task, of, self._stamp[0], sofar, LeftOver()),
                 *pack.flush(),
             ]
         yield UnitReady(task, whole, facts, sum(part.cpu_seconds for part in parts))

@@ -17,6 +17,9 @@ from tracelake.native.errors import Corrupt
 SPARSE = 1  # a flag of an extent
 # The blocks of a folder's index in NTFS, as a stream has a name, and their type of attribute.
 INDEX, ALLOCATION = "$I30", 160
+# Entries of the folders that are walked through that are kept, not to be looked for twice: some
+# 10 MB.
+MOST_KEPT = 2048
 DIRECTORY, REGULAR, LINK = 0x4000, 0x8000, 0xA000
 
 
@@ -96,6 +99,7 @@ class FileSystem:
         self._window = Window(volume.disk)
         self._of = volume
         self._tsk: TskFileSystem | None = None
+        self._kept = 0
         if opened is None:
             opened = library(self._kind.library).volume()
             try:
@@ -162,7 +166,7 @@ class FileSystem:
             yield from self._streams(entry, path)
 
     def _entries(self, folder: Any, path: str) -> Iterator[tuple[str, Any] | Listed]:
-        found: list[tuple[str, int]] = []
+        found: list[tuple[str, int, Any]] = []
         trouble: Exception | None = None
         broken = 0
         try:
@@ -170,24 +174,33 @@ class FileSystem:
         except BROKEN as error:
             yield Listed(path, 0, trouble=Corrupt("folder", 0, why(error)))
             return
+        keep = self._kept + count <= MOST_KEPT
         for number in range(count):
             try:
-                name = folder.get_sub_file_entry(number).get_name()
+                entry = folder.get_sub_file_entry(number)
+                name = entry.get_name()
             except BROKEN as error:
                 trouble, broken = error, broken + 1
                 continue
             if name and name not in (".", ".."):
-                found.append((name, number))
+                found.append((name, number, entry if keep else None))
         if trouble is not None:
             why_not = f"{broken} of its {count} entries cannot be read: {why(trouble)}"
             yield Listed(path, 0, trouble=Corrupt("folder", 0, why_not))
-        for name, number in sorted(found):
+        # From the end, so that each is let go of when it has been given.
+        found.sort(reverse=True)
+        self._kept += len(found) if keep else 0
+        while found:
+            name, number, entry = found.pop()
             inside = f"{path}/{name}" if path else name
-            try:
-                entry = folder.get_sub_file_entry(number)
-            except BROKEN as error:
-                yield Listed(inside, 0, trouble=Corrupt("file", 0, why(error)))
-                continue
+            if keep:
+                self._kept -= 1
+            else:
+                try:
+                    entry = folder.get_sub_file_entry(number)
+                except BROKEN as error:
+                    yield Listed(inside, 0, trouble=Corrupt("file", 0, why(error)))
+                    continue
             yield inside, entry
 
     def _streams(self, entry: Any, path: str) -> Iterator[Listed]:

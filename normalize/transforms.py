@@ -20,7 +20,8 @@ class Transform:
         argument: what stands after its name: "" nothing, "map" the name of a value map,
             "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
             (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
-            numbers joined by dots, "unit?" of time or nothing,
+            numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
+            section fills, "column?" that or nothing,
             "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
@@ -223,8 +224,20 @@ TRANSFORMS = {
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
-        "decimal process id, microseconds since 1970 of the row's time.",
-        derived=True,
+        "decimal process id, microseconds since 1970 of the row's time, or of the time in another "
+        "column of the row (when the process was made): `ProcessId | process_uid "
+        "proc_created_time`.",
+        argument="column?", derived=True,
+    ),
+    "path_join": Transform(
+        WORDS,
+        "A folder, and in it the name that another column of the row has: `FolderPath | path_join "
+        "file_name`. Where the path ends with that name, it is the path already. Inverse of that: "
+        "as it is.",
+        argument="column",
+    ),
+    "techniques": Transform(
+        (TEXTS,), "Numbers of ATT&CK techniques that stand in the text: T1059.001.", derived=True
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""

@@ -153,6 +153,8 @@ class Parser:
             case, folders divided by `/`, a stream by `:` ("*/winevt/logs/*.evtx", "$mft",
             "$extend/$usnjrnl:$j"). Elsewhere every file's content is looked at.
         rank: when its artifacts are read, among those of a source and of all sources.
+        text: the format is text. Where every file of an image is opened, it is not asked for a
+            file that is none and that nobody asks for by its path.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Parser:
     carve: "Parser | None" = None
     files: tuple[str, ...] = ()
     rank: Rank = Rank.REST
+    text: bool = False
 
 
 NO_ROWS_YET: tuple[str, pa.RecordBatch] = ("", pa.RecordBatch.from_pylist([], schema=pa.schema([])))

@@ -51,6 +51,7 @@ cdef enum Way:
     W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
     W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT, W_EPOCH, W_ITEMS, W_JSON
     W_PARTS, W_DNS_NAME, W_DNS_TYPE
+    W_PATH_JOIN, W_TECHNIQUES
 
 
 cdef enum ColumnKind:
@@ -92,6 +93,8 @@ cdef struct Output:             # a column that a name fills
     ValueMap* values
     PyObject* codes             # CodeTable; borrowed
     int unit                    # epoch: which (since_epoch.pxd)
+    PyObject* other             # column of the same row that the transform looks at; borrowed
+    bint other_is_word          # it is a DictColumn
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
     bint answers                # the field's text can be told from the column: it has an inverse
@@ -187,6 +190,10 @@ cdef class EventPlans:
     cdef Plan* plan(
         self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
     ) except NULL nogil
+    # That of events that are not mapped.
+    cdef inline Plan* raw(self) noexcept nogil:
+        return self._raw
+
     # The same for events that are told apart by a name.
     cdef Plan* plan_named(
         self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
@@ -228,5 +235,5 @@ cdef class EventPlans:
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
     cdef _place(self, made)
     cdef ValueMap* _value_map(self, values) except NULL
-    cdef int _argument(self, Output* out, source) except -1
+    cdef int _argument(self, Output* out, Sheet sheet, source) except -1
     cdef int _masks(self, ValueMap* made, values) except -1

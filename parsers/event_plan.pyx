@@ -40,6 +40,7 @@ WAYS = {
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
     "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
+    "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -356,14 +357,14 @@ cdef class EventPlans:
             )
             target.lists |= transform == "items" or transform == "json"
             if source is not None:
-                self._argument(&target.outputs[i], source)
+                self._argument(&target.outputs[i], sheet, source)
             if transform == "hash":
                 target.outputs[i].covered = covered
             elif transform in PAIRS:
                 target.outputs[i].covered = PAIRS[transform] in there
         return 0
 
-    cdef int _argument(self, Output* out, source) except -1:
+    cdef int _argument(self, Output* out, Sheet sheet, source) except -1:
         """What stands behind the transform's name."""
         cdef bytes argument
         cdef str way = source.transform
@@ -374,6 +375,10 @@ cdef class EventPlans:
         if table:
             codes = code_table(table)       # lives as long as the process
             out.codes = <PyObject*>codes
+        elif source.argument and TRANSFORMS[way].argument in ("column", "column?"):
+            other = sheet.rows.column(source.argument)      # the Sheet keeps it
+            out.other = <PyObject*>other
+            out.other_is_word = pa.types.is_dictionary((<Column>other).type)
         elif way == "epoch":
             out.unit = UNITS[source.argument]
         elif way == "hash":

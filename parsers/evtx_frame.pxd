@@ -25,7 +25,7 @@ from tracelake.parsers.event_plan cimport Sheet
 from tracelake.parsers.evtx_compile cimport Instance
 from tracelake.parsers.evtx_event cimport Event
 from tracelake.parsers.evtx_memo cimport Effect, equal_bytes
-from tracelake.parsers.evtx_plan cimport Plan
+from tracelake.parsers.evtx_plan cimport Bound, Plan
 
 cdef enum:
     FRAMES = 1024               # a power of two
@@ -60,6 +60,9 @@ cdef struct Frame:
     Kind* kind
     void* owner                 # Topic, or the kind where that has a condition
     void* topic
+    Bound* bound                # of `plan`, to `owner`; it lives as long as the plan
+    int32_t inner               # number of the plan whose pairs came last; -1: none yet
+    Bound* inner_bound          # of that one
     int32_t size                # bytes of all values but the nested one
     int32_t described           # bytes of descriptors that are compared
     bint nests                  # the last value is binary XML

@@ -219,6 +219,8 @@ cdef int capture(
     frame.kind = kind
     frame.owner = owner
     frame.topic = topic
+    frame.bound = bound
+    frame.inner = -1
     frame.batch = batch
     if _fill(frame, event, plan, kind, bound, batch):
         frame.plan = plan.number

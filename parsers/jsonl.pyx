@@ -22,7 +22,8 @@ from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load as load_mappings
 from tracelake.normalize.shapes import load as load_shapes
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
-from tracelake.parsers.objects cimport Objects
+from tracelake.parsers.json_scan cimport TAKEN, Fault, scan_json
+from tracelake.parsers.shaped cimport KEEP_ODD, Shaped
 
 # A record that is longer is damage: no event is, and memory is bounded.
 LONGEST = 16 << 20
@@ -93,14 +94,15 @@ cdef class _Reader:
     """Records of one artifact, in order."""
     cdef Feed feed
     cdef Account account
-    cdef Objects objects
+    cdef Shaped shaped
+    cdef bytes why              # why the last text was refused
     cdef bint listed            # inside a list at the top
     cdef int64_t vain           # bytes looked at in vain
 
-    def __cinit__(self, artifact, Objects objects):
+    def __cinit__(self, artifact, Shaped shaped):
         self.feed = artifact.feed
         self.account = artifact.account
-        self.objects = objects
+        self.shaped = shaped
 
     cdef int begin(self) except -1:
         """Passes over a byte order mark and white space; 1 where the text keeps to lines."""
@@ -135,21 +137,39 @@ cdef class _Reader:
         self.account.bytes_structure += n
         return 0
 
+    cdef int _row(self, const uint8_t* p, Py_ssize_t n, int64_t offset) except -1:
+        """Puts a record's row; 0: it is no JSON, and `why` says why; 1: a row; 2: a row, and a
+        batch is full."""
+        cdef Fault fault = Fault(NULL, 0)
+        cdef Py_ssize_t readable = self.feed.fill(0) - (p - self.feed.at())
+        try:
+            with nogil:
+                self.shaped.tape.begin()
+                if scan_json(self.shaped.tape, p, n, readable, &fault) == TAKEN:
+                    return 1 + self.shaped.end_record(p, n, offset, n, 0, 0, KEEP_ODD)
+        except OverflowError as error:
+            self.shaped.give_up()
+            self.why = f"not read: {error}".encode()
+            return 0
+        except BaseException:
+            self.shaped.give_up()
+            raise
+        self.why = b"not JSON: %s, %d bytes on" % (fault.why, fault.at)
+        return 0
+
     cdef int record(self, Py_ssize_t n) except -1:
         """One record of `n` bytes; returns 1 where a batch is full."""
         cdef const uint8_t* p = self.feed.at()
         cdef int64_t offset = self.feed.offset()
         cdef Account account = self.account
-        cdef bytes why
         cdef int done
         account.records += 1
         account.bytes_records += n
-        done = self.objects.add(p, n, offset)
+        done = self._row(p, n, offset)
         if done:
             account.in_rows += 1
         else:
-            why = self.objects.why.encode("utf-8", "replace")
-            account.damage(offset, n, b"JSON", why, p, n)
+            account.damage(offset, n, b"JSON", self.why, p, n)
         self.feed.advance(n)
         return done == 2
 
@@ -264,8 +284,7 @@ cdef class _Reader:
         cdef int64_t damaged = self.account.damaged, offset = self.feed.offset()
         cdef const void* newline
         cdef Py_ssize_t line = n
-        cdef bytes why
-        cdef int done = self.objects.add(p, n, offset)
+        cdef int done = self._row(p, n, offset)
         self.account.records += 1
         if done:
             self.account.in_rows += 1
@@ -275,8 +294,7 @@ cdef class _Reader:
             newline = memchr(p, 10, n)
             if newline is not NULL:
                 line = <const uint8_t*>newline - p
-            why = self.objects.why.encode("utf-8", "replace")
-            self.account.damage(offset, line, b"JSON", why, p, line)
+            self.account.damage(offset, line, b"JSON", self.why, p, line)
             self.vain += n - line
         self.account.bytes_records += line
         self.feed.advance(line)
@@ -321,16 +339,16 @@ def read(artifact, mappings=None):
         mappings: normalize.mapping.Mappings; the shipped ones where it is None.
     """
     mappings = mappings or load_mappings()
-    cdef _Reader reader = _Reader(artifact, Objects(mappings, load_shapes()))
+    cdef _Reader reader = _Reader(artifact, Shaped(mappings, load_shapes()))
     cdef int more = 1
     try:
         in_lines = reader.begin()
         while more:
             more = reader.lines() if in_lines else reader.values()
-            yield from reader.objects.events.take(not more)
+            yield from reader.shaped.events.take(not more)
             yield NO_ROWS_YET
     except EvidenceError:
-        yield from reader.objects.events.take(True)
+        yield from reader.shaped.events.take(True)
         raise
 
 
@@ -340,4 +358,5 @@ PARSER = Parser(
     match=match,
     tables=load_mappings().tables,
     read=read,
+    text=True,
 )

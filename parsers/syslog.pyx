@@ -430,4 +430,5 @@ PARSER = Parser(
         "*/messages*", "*/secure*", "*/kern.log*", "*/system.log*", "*/dmesg*",
     ),
     rank=Rank.LOGS,
+    text=True,
 )

@@ -85,7 +85,7 @@ def parser_of(
         if stopped is not None:
             raise stopped
 
-    return Parser(name, version, match, tables, read, files=files, rank=rank)
+    return Parser(name, version, match, tables, read, files=files, rank=rank, text=True)
 
 
 def passed(artifact: Artifact, line: TextLine) -> None:

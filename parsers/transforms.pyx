@@ -19,7 +19,8 @@ from tracelake.parsers.event_plan cimport (
     W_HASH, W_HEX, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF,
     W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
     W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
-    W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
+    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, W_XML,
+    Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.json_parts cimport each_value
@@ -501,6 +502,41 @@ cdef int _fill_dns(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
     return LOSSY
 
 
+cdef inline bint _is_letter(uint8_t c) noexcept nogil:
+    return 48 <= c <= 57 or 97 <= (c | 32) <= 122
+
+
+cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] < 48 or p[i] > 57:
+            return False
+    return True
+
+
+cdef int _fill_techniques(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """T and four digits, perhaps with a dot and three more, as a word of its own."""
+    cdef Py_ssize_t i = 0, size, item, first
+    first = item = (<ListColumn>out.column).open(at.row)
+    while i + 5 <= n:
+        if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
+            i += 1
+            continue
+        size = 5
+        if i + 9 <= n and p[i + 5] == 46 and _are_digits(p + i + 6, 3):
+            size = 9
+        if i + size < n and _is_letter(p[i + size]):
+            i += 1
+            continue
+        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
+        item += 1
+        i += size
+    (<ListColumn>out.column).close(item)
+    return LOSSY if item > first else NOT
+
+
 cdef int _fill_code(
     EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
 ) except -1 nogil:
@@ -746,10 +782,12 @@ cdef int fill(
     if way == W_ITEMS or way == W_JSON:
         return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:
-        if parse_number(p, n, &number) == 1:
-            at.uid_column = out.column
-            at.uid_pid = number
+        if at.uids < UIDS and parse_number(p, n, &number) == 1:
+            at.uid[at.uids] = ProcessUid(out.column, out.other, number)
+            at.uids += 1
         return NOT
+    if way == W_TECHNIQUES:
+        return _fill_techniques(at, out, p, n)
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
         size = sockaddr(p, n, made, &number)
         if size == 0:

@@ -455,9 +455,11 @@ def match(head, path):
     # Records stand behind zeros: more of them than can be looked at, mostly.
     if at < n and at % 8 == 0 and n - at >= LEAST and _is_record(&view[at], n - at):
         return Match.CONTENT, ""
+    if at < n - 7:
+        return Match.NO, "no USN record at its start"
     name = path.lower().replace("%24", "$").replace("\\", "/").rsplit("/", 1)[-1]
     named = "usnjrnl" in name or name.rstrip("_").endswith(("$j", ":j", "_j")) or name == "j"
-    if named and at >= n - 7:
+    if named:
         return Match.NAME, "nothing but zeros in its first 64 KiB"
     return Match.NO, "no USN record at its start"
 

@@ -493,4 +493,5 @@ PARSER = Parser(
         "*/squid/*", "*/log/lighttpd/*",
     ),
     rank=Rank.LOGS,
+    text=True,
 )

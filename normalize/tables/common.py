@@ -31,8 +31,7 @@ HEAD = (
     column("class_uid", INT, "OCSF class", ocsf="class_uid"),
     column("category_uid", TINY, "OCSF category", ocsf="category_uid"),
     column("activity_id", SMALL, "OCSF activity of the class", ocsf="activity_id", stats=True),
-    column("activity_name", WORD, "what was done, in the log's own words", ocsf="activity_name",
-           ecs="event.action"),
+    column("activity_name", WORD, "what was done, in the log's own words", ocsf="activity_name"),
     column("type_uid", BIG, "class_uid * 100 + activity_id", ocsf="type_uid"),
     column("severity_id", TINY, "OCSF severity: 1 informational ... 6 fatal",
            ocsf="severity_id"),
@@ -287,7 +286,26 @@ def actor(
                ocsf="actor.process.file.hashes[algorithm_id=3].value",
                ecs=name("process.hash.sha256")),
         *about("actor", "actor.process", name("process"), "of its image", "its"),
+        column("actor_size", BIG, "bytes of its image", ocsf="actor.process.file.size",
+               stats=False),
+        column("actor_original_name", WORD, "name in its image's version information",
+               ocsf="actor.process.file.internal_name",
+               ecs=name("process.pe.original_file_name")),
+        column("actor_internal_name", WORD, "internal name in the version information"),
+        column("actor_company", WORD, "company in the version information",
+               ocsf="actor.process.file.company_name", ecs=name("process.pe.company")),
+        column("actor_product", WORD, "product in the version information",
+               ocsf="actor.process.file.product.name", ecs=name("process.pe.product")),
+        column("actor_file_version", WORD, "version in the version information",
+               ocsf="actor.process.file.version", ecs=name("process.pe.file_version")),
+        column("actor_elevation", WORD, "its token elevation type"),
+        column("actor_cwd", WORD, "its working directory",
+               ocsf="actor.process.working_directory", ecs=name("process.working_directory")),
         *ancestor(name("process.parent")),
+        column("session_is_remote", BOOL, "it ran in a session from another host (RDP)",
+               ocsf="actor.session.is_remote"),
+        column("session_src_ip", WORD, "address of that host", bloom=True),
+        column("session_src_hostname", WORD, "name of that host", bloom=True),
     ]
     if user:
         columns += [
@@ -297,6 +315,10 @@ def actor(
                    ecs="user.domain"),
             column("user_uid", WORD, "its SID or number", ocsf="actor.user.uid", ecs="user.id",
                    bloom=True),
+            column("user_uid_alt", WORD, "its id in the directory of a cloud (object id)",
+                   ocsf="actor.user.uid_alt", bloom=True),
+            column("user_email", WORD, "its mail address or principal name (UPN)",
+                   ocsf="actor.user.email_addr", ecs="user.email", bloom=True),
             column("session_uid", WORD, "its logon session (LogonId)",
                    ocsf="actor.session.uid", sigma="LogonId", bloom=True),
         ]
@@ -320,6 +342,52 @@ def subject(ecs: bool = True) -> list[pa.Field]:
                ocsf="actor.user.domain", ecs=name("user.domain"), sigma="SubjectDomainName"),
         column("actor_user_uid", WORD, "its SID or number", ocsf="actor.user.uid",
                ecs=name("user.id"), bloom=True, sigma="SubjectUserSid"),
+        column("actor_user_uid_alt", WORD, "its id in the directory of a cloud (object id)",
+               ocsf="actor.user.uid_alt", bloom=True),
+        column("actor_user_email", WORD, "its mail address or principal name (UPN)",
+               ocsf="actor.user.email_addr", ecs=name("user.email"), bloom=True),
         column("actor_session_uid", WORD, "its logon session", ocsf="actor.session.uid",
                bloom=True, sigma="SubjectLogonId"),
+    ]
+
+def cloud() -> list[pa.Field]:
+    """The cloud that it happened in: whose account, and where."""
+    return [
+        column("cloud_provider", WORD, "AWS, Azure, GCP, ...", ocsf="cloud.provider",
+               ecs="cloud.provider"),
+        column("cloud_account_uid", WORD, "account, subscription or tenant that it happened in",
+               ocsf="cloud.account.uid", ecs="cloud.account.id", bloom=True),
+        column("cloud_account_name", WORD, "its name", ocsf="cloud.account.name",
+               ecs="cloud.account.name"),
+        column("cloud_org_uid", WORD, "organization or tenant of that account",
+               ocsf="cloud.org.uid", bloom=True),
+        column("cloud_project_uid", WORD, "project or resource group",
+               ocsf="cloud.project_uid", ecs="cloud.project.id", bloom=True),
+        column("cloud_region", WORD, "region", ocsf="cloud.region", ecs="cloud.region"),
+    ]
+
+
+def origin_of_request(ecs: bool = True) -> list[pa.Field]:
+    """Where the sender of a request is, and what it says of itself.
+
+    Args:
+        ecs: whether it is what ECS calls `source`.
+    """
+
+    def name(value: str) -> str | None:
+        return value if ecs else None
+
+    return [
+        column("src_country", WORD, "country of the sender, as the log has it",
+               ocsf="src_endpoint.location.country", ecs=name("source.geo.country_iso_code")),
+        column("src_region", WORD, "state or region of the sender",
+               ocsf="src_endpoint.location.region", ecs=name("source.geo.region_name")),
+        column("src_city", WORD, "city of the sender", ocsf="src_endpoint.location.city",
+               ecs=name("source.geo.city_name")),
+        column("src_isp", WORD, "who it has its address from",
+               ocsf="src_endpoint.location.isp"),
+        column("src_asn", BIG, "number of that network", ecs=name("source.as.number"),
+               stats=False),
+        column("user_agent", WORD, "user agent of the request",
+               ocsf="http_request.user_agent", ecs=name("user_agent.original"), bloom=True),
     ]
