@@ -121,6 +121,7 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -226,6 +227,7 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
+  "file_prev_name" VARCHAR, -- name before it was renamed
   "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
@@ -287,6 +289,7 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -532,6 +535,7 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -658,6 +662,7 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -782,6 +787,7 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -908,6 +914,7 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1036,6 +1043,7 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1155,6 +1163,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1281,6 +1290,7 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "src_uid" VARCHAR, -- id of the device that it came from
   "is_mfa" BOOLEAN, -- a second factor was used
   "auth_factors" VARCHAR[], -- factors that were used
   "app_name" VARCHAR, -- application that the logon is to or by
@@ -1343,6 +1353,7 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1508,6 +1519,7 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1632,6 +1644,7 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1759,6 +1772,7 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1888,6 +1902,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2067,6 +2082,7 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2210,6 +2226,7 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2362,6 +2379,7 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2599,6 +2617,7 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -3943,6 +3962,7 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -4070,6 +4090,7 @@ CREATE TABLE raw_event (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host

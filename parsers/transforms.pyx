@@ -16,11 +16,11 @@ from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
     W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS,
     W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
-    W_HASH, W_HEX, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF,
-    W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
+    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
+    W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
     W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
-    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS, W_XML,
-    Output, ValueMap,
+    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
+    W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.json_parts cimport each_value
@@ -452,6 +452,64 @@ cdef int _fill_split(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) 
     return EXACT if exact and last == n else LOSSY
 
 
+cdef inline bint _is_letter(uint8_t c) noexcept nogil:
+    return 48 <= c <= 57 or 97 <= (c | 32) <= 122
+
+
+cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] < 48 or p[i] > 57:
+            return False
+    return True
+
+
+cdef int _fill_techniques(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """T and four digits, perhaps with a dot and three more, as a word of its own."""
+    cdef Py_ssize_t i = 0, size, item = -1
+    while i + 5 <= n:
+        if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
+            i += 1
+            continue
+        size = 5
+        if i + 9 <= n and p[i + 5] == 46 and _are_digits(p + i + 6, 3):
+            size = 9
+        if i + size < n and _is_letter(p[i + size]):
+            i += 1
+            continue
+        if item < 0:
+            item = (<ListColumn>out.column).open(at.row)
+        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
+        item += 1
+        i += size
+    if item < 0:
+        return NOT
+    (<ListColumn>out.column).close(item)
+    return LOSSY
+
+
+cdef int _fill_host(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Part part
+    cdef Py_ssize_t end = 0, colon
+    if part_of(W_URL_HOST, p, n, &part):
+        _word(at, out, part.at, part.size)
+        return LOSSY
+    while end < n and p[end] != 47 and p[end] != 63 and p[end] != 35:
+        end += 1
+    colon = 0
+    while colon < end and p[colon] != 58:
+        colon += 1
+    # Of a host without brackets more than one colon is an IPv6 address.
+    if colon < end and _are_digits(p + colon + 1, end - colon - 1):
+        end = colon
+    if end == 0 or (end < n and p[end] == 47 and end + 1 < n and p[end + 1] == 47):
+        return NOT
+    _word(at, out, p, end)
+    return LOSSY
+
+
 cdef int _fill_parts(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """Parts between a text, those that are not empty."""
     cdef Py_ssize_t start = 0, size, end, item = -1, begin
@@ -500,41 +558,6 @@ cdef int _fill_dns(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) ex
         return NOT
     _word(at, out, p + i, n - i)
     return LOSSY
-
-
-cdef inline bint _is_letter(uint8_t c) noexcept nogil:
-    return 48 <= c <= 57 or 97 <= (c | 32) <= 122
-
-
-cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if p[i] < 48 or p[i] > 57:
-            return False
-    return True
-
-
-cdef int _fill_techniques(
-    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
-) except -1 nogil:
-    """T and four digits, perhaps with a dot and three more, as a word of its own."""
-    cdef Py_ssize_t i = 0, size, item, first
-    first = item = (<ListColumn>out.column).open(at.row)
-    while i + 5 <= n:
-        if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
-            i += 1
-            continue
-        size = 5
-        if i + 9 <= n and p[i + 5] == 46 and _are_digits(p + i + 6, 3):
-            size = 9
-        if i + size < n and _is_letter(p[i + size]):
-            i += 1
-            continue
-        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
-        item += 1
-        i += size
-    (<ListColumn>out.column).close(item)
-    return LOSSY if item > first else NOT
 
 
 cdef int _fill_code(
@@ -786,6 +809,8 @@ cdef int fill(
             at.uid[at.uids] = ProcessUid(out.column, out.other, number)
             at.uids += 1
         return NOT
+    if way == W_HOST:
+        return _fill_host(at, out, p, n)
     if way == W_TECHNIQUES:
         return _fill_techniques(at, out, p, n)
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:

@@ -302,6 +302,8 @@ def actor(
         column("actor_cwd", WORD, "its working directory",
                ocsf="actor.process.working_directory", ecs=name("process.working_directory")),
         *ancestor(name("process.parent")),
+        column("session_terminal", WORD, "terminal session that it ran in",
+               ocsf="actor.session.terminal"),
         column("session_is_remote", BOOL, "it ran in a session from another host (RDP)",
                ocsf="actor.session.is_remote"),
         column("session_src_ip", WORD, "address of that host", bloom=True),
