@@ -344,7 +344,7 @@ cdef class _Reader:
         ) != TAKEN or shaped.tape.nest_count == 0:
             return False
         look = shaped.looks.recognise()
-        each = shaped.looks.each(look, shaped.tape.nests[shaped.tape.nest_count - 1].node)
+        each = shaped.looks.each(look, &shaped.tape.nests[shaped.tape.nest_count - 1])
         if each is NULL or look.own:
             return False
         self.head = head + b"}" if len(head) > 1 else None
