@@ -38,6 +38,7 @@ DETECTION_FINDING = events(
            ocsf="finding_info.attacks[].tactic.name"),
     column("finding_desc", TEXT, "what it says at length", ocsf="finding_info.desc"),
     column("severity", WORD, "how bad it is, in the log's own word or number", ocsf="severity"),
+    column("severity_num", BIG, "the same as the log's own number", ecs="event.severity"),
     column("finding_url", TEXT, "page of the finding in the maker's console",
            ocsf="finding_info.src_url"),
     column("finding_status", WORD, "what became of it, as the log names it", ocsf="status"),
