@@ -121,6 +121,7 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -226,7 +227,7 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
+  "file_prev_name" VARCHAR, -- name before it was renamed
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -287,6 +288,7 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -532,6 +534,7 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -658,6 +661,7 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -782,6 +786,7 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -908,6 +913,7 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1036,6 +1042,7 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1155,6 +1162,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1281,6 +1289,7 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "src_uid" VARCHAR, -- id of the device that it came from
   "is_mfa" BOOLEAN, -- a second factor was used
   "auth_factors" VARCHAR[], -- factors that were used
   "app_name" VARCHAR, -- application that the logon is to or by
@@ -1343,6 +1352,7 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1508,6 +1518,7 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1632,6 +1643,7 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1759,6 +1771,7 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1888,6 +1901,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2067,6 +2081,7 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2210,6 +2225,7 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2362,6 +2378,7 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2599,6 +2616,7 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -3196,6 +3214,7 @@ CREATE TABLE cloud_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3215,6 +3234,10 @@ CREATE TABLE cloud_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3232,6 +3255,7 @@ CREATE TABLE cloud_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "api_operation" VARCHAR, -- what was called or done
   "api_service" VARCHAR, -- service that it was done in
@@ -3324,6 +3348,7 @@ CREATE TABLE mail_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3343,6 +3368,10 @@ CREATE TABLE mail_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3360,6 +3389,7 @@ CREATE TABLE mail_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "message_uid" VARCHAR, -- Message-ID that the sender gave
   "email_uid" VARCHAR, -- the mail system's own id of it (NetworkMessageId)
@@ -3852,7 +3882,6 @@ CREATE TABLE detection_finding (
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
@@ -3932,6 +3961,7 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host

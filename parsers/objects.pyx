@@ -395,7 +395,9 @@ cdef class Objects:
         for path in shape.json_text:
             self._at(wrap, path).as_text = True
         for column, sources in shape.system.items():
-            bound = self.events.plans.bind(wrap.plan, column, sources)
+            bound = self.events.plans.bind(
+                wrap.plan, column, sources, shape.names_of(sources)
+            )
             for i, source in enumerate(sources):
                 member = self._at(wrap, source.field)
                 member.target = (<Bound>bound[i]).target
