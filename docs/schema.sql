@@ -243,7 +243,6 @@ CREATE TABLE file_activity (
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
   "file_prev_name" VARCHAR, -- name before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -4138,7 +4137,6 @@ CREATE TABLE detection_finding (
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id

@@ -108,6 +108,18 @@ class Shape:
     own: bool = False
     others: int | None = None
 
+    def names_of(self, sources: Iterable[Source]) -> list[str] | None:
+        """Names of members that fill columns of every table and may fill others, too: those of a
+        vendor's own file. What shippers call theirs says nothing of the event's own fields."""
+        return [self.name_of(source.field) for source in sources] if self.vendor else None
+
+    def name_of(self, path: str) -> str:
+        """The named value that the member at a path is: what follows the object it stands in."""
+        for folder in self.data:
+            if folder and path.startswith(f"{folder}."):
+                return path.removeprefix(f"{folder}.")
+        return path
+
 
 def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = given.get(key, [])

@@ -341,7 +341,7 @@ cdef class Looks:
             return wrap
         wrap.binds = <Bind*>self._block(sum(map(len, shape.system.values())) * sizeof(Bind))
         for column, sources in shape.system.items():
-            bound = self.plans.bind(plan, column, sources)
+            bound = self.plans.bind(plan, column, sources, shape.names_of(sources))
             for i, source in enumerate(sources):
                 wrap.binds[wrap.bind_count].node = self.tape.at(source.field)
                 wrap.binds[wrap.bind_count].target = (<Bound>bound[i]).target

@@ -42,7 +42,7 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "action.outcome": ("outcome", ("status_id",)),
     "action.outcome_reason": ("text", ("status_detail",)),
     "action.type": ("text", ("event_code", "event_action")),
-    "action.name": ("text", ("event_code", "event_action")),
+    "action.name": ("text", ("activity_name", "event_code", "event_action")),
     "agent.id": ("text", ("agent_uid", "device_uid")),
     "agent.version": ("text", ("agent_version",)),
     "agent.name": ("maker", ("log_provider",)),
