@@ -8,7 +8,8 @@ from tracelake.normalize.section import ANY
 from tracelake.parsers.event_plan cimport Bound
 from tracelake.parsers.since_epoch import UNITS
 
-HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH}
+HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH, "written": WRITTEN}
+ORDER = {"": 0, "mdy": 1, "dmy": 2}         # written_time.Order
 
 cdef enum:
     SIGNS = 4096                # records are told by their signs, which are drawn; a power of two
@@ -68,7 +69,7 @@ cdef class Looks:
 
     cdef int _compile(self, Look* look, shape) except -1:
         cdef int i
-        cdef bytes vendor
+        cdef bytes vendor, code
         cdef Said* said
         look.shape = <void*><PyObject*>shape
         look.recent = <Chain**>self._block(RECENT * sizeof(void*))
@@ -82,6 +83,7 @@ cdef class Looks:
                 )
             else:
                 self.tape.watch(look.has_nodes[i])
+                look.has_tests[i] = -1 if member.absent else 0
         look.providers = len(shape.provider)
         look.provider_nodes = self._nodes(shape.provider)
         look.codes = len(shape.event)
@@ -90,6 +92,10 @@ cdef class Looks:
             vendor = shape.vendor.encode()
             look.vendor = self._bytes(vendor)
             look.vendor_length = len(vendor)
+        if shape.code:
+            code = shape.code.encode()
+            look.code = self._bytes(code)
+            look.code_length = len(code)
         look.root_names = "" in shape.data
         look.order_nodes = <int32_t*>self._block((len(shape.data) + 1) * sizeof(int32_t))
         look.said = <Said*>self._block(
@@ -141,7 +147,7 @@ cdef class Looks:
     cdef int _clock(self, Clock* clock, given) except -1:
         cdef bytes name = given.path.encode()
         clock.how = HOWS[given.kind]
-        clock.node = self.tape.at(given.path)
+        clock.node = self.tape.at(given.parts[0])
         clock.name = self._bytes(name)
         clock.name_length = len(name)
         if clock.how == LOCAL:
@@ -149,6 +155,10 @@ cdef class Looks:
             clock.utc = self.tape.at(given.fields[1])
         elif clock.how == EPOCH:
             clock.unit = UNITS["".join(given.fields)]
+        elif clock.how == WRITTEN:
+            clock.parts = len(given.parts)
+            clock.part_nodes = self._nodes(given.parts)
+            clock.order = ORDER["".join(given.fields)]
         return 0
 
     cdef Look* recognise(self) except NULL nogil:
@@ -167,7 +177,10 @@ cdef class Looks:
     cdef bint _is(self, Look* look) except -1 nogil:
         cdef int i
         for i in range(look.has):
-            if look.has_tests[i]:
+            if look.has_tests[i] < 0:
+                if self.tape.has(look.has_nodes[i]):
+                    return False
+            elif look.has_tests[i]:
                 if not self.tape.passes(look.has_nodes[i], look.has_tests[i]):
                     return False
             elif not self.tape.has(look.has_nodes[i]):
