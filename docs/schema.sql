@@ -9,6 +9,7 @@ CREATE TABLE process_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -28,6 +29,10 @@ CREATE TABLE process_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -45,6 +50,7 @@ CREATE TABLE process_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "proc_path" VARCHAR, -- image of the process
   "proc_name" VARCHAR, -- file name of the image
@@ -115,6 +121,7 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -168,6 +175,7 @@ CREATE TABLE file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -187,6 +195,10 @@ CREATE TABLE file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -204,6 +216,7 @@ CREATE TABLE file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path
   "file_name" VARCHAR, -- name without folders
@@ -214,6 +227,7 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
+  "file_prev_name" VARCHAR, -- name before it was renamed
   "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
@@ -275,6 +289,7 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -309,6 +324,7 @@ CREATE TABLE file_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -328,6 +344,10 @@ CREATE TABLE file_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -345,6 +365,7 @@ CREATE TABLE file_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
@@ -411,6 +432,7 @@ CREATE TABLE module_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -430,6 +452,10 @@ CREATE TABLE module_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -447,6 +473,7 @@ CREATE TABLE module_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "module_path" VARCHAR, -- image that was loaded
   "module_name" VARCHAR, -- its file name
@@ -508,6 +535,7 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -542,6 +570,7 @@ CREATE TABLE registry_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -561,6 +590,10 @@ CREATE TABLE registry_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -578,6 +611,7 @@ CREATE TABLE registry_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
   "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
@@ -628,6 +662,7 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -662,6 +697,7 @@ CREATE TABLE service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -681,6 +717,10 @@ CREATE TABLE service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -698,6 +738,7 @@ CREATE TABLE service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "svc_name" VARCHAR, -- name of the service
   "svc_display_name" VARCHAR, -- name shown to people
@@ -746,6 +787,7 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -780,6 +822,7 @@ CREATE TABLE job_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -799,6 +842,10 @@ CREATE TABLE job_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -816,6 +863,7 @@ CREATE TABLE job_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
@@ -866,6 +914,7 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -900,6 +949,7 @@ CREATE TABLE script_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -919,6 +969,10 @@ CREATE TABLE script_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -936,6 +990,7 @@ CREATE TABLE script_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "script_content" VARCHAR, -- text of the script (or of this part of it)
   "script_path" VARCHAR, -- file that it stands in
@@ -988,6 +1043,7 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1022,6 +1078,7 @@ CREATE TABLE event_log_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1041,6 +1098,10 @@ CREATE TABLE event_log_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1058,6 +1119,7 @@ CREATE TABLE event_log_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
@@ -1101,6 +1163,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1135,6 +1198,7 @@ CREATE TABLE authentication (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1154,6 +1218,10 @@ CREATE TABLE authentication (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1171,6 +1239,7 @@ CREATE TABLE authentication (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- user that logs on
   "user_domain" VARCHAR, -- its domain or host
@@ -1221,6 +1290,7 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "src_uid" VARCHAR, -- id of the device that it came from
   "is_mfa" BOOLEAN, -- a second factor was used
   "auth_factors" VARCHAR[], -- factors that were used
   "app_name" VARCHAR, -- application that the logon is to or by
@@ -1283,6 +1353,7 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1311,6 +1382,7 @@ CREATE TABLE account_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1330,6 +1402,10 @@ CREATE TABLE account_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1347,6 +1423,7 @@ CREATE TABLE account_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- account that it was done to
   "user_domain" VARCHAR, -- its domain or host
@@ -1442,6 +1519,7 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1470,6 +1548,7 @@ CREATE TABLE config_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1489,6 +1568,10 @@ CREATE TABLE config_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1506,6 +1589,7 @@ CREATE TABLE config_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
@@ -1560,6 +1644,7 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1594,6 +1679,7 @@ CREATE TABLE application_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1613,6 +1699,10 @@ CREATE TABLE application_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1630,6 +1720,7 @@ CREATE TABLE application_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "app_name" VARCHAR, -- program or package
   "app_version" VARCHAR, -- its version
@@ -1681,6 +1772,7 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1715,6 +1807,7 @@ CREATE TABLE peripheral_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1734,6 +1827,10 @@ CREATE TABLE peripheral_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1751,6 +1848,7 @@ CREATE TABLE peripheral_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "periph_uid" VARCHAR, -- its instance id
   "periph_name" VARCHAR, -- its name
@@ -1804,6 +1902,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1838,6 +1937,7 @@ CREATE TABLE network_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1857,6 +1957,10 @@ CREATE TABLE network_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1874,6 +1978,7 @@ CREATE TABLE network_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1977,6 +2082,7 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2011,6 +2117,7 @@ CREATE TABLE dns_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2030,6 +2137,10 @@ CREATE TABLE dns_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2047,6 +2158,7 @@ CREATE TABLE dns_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2114,6 +2226,7 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2148,6 +2261,7 @@ CREATE TABLE http_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2167,6 +2281,10 @@ CREATE TABLE http_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2184,6 +2302,7 @@ CREATE TABLE http_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2260,6 +2379,7 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2288,6 +2408,7 @@ CREATE TABLE tls_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2307,6 +2428,10 @@ CREATE TABLE tls_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2324,6 +2449,7 @@ CREATE TABLE tls_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2383,6 +2509,7 @@ CREATE TABLE smb_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2402,6 +2529,10 @@ CREATE TABLE smb_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2419,6 +2550,7 @@ CREATE TABLE smb_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2485,6 +2617,7 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2519,6 +2652,7 @@ CREATE TABLE remote_access_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2538,6 +2672,10 @@ CREATE TABLE remote_access_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2555,6 +2693,7 @@ CREATE TABLE remote_access_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2618,6 +2757,7 @@ CREATE TABLE net_service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2637,6 +2777,10 @@ CREATE TABLE net_service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2654,6 +2798,7 @@ CREATE TABLE net_service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2719,6 +2864,7 @@ CREATE TABLE network_weird (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2738,6 +2884,10 @@ CREATE TABLE network_weird (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2755,6 +2905,7 @@ CREATE TABLE network_weird (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2792,6 +2943,7 @@ CREATE TABLE certificate (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2811,6 +2963,10 @@ CREATE TABLE certificate (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2828,6 +2984,7 @@ CREATE TABLE certificate (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
@@ -2880,6 +3037,7 @@ CREATE TABLE network_file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2899,6 +3057,10 @@ CREATE TABLE network_file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2916,6 +3078,7 @@ CREATE TABLE network_file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2964,6 +3127,7 @@ CREATE TABLE ics_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2983,6 +3147,10 @@ CREATE TABLE ics_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3000,6 +3168,7 @@ CREATE TABLE ics_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -3046,6 +3215,7 @@ CREATE TABLE cloud_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3065,6 +3235,10 @@ CREATE TABLE cloud_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3082,6 +3256,7 @@ CREATE TABLE cloud_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "api_operation" VARCHAR, -- what was called or done
   "api_service" VARCHAR, -- service that it was done in
@@ -3174,6 +3349,7 @@ CREATE TABLE mail_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3193,6 +3369,10 @@ CREATE TABLE mail_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3210,6 +3390,7 @@ CREATE TABLE mail_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "message_uid" VARCHAR, -- Message-ID that the sender gave
   "email_uid" VARCHAR, -- the mail system's own id of it (NetworkMessageId)
@@ -3303,6 +3484,7 @@ CREATE TABLE artifact_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3322,6 +3504,10 @@ CREATE TABLE artifact_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3339,6 +3525,7 @@ CREATE TABLE artifact_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "artifact" VARCHAR, -- kind: prefetch, amcache, shimcache, bam, userassist, lnk, ...
   "subject_path" VARCHAR, -- what was used: path
@@ -3399,6 +3586,7 @@ CREATE TABLE browser_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3418,6 +3606,10 @@ CREATE TABLE browser_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3435,6 +3627,7 @@ CREATE TABLE browser_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "browser" VARCHAR, -- browser
   "profile" VARCHAR, -- profile
@@ -3476,6 +3669,7 @@ CREATE TABLE inventory (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3495,6 +3689,10 @@ CREATE TABLE inventory (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3512,6 +3710,7 @@ CREATE TABLE inventory (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
   "os_build" VARCHAR, -- its build
@@ -3593,6 +3792,7 @@ CREATE TABLE detection_finding (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3612,6 +3812,10 @@ CREATE TABLE detection_finding (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3629,6 +3833,7 @@ CREATE TABLE detection_finding (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "finding_uid" VARCHAR, -- the finding
   "title" VARCHAR, -- what it says
@@ -3669,9 +3874,11 @@ CREATE TABLE detection_finding (
   "threat_uid" VARCHAR, -- the maker's number of it
   "threat_category" VARCHAR, -- kind of threat, as the log names it
   "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "finding_objective" VARCHAR, -- what the attacker is after, as the maker puts it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
+  "file_folder" VARCHAR, -- its folder, where the log gives that alone
   "file_sha256" VARCHAR, -- its SHA-256
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
@@ -3756,6 +3963,7 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -3781,7 +3989,7 @@ CREATE TABLE detection_finding (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A log's record that no mapping names: complete, in `unmapped`.
+-- A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who did it and what it is about.
 CREATE TABLE raw_event (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -3790,6 +3998,7 @@ CREATE TABLE raw_event (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3809,6 +4018,10 @@ CREATE TABLE raw_event (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3826,8 +4039,68 @@ CREATE TABLE raw_event (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete
+  "file_path" VARCHAR, -- file that it is about
+  "file_name" VARCHAR, -- its name
+  "file_sha256" VARCHAR, -- SHA256 of it
+  "file_sha1" VARCHAR, -- SHA1 of it
+  "file_md5" VARCHAR, -- MD5 of it
+  "file_imphash" VARCHAR, -- IMPHASH of it
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- port that it came from
+  "dst_ip" VARCHAR, -- address that it went to
+  "dst_port" INTEGER, -- port that it went to
+  "dst_hostname" VARCHAR, -- host that it went to
+  "url" VARCHAR, -- URL that it is about
+  "reg_key_path" VARCHAR, -- registry key that it is about
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

@@ -41,6 +41,8 @@ WAYS = {
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
     "decimal": W_DECIMAL,
     "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
+    "host": W_HOST,
+    "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")

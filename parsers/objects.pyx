@@ -167,9 +167,12 @@ cdef bint _has_floats(value) except -1:
 
 
 cdef object _get(d, tuple keys):
-    """The value at a path, or None."""
-    for key in keys:
+    """The value at a path, or None. `{"a.b": 1}` says the same as `{"a": {"b": 1}}`."""
+    cdef Py_ssize_t i
+    for i, key in enumerate(keys):
         if type(d) is dict:
+            if i + 1 < len(keys) and key not in <dict>d:
+                return (<dict>d).get(".".join(keys[i:]))
             d = (<dict>d).get(key)
         elif type(d) is Pairs:
             d = d.get(key)
@@ -420,6 +423,16 @@ cdef class Objects:
         cdef Member member = Member()
         cdef bytes name
         key = SURROGATES.sub("\ufffd", key)
+        if "." in key:
+            # A name with dots is the path that it looks like, where the shape has that.
+            known = parent
+            for part in key.split("."):
+                known = (<Member>known).members.get(part)
+                if known is None:
+                    break
+            else:
+                parent.members[key] = known
+                return <Member>known
         member.path = key if parent.names or not parent.path else f"{parent.path}.{key}"
         member.names = member.ahead = parent.wraps
         member.members = {}

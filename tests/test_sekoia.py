@@ -140,9 +140,9 @@ def one(kind: str, wanted: Any, ours: Any) -> bool:
     if kind == "roles":
         return text(wanted) == ",".join(ours)
     if kind == "args":
-        return "".join("".join(wanted).split()).replace('"', "") == (
-            "".join(text(ours).split()).replace('"', "")
-        )
+        # Some formats name the words in order, some in the alphabet's, some without the first.
+        have = "".join(text(ours).split()).replace('"', "")
+        return all("".join(text(word).split()).replace('"', "") in have for word in wanted)
     if isinstance(wanted, list):
         return len(wanted) == 1 and one(kind, wanted[0], ours)
     if kind == "time":
