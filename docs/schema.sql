@@ -114,6 +114,7 @@ CREATE TABLE process_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -121,6 +122,20 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -282,6 +297,7 @@ CREATE TABLE file_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -289,6 +305,20 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -528,6 +558,7 @@ CREATE TABLE module_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -535,6 +566,20 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -655,6 +700,7 @@ CREATE TABLE registry_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -662,6 +708,20 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -780,6 +840,7 @@ CREATE TABLE service_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -787,6 +848,20 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -907,6 +982,7 @@ CREATE TABLE job_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -914,6 +990,20 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1036,6 +1126,7 @@ CREATE TABLE script_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1043,6 +1134,20 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1156,6 +1261,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1163,6 +1269,20 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1346,6 +1466,7 @@ CREATE TABLE authentication (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1353,6 +1474,20 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1512,6 +1647,7 @@ CREATE TABLE account_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1519,6 +1655,20 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1637,6 +1787,7 @@ CREATE TABLE config_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1644,6 +1795,20 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1765,6 +1930,7 @@ CREATE TABLE application_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1772,6 +1938,20 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1895,6 +2075,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1902,6 +2083,20 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2075,6 +2270,7 @@ CREATE TABLE network_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2082,6 +2278,20 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2219,6 +2429,7 @@ CREATE TABLE dns_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2226,6 +2437,20 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2372,6 +2597,7 @@ CREATE TABLE http_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2379,6 +2605,20 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2610,6 +2850,7 @@ CREATE TABLE smb_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2617,6 +2858,20 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -3848,6 +4103,7 @@ CREATE TABLE detection_finding (
   "attack_tactic_names" VARCHAR[], -- their names
   "finding_desc" VARCHAR, -- what it says at length
   "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "severity_num" BIGINT, -- the same as the log's own number
   "finding_url" VARCHAR, -- page of the finding in the maker's console
   "finding_status" VARCHAR, -- what became of it, as the log names it
   "group_uid" VARCHAR, -- incident, detection or group that it is part of
@@ -3878,7 +4134,6 @@ CREATE TABLE detection_finding (
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
-  "file_folder" VARCHAR, -- its folder, where the log gives that alone
   "file_sha256" VARCHAR, -- its SHA-256
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
@@ -3956,6 +4211,7 @@ CREATE TABLE detection_finding (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -3963,6 +4219,20 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -4084,6 +4354,7 @@ CREATE TABLE raw_event (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -4091,6 +4362,20 @@ CREATE TABLE raw_event (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host

@@ -15,7 +15,8 @@ named by their path, with dots: `winlog.event_data`.
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
-    each = ["Records"]          # lists of objects that are records of their own (below)
+    each = ["Records"]          # lists of objects that are records of their own (below),
+    inside = ["result"]         # and an object that is
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
@@ -30,15 +31,15 @@ quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `u
 is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
 since 1601); `epoch` alone tells the unit by the number's size.
 
-Records in records: an object of a shape with `each` is only wrapping paper, and every object in
-these lists (or the object that stands there alone) is a record, of whatever shape it has itself.
+Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
+object in these lists is a record, of whatever shape it has itself.
 What else the wrapper says is said of each of them: its other members are theirs too, behind their
 own. `"snapshot as columns"` puts the members of the element below `columns`, beside those of the
 wrapper. Of a list below another member, `diffResults.added`, that one says where it was:
 `diffResults` is `added`. With `own = true` the object is a record of its own, too, without these
 lists, and its members stay with it (trees: `__children`). With `others = 8` it is of the shape
-only if it has no more other values than that. `each` counts as one in `has`; a list counts only
-where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
+only if it has no more other values than that. `each` and `inside` together count as one in `has`; a
+list counts only where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
 is a record of its own instead.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
@@ -79,10 +80,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list whose objects are records: its path, and where their members stand in a record."""
+    """A list whose objects are records (or, `alone`, an object that is one): its path, and below
+    which path its members stand in the record."""
 
     path: str
     below: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,9 @@ def _member(text: str) -> Member:
     return Member(path, tuple(values.split("|")) if equal else ())
 
 
-def _each(text: str) -> Each:
+def _each(text: str, alone: bool) -> Each:
     path, _, below = (part.strip() for part in text.partition(" as "))
-    return Each(path, below)
+    return Each(path, below, alone)
 
 
 def _clock(file: File, key: str, spec: str) -> Clock:
@@ -140,7 +143,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "data", "data_text", "json_text", "time", "logged", "system",
-    "each", "own", "others",
+    "each", "inside", "own", "others",
 }
 
 
@@ -184,7 +187,11 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         time=tuple(_clock(file, "time", spec) for spec in _texts(file, given, "time")),
         logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
-        each=tuple(map(_each, _texts(file, given, "each"))),
+        each=tuple(
+            _each(text, alone)
+            for key, alone in (("each", False), ("inside", True))
+            for text in _texts(file, given, key)
+        ),
         own=own,
         others=others,
     )

@@ -487,7 +487,6 @@ cdef int _fill_techniques(
     if item < 0:
         return NOT
     (<ListColumn>out.column).close(item)
-    return LOSSY if item > first else NOT
     return LOSSY
 
 
