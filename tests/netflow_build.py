@@ -217,11 +217,20 @@ def exporter(
     return record(7, struct.pack("<I16sHHI", version, kept, family, number, domain))
 
 
+EXTENSION_BYTES = {
+    4: 4, 5: 8, 6: 4, 7: 8, 8: 4, 9: 4, 10: 16, 11: 4, 12: 16, 13: 4, 14: 4, 15: 8, 16: 4, 17: 8,
+    18: 4, 19: 8, 20: 16, 21: 16, 22: 40, 23: 4, 24: 16, 25: 4, 26: 8, 27: 8, 37: 20, 38: 4, 39: 8,
+    40: 32, 41: 24, 42: 24, 43: 72, 45: 24, 46: 12, 47: 8, 48: 8,
+}  # fmt: skip
+"""What each extension of layout 1 takes in a record."""
+
+
 def extension_map(number: int, *extensions: int) -> bytes:
     """An extension map of layout 1."""
     ids = struct.pack(f"<{len(extensions)}H", *extensions) + b"\0\0"
     ids += bytes(-len(ids) % 4)
-    return record(2, struct.pack("<HH", number, 0) + ids)
+    size = sum(EXTENSION_BYTES.get(each, 0) for each in extensions)
+    return record(2, struct.pack("<HH", number, size) + ids)
 
 
 def flow_1(
@@ -380,3 +389,24 @@ def firewall_9() -> bytes:
         a_set(0, template(263, *NSEL)),
         a_set(263, nsel(1, 0), nsel(2, 2030), nsel(3, 1001, b"", 4243)), count=4, source=0,
     )  # fmt: skip
+
+
+def router_1(packing: int = NOT_PACKED) -> bytes:
+    """A file of layout 1 of a border router: all that nfdump 1.6 keeps, IPv6, wide counts, ICMP."""
+    ids = (4, 7, 8, 9, 11, 13, 14, 16, 18, 20, 21, 22, 23, 25, 26, 27)
+    kept = b"".join((
+        struct.pack("<HHIIBBBB", 11, 12, 64512, 4200000001, 0x20, 1, 24, 16),
+        little("198.51.100.1"), little("198.51.100.2"),
+        struct.pack("<HHIII", 100, 200, 55, 77000, 3),
+        struct.pack("<QQ", 0x0050568000AA, 0x0050568000CC),
+        struct.pack("<QQ", 0x0050568000BB, 0x0050568000DD),
+        struct.pack("<10I", 16001 << 4 | 5 << 1, 299776 << 4 | 1, *[0] * 8), little("192.0.2.250"),
+        struct.pack("<HBBIIQ", 0, 1, 2, 64510, 64511, SECONDS * 1000 + 9000),
+    ))  # fmt: skip
+    records = (
+        exporter(), extension_map(7, *ids), flow_1(7, kept),
+        flow_1(7, kept, packets=1 << 33, octets=1 << 40, wide=True), extension_map(8),
+        flow_1(8, source="2001:db8::1", target="2001:db8::2", octets=4_000_000_000),
+        flow_1(8, protocol=1, ports=(0, 0x0303)), flow_1(8, protocol=6, old=True),
+    )  # fmt: skip
+    return nfcapd_1(block(*records, packing=packing, kind=2), packing=packing)
