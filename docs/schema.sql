@@ -9,6 +9,7 @@ CREATE TABLE process_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -28,6 +29,10 @@ CREATE TABLE process_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -45,6 +50,7 @@ CREATE TABLE process_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "proc_path" VARCHAR, -- image of the process
   "proc_name" VARCHAR, -- file name of the image
@@ -108,6 +114,7 @@ CREATE TABLE process_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -115,6 +122,21 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -168,6 +190,7 @@ CREATE TABLE file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -187,6 +210,10 @@ CREATE TABLE file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -204,6 +231,7 @@ CREATE TABLE file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path
   "file_name" VARCHAR, -- name without folders
@@ -214,7 +242,7 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
+  "file_prev_name" VARCHAR, -- name before it was renamed
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -268,6 +296,7 @@ CREATE TABLE file_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -275,6 +304,21 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -309,6 +353,7 @@ CREATE TABLE file_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -328,6 +373,10 @@ CREATE TABLE file_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -345,6 +394,7 @@ CREATE TABLE file_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
@@ -411,6 +461,7 @@ CREATE TABLE module_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -430,6 +481,10 @@ CREATE TABLE module_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -447,6 +502,7 @@ CREATE TABLE module_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "module_path" VARCHAR, -- image that was loaded
   "module_name" VARCHAR, -- its file name
@@ -501,6 +557,7 @@ CREATE TABLE module_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -508,6 +565,21 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -542,6 +614,7 @@ CREATE TABLE registry_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -561,6 +634,10 @@ CREATE TABLE registry_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -578,6 +655,7 @@ CREATE TABLE registry_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
   "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
@@ -621,6 +699,7 @@ CREATE TABLE registry_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -628,6 +707,21 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -662,6 +756,7 @@ CREATE TABLE service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -681,6 +776,10 @@ CREATE TABLE service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -698,6 +797,7 @@ CREATE TABLE service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "svc_name" VARCHAR, -- name of the service
   "svc_display_name" VARCHAR, -- name shown to people
@@ -739,6 +839,7 @@ CREATE TABLE service_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -746,6 +847,21 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -780,6 +896,7 @@ CREATE TABLE job_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -799,6 +916,10 @@ CREATE TABLE job_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -816,6 +937,7 @@ CREATE TABLE job_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
@@ -859,6 +981,7 @@ CREATE TABLE job_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -866,6 +989,21 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -900,6 +1038,7 @@ CREATE TABLE script_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -919,6 +1058,10 @@ CREATE TABLE script_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -936,6 +1079,7 @@ CREATE TABLE script_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "script_content" VARCHAR, -- text of the script (or of this part of it)
   "script_path" VARCHAR, -- file that it stands in
@@ -981,6 +1125,7 @@ CREATE TABLE script_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -988,6 +1133,21 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1022,6 +1182,7 @@ CREATE TABLE event_log_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1041,6 +1202,10 @@ CREATE TABLE event_log_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1058,6 +1223,7 @@ CREATE TABLE event_log_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
@@ -1094,6 +1260,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1101,6 +1268,21 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1135,6 +1317,7 @@ CREATE TABLE authentication (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1154,6 +1337,10 @@ CREATE TABLE authentication (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1171,6 +1358,7 @@ CREATE TABLE authentication (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- user that logs on
   "user_domain" VARCHAR, -- its domain or host
@@ -1221,6 +1409,7 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "src_uid" VARCHAR, -- id of the device that it came from
   "is_mfa" BOOLEAN, -- a second factor was used
   "auth_factors" VARCHAR[], -- factors that were used
   "app_name" VARCHAR, -- application that the logon is to or by
@@ -1276,6 +1465,7 @@ CREATE TABLE authentication (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1283,6 +1473,21 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1311,6 +1516,7 @@ CREATE TABLE account_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1330,6 +1536,10 @@ CREATE TABLE account_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1347,6 +1557,7 @@ CREATE TABLE account_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- account that it was done to
   "user_domain" VARCHAR, -- its domain or host
@@ -1435,6 +1646,7 @@ CREATE TABLE account_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1442,6 +1654,21 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1470,6 +1697,7 @@ CREATE TABLE config_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1489,6 +1717,10 @@ CREATE TABLE config_change (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1506,6 +1738,7 @@ CREATE TABLE config_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
@@ -1553,6 +1786,7 @@ CREATE TABLE config_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1560,6 +1794,21 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1594,6 +1843,7 @@ CREATE TABLE application_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1613,6 +1863,10 @@ CREATE TABLE application_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1630,6 +1884,7 @@ CREATE TABLE application_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "app_name" VARCHAR, -- program or package
   "app_version" VARCHAR, -- its version
@@ -1674,6 +1929,7 @@ CREATE TABLE application_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1681,6 +1937,21 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1715,6 +1986,7 @@ CREATE TABLE peripheral_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1734,6 +2006,10 @@ CREATE TABLE peripheral_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1751,6 +2027,7 @@ CREATE TABLE peripheral_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "periph_uid" VARCHAR, -- its instance id
   "periph_name" VARCHAR, -- its name
@@ -1797,6 +2074,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1804,6 +2082,21 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -1838,6 +2131,7 @@ CREATE TABLE network_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -1857,6 +2151,10 @@ CREATE TABLE network_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1874,6 +2172,7 @@ CREATE TABLE network_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1970,6 +2269,7 @@ CREATE TABLE network_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1977,6 +2277,21 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2011,6 +2326,7 @@ CREATE TABLE dns_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2030,6 +2346,10 @@ CREATE TABLE dns_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2047,6 +2367,7 @@ CREATE TABLE dns_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2107,6 +2428,7 @@ CREATE TABLE dns_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2114,6 +2436,21 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2148,6 +2485,7 @@ CREATE TABLE http_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2167,6 +2505,10 @@ CREATE TABLE http_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2184,6 +2526,7 @@ CREATE TABLE http_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2253,6 +2596,7 @@ CREATE TABLE http_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2260,6 +2604,21 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2288,6 +2647,7 @@ CREATE TABLE tls_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2307,6 +2667,10 @@ CREATE TABLE tls_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2324,6 +2688,7 @@ CREATE TABLE tls_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2383,6 +2748,7 @@ CREATE TABLE smb_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2402,6 +2768,10 @@ CREATE TABLE smb_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2419,6 +2789,7 @@ CREATE TABLE smb_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2478,6 +2849,7 @@ CREATE TABLE smb_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2485,6 +2857,21 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -2519,6 +2906,7 @@ CREATE TABLE remote_access_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2538,6 +2926,10 @@ CREATE TABLE remote_access_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2555,6 +2947,7 @@ CREATE TABLE remote_access_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2618,6 +3011,7 @@ CREATE TABLE net_service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2637,6 +3031,10 @@ CREATE TABLE net_service_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2654,6 +3052,7 @@ CREATE TABLE net_service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2719,6 +3118,7 @@ CREATE TABLE network_weird (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2738,6 +3138,10 @@ CREATE TABLE network_weird (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2755,6 +3159,7 @@ CREATE TABLE network_weird (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2792,6 +3197,7 @@ CREATE TABLE certificate (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2811,6 +3217,10 @@ CREATE TABLE certificate (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2828,6 +3238,7 @@ CREATE TABLE certificate (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
@@ -2880,6 +3291,7 @@ CREATE TABLE network_file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2899,6 +3311,10 @@ CREATE TABLE network_file_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2916,6 +3332,7 @@ CREATE TABLE network_file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2964,6 +3381,7 @@ CREATE TABLE ics_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -2983,6 +3401,10 @@ CREATE TABLE ics_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3000,6 +3422,7 @@ CREATE TABLE ics_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -3046,6 +3469,7 @@ CREATE TABLE cloud_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3065,6 +3489,10 @@ CREATE TABLE cloud_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3082,6 +3510,7 @@ CREATE TABLE cloud_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "api_operation" VARCHAR, -- what was called or done
   "api_service" VARCHAR, -- service that it was done in
@@ -3174,6 +3603,7 @@ CREATE TABLE mail_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3193,6 +3623,10 @@ CREATE TABLE mail_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3210,6 +3644,7 @@ CREATE TABLE mail_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "message_uid" VARCHAR, -- Message-ID that the sender gave
   "email_uid" VARCHAR, -- the mail system's own id of it (NetworkMessageId)
@@ -3303,6 +3738,7 @@ CREATE TABLE artifact_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3322,6 +3758,10 @@ CREATE TABLE artifact_query (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3339,6 +3779,7 @@ CREATE TABLE artifact_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "artifact" VARCHAR, -- kind: prefetch, amcache, shimcache, bam, userassist, lnk, ...
   "subject_path" VARCHAR, -- what was used: path
@@ -3399,6 +3840,7 @@ CREATE TABLE browser_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3418,6 +3860,10 @@ CREATE TABLE browser_activity (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3435,6 +3881,7 @@ CREATE TABLE browser_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "browser" VARCHAR, -- browser
   "profile" VARCHAR, -- profile
@@ -3476,6 +3923,7 @@ CREATE TABLE inventory (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3495,6 +3943,10 @@ CREATE TABLE inventory (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3512,6 +3964,7 @@ CREATE TABLE inventory (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
   "os_build" VARCHAR, -- its build
@@ -3593,6 +4046,7 @@ CREATE TABLE detection_finding (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3612,6 +4066,10 @@ CREATE TABLE detection_finding (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3629,6 +4087,7 @@ CREATE TABLE detection_finding (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "finding_uid" VARCHAR, -- the finding
   "title" VARCHAR, -- what it says
@@ -3643,6 +4102,7 @@ CREATE TABLE detection_finding (
   "attack_tactic_names" VARCHAR[], -- their names
   "finding_desc" VARCHAR, -- what it says at length
   "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "severity_num" BIGINT, -- the same as the log's own number
   "finding_url" VARCHAR, -- page of the finding in the maker's console
   "finding_status" VARCHAR, -- what became of it, as the log names it
   "group_uid" VARCHAR, -- incident, detection or group that it is part of
@@ -3669,6 +4129,7 @@ CREATE TABLE detection_finding (
   "threat_uid" VARCHAR, -- the maker's number of it
   "threat_category" VARCHAR, -- kind of threat, as the log names it
   "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "finding_objective" VARCHAR, -- what the attacker is after, as the maker puts it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
@@ -3676,7 +4137,6 @@ CREATE TABLE detection_finding (
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
@@ -3749,6 +4209,7 @@ CREATE TABLE detection_finding (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -3756,6 +4217,21 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
   "session_src_hostname" VARCHAR, -- name of that host
@@ -3781,7 +4257,7 @@ CREATE TABLE detection_finding (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A log's record that no mapping names: complete, in `unmapped`.
+-- A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who did it and what it is about.
 CREATE TABLE raw_event (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -3790,6 +4266,7 @@ CREATE TABLE raw_event (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
@@ -3809,6 +4286,10 @@ CREATE TABLE raw_event (
   "agent_version" VARCHAR, -- version of the sensor
   "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
   "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -3826,8 +4307,83 @@ CREATE TABLE raw_event (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete
+  "file_path" VARCHAR, -- file that it is about
+  "file_name" VARCHAR, -- its name
+  "file_sha256" VARCHAR, -- SHA256 of it
+  "file_sha1" VARCHAR, -- SHA1 of it
+  "file_md5" VARCHAR, -- MD5 of it
+  "file_imphash" VARCHAR, -- IMPHASH of it
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- port that it came from
+  "dst_ip" VARCHAR, -- address that it went to
+  "dst_port" INTEGER, -- port that it went to
+  "dst_hostname" VARCHAR, -- host that it went to
+  "url" VARCHAR, -- URL that it is about
+  "reg_key_path" VARCHAR, -- registry key that it is about
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

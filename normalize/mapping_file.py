@@ -32,6 +32,7 @@ OF_LOG = frozenset(field.name for field in (*HEAD, *LOG))
 
 SYSTEM = OF_LOG - FIXED - {
     "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
+    "activity_name",
 } | {"src_record_id"}
 """Columns that say where a record comes from: the log's own fields fill them, not named values."""
 
@@ -217,7 +218,9 @@ class File:
     def constant(self, section: str, table: str, key: str, value: object) -> int | str:
         """The value that a column has on every row of a section."""
         kind = _kinds(table).get(key)
-        if key in FIXED or kind not in (*NUMBERS, WORD) or (kind == WORD and key in OF_LOG):
+        if key in FIXED or kind not in (*NUMBERS, WORD) or (
+            kind == WORD and key in OF_LOG and key != "activity_name"
+        ):
             raise self.refuse(section, key, f"{table} has no such column of numbers or words")
         if kind == WORD:
             if not isinstance(value, str) or not value:

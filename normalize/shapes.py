@@ -15,6 +15,8 @@ named by their path, with dots: `winlog.event_data`.
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
+    each = ["Records"]          # lists of objects that are records of their own (below),
+    inside = ["result"]         # and an object that is
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
@@ -28,6 +30,17 @@ offset is that of A (the same clock) to B (UTC), two times taken in the same mom
 quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`; `epoch U`
 is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
 since 1601); `epoch` alone tells the unit by the number's size.
+
+Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
+object in these lists is a record, of whatever shape it has itself.
+What else the wrapper says is said of each of them: its other members are theirs too, behind their
+own. `"snapshot as columns"` puts the members of the element below `columns`, beside those of the
+wrapper. Of a list below another member, `diffResults.added`, that one says where it was:
+`diffResults` is `added`. With `own = true` the object is a record of its own, too, without these
+lists, and its members stay with it (trees: `__children`). With `others = 8` it is of the shape
+only if it has no more other values than that. `each` and `inside` together count as one in `has`; a
+list counts only where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
+is a record of its own instead.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
 texts. One without any is for objects of no other shape.
@@ -66,6 +79,16 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """A list whose objects are records (or, `alone`, an object that is one): its path, and below
+    which path its members stand in the record."""
+
+    path: str
+    below: str = ""
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """How one shipper wraps events (see the module's docstring). Where `vendor` is set it is the
     provider of all events, and `provider` is empty."""
@@ -81,6 +104,21 @@ class Shape:
     time: tuple[Clock, ...]
     logged: tuple[Clock, ...]
     system: Mapping[str, tuple[Source, ...]]
+    each: tuple[Each, ...] = ()
+    own: bool = False
+    others: int | None = None
+
+    def names_of(self, sources: Iterable[Source]) -> list[str] | None:
+        """Names of members that fill columns of every table and may fill others, too: those of a
+        vendor's own file. What shippers call theirs says nothing of the event's own fields."""
+        return [self.name_of(source.field) for source in sources] if self.vendor else None
+
+    def name_of(self, path: str) -> str:
+        """The named value that the member at a path is: what follows the object it stands in."""
+        for folder in self.data:
+            if folder and path.startswith(f"{folder}."):
+                return path.removeprefix(f"{folder}.")
+        return path
 
 
 def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]:
@@ -94,6 +132,11 @@ def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]
 def _member(text: str) -> Member:
     path, equal, values = text.partition("=")
     return Member(path, tuple(values.split("|")) if equal else ())
+
+
+def _each(text: str, alone: bool) -> Each:
+    path, _, below = (part.strip() for part in text.partition(" as "))
+    return Each(path, below, alone)
 
 
 def _clock(file: File, key: str, spec: str) -> Clock:
@@ -112,6 +155,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "data", "data_text", "json_text", "time", "logged", "system",
+    "each", "inside", "own", "others",
 }
 
 
@@ -138,6 +182,11 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
     for path in paths:
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
+    own, others = given.get("own", False), given.get("others")
+    if not isinstance(own, bool):
+        raise file.refuse("", "own", "is not true or false")
+    if others is not None and (type(others) is not int or others < 0):
+        raise file.refuse("", "others", "is not a number of values")
     return Shape(
         name=name,
         vendor=vendor,
@@ -150,6 +199,13 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         time=tuple(_clock(file, "time", spec) for spec in _texts(file, given, "time")),
         logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
+        each=tuple(
+            _each(text, alone)
+            for key, alone in (("each", False), ("inside", True))
+            for text in _texts(file, given, key)
+        ),
+        own=own,
+        others=others,
     )
 
 
@@ -164,20 +220,20 @@ def _shapes(name: str, text: str) -> list[Shape]:
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
     made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
     for shape in made:
-        if not shape.has:
+        if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made
 
 
 def _rank(shape: Shape) -> tuple[int, int]:
-    return -len(shape.has), -sum(bool(member.values) for member in shape.has)
+    return -len(shape.has) - bool(shape.each), -sum(bool(member.values) for member in shape.has)
 
 
 def read(files: Iterable[tuple[str, str]]) -> tuple[Shape, ...]:
     """Reads and checks shapes, of files given as (name, text). Raises MappingError."""
     shapes = [shape for name, text in files for shape in _shapes(name, text)]
     shapes.sort(key=_rank)
-    if not shapes or shapes[-1].has:
+    if not shapes or shapes[-1].has or shapes[-1].each:
         raise MappingError("no shape without `has`: nothing for objects of no other shape")
     return tuple(shapes)
 

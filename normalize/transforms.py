@@ -108,6 +108,16 @@ TRANSFORMS = {
         "with \\r\\n\\t\\t\\t between them.",
         argument="code?",
     ),
+    "parts": Transform(
+        (TEXTS,),
+        "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
+        argument="text", derived=True,
+    ),
+    "dns_name": Transform(
+        WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",
+        derived=True,
+    ),
+    "dns_type": Transform(NUMBERS, "The number of its type.", derived=True),
     "param": Transform(
         WORDS, "The word for a message parameter (%%1833), others as they are; inverse: %%1833."
     ),
@@ -202,6 +212,11 @@ TRANSFORMS = {
     "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "host": Transform(
+        WORDS,
+        "Host of a URL, also of one without its scheme (example.com:443/a), and of a host alone.",
+        derived=True,
+    ),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
     "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
     "resource_path": Transform(

@@ -5,17 +5,20 @@ from libc.string cimport memcmp
 
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.event_plan cimport PROVIDER
+from tracelake.parsers.event_plan cimport PROVIDER, Sheet
+from tracelake.parsers.evtx_item cimport Item
+from tracelake.parsers.evtx_memo cimport put, remembered, repeat
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
-from tracelake.parsers.json_scan cimport TAKEN, scan_inside
+from tracelake.parsers.json_scan cimport TAKEN, compact_nest, scan_inside
 from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, ZONE
 from tracelake.parsers.since_epoch cimport parse_epoch
-from tracelake.parsers.tape cimport EMPTY, LIST, OBJECT, SCALAR, SPAN, WORD, text_of
+from tracelake.parsers.tape cimport EMPTY, GONE, NEST, SCALAR, SPAN, WORD, text_of
 from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value
 
 cdef enum:
     QUARTER = 900000000         # microseconds
     LONGEST_TIME = 64
+    LONGEST_KNOWN = 1024        # bytes of a value that is remembered
     MOST_REPEATS = 64           # of a name in one record that are remembered
 
 
@@ -42,11 +45,20 @@ cdef class Shaped:
         self, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length, int64_t sub,
         int flags, Keep keep,
     ) except -1 nogil:
-        cdef Look* look = self.looks.recognise()
+        return self.row(self.looks.recognise(), p, n, offset, length, sub, flags, keep)
+
+    cdef int row(
+        self, Look* look, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length,
+        int64_t sub, int flags, Keep keep,
+    ) except -1 nogil:
         cdef Py_ssize_t count = self.tape.count, i
         cdef Wrap* wrap
         cdef Value vendor
         cdef int order
+        if self.tape.nest_count:
+            for i in range(count):
+                if self.tape.entries[i].what == NEST:
+                    compact_nest(self.tape, &self.tape.entries[i].value)
         if look.texts:
             self._expand(look)
         wrap = self._wrap(look)
@@ -162,8 +174,8 @@ cdef class Shaped:
         cdef Act* act
         cdef int which, whole
         for i in range(first, end):
-            if self.tape.entries[i].what == SPAN:
-                continue        # its values stand behind the others
+            if self.tape.entries[i].what >= SPAN:
+                continue        # its values stand behind the others, or nowhere
             act = self.looks.act(look.bare, self.tape.entries[i].node)
             if act.order != order:
                 continue
@@ -291,6 +303,7 @@ cdef class Shaped:
     ) except -1 nogil:
         """Puts the values of one order."""
         cdef const Entry* entry
+        cdef int64_t batch = (<Sheet>wrap.plan.sheet).rows.batch
         cdef Act* act
         cdef Py_ssize_t i
         for i in range(first, end):
@@ -302,16 +315,33 @@ cdef class Shaped:
                 )
                 continue
             act = self._acts[i]
-            if act.order != order or i == self._clock:
+            if act.order != order or i == self._clock or entry.what == GONE:
                 continue
             if entry.what == WORD or entry.what == SCALAR:
                 if not act.as_text and act.target.seen != self.events._serial:
-                    self.events.put(act.target, &entry.value)
+                    self._put_once(act, &entry.value, batch)
                     continue
             elif entry.what == EMPTY and act.ahead:
                 continue
             self._put(wrap, act, entry)
         return 0
+
+    cdef inline int _put_once(self, Act* act, const Value* value, int64_t batch) except -1 nogil:
+        """A value of a name that comes for the first time. Of four, three are what the name had in
+        the record before: they are not looked at again (evtx_memo.pxd)."""
+        cdef Item item
+        if act.memo is NULL or value.n > LONGEST_KNOWN:
+            return self.events.put(act.target, value)
+        item.kind = value.kind
+        item.p = value.p
+        item.n = <int32_t>value.n
+        if value.p is NULL:
+            item.p = <const uint8_t*>&value.number
+            item.n = 8
+        if remembered(act.memo, &item, batch):
+            act.target.seen = self.events._serial
+            return repeat(self.events, act.memo)
+        return put(self.events, act.target, &item, value, act.memo, batch, &self.looks.held)
 
     cdef int _put(self, Wrap* wrap, Act* act, const Entry* entry) except -1 nogil:
         """A value that is not as most are: a list, an object, or one of a name that was there."""

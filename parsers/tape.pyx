@@ -3,7 +3,7 @@
 import os
 
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from tracelake.native.key cimport key_of
 
@@ -55,15 +55,21 @@ cdef class Tape:
         free(self.entries)
         free(self.nodes)
         free(self._tests)
+        free(self.nests)
 
     # --- a record -----------------------------------------------------------------------------
 
-    cdef int begin(self) except -1 nogil:
-        cdef Entry* fewer
+    cdef int begin_inside(self) except -1 nogil:
         self.serial += 1
         self.count = 0
         self.sign = 0
         self.repaired = False
+        self.nest_count = 0
+        return 0
+
+    cdef int begin(self) except -1 nogil:
+        cdef Entry* fewer
+        self.begin_inside()
         if self._used > self.known:
             self._used = self.known
             if self._loose_mask >= LARGE_LOOSE:
@@ -100,6 +106,19 @@ cdef class Tape:
         self._entries_room = room
         return 0
 
+    cdef int _more_nests(self) except -1 nogil:
+        cdef Py_ssize_t room = 64 if self._nests_room == 0 else 2 * self._nests_room
+        cdef Nest* grown
+        if self.nest_count >= MOST_ENTRIES:
+            with gil:
+                raise OverflowError(f"more than {MOST_ENTRIES} objects in one list")
+        grown = <Nest*>realloc(self.nests, room * sizeof(Nest))
+        if grown is NULL:
+            _no_memory()
+        self.nests = grown
+        self._nests_room = room
+        return 0
+
     cdef uint8_t* room(self, Py_ssize_t n) except NULL nogil:
         cdef int last = self._block_count - 1
         if self._scratch_used + n > self._block_sizes[last]:
@@ -134,10 +153,13 @@ cdef class Tape:
 
     # --- paths --------------------------------------------------------------------------------
 
-    cdef int32_t node(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil:
-        cdef uint64_t hash = key_of(name, n, 0, self._secret).low ^ (
-            <uint64_t>parent * 0x9E3779B97F4A7C15ULL
-        )
+    cdef uint64_t _hash(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil:
+        return key_of(name, n, 0, self._secret).low ^ <uint64_t>parent * 0x9E3779B97F4A7C15ULL
+
+    cdef int32_t _find(
+        self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
+    ) noexcept nogil:
+        """The node of a name, or 0."""
         cdef Py_ssize_t at = <Py_ssize_t>hash & self._mask
         cdef Node* it
         while self._places[at].node:
@@ -154,7 +176,26 @@ cdef class Tape:
                     if it.parent == parent and it.length == n and memcmp(it.name, name, n) == 0:
                         return self._loose_places[at].node
                 at = (at + 1) & self._loose_mask
-        return self._make(parent, name, n, hash)
+        return 0
+
+    cdef int32_t name_of(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil:
+        cdef uint64_t hash = self._hash(parent, name, n)
+        cdef int32_t found = self._find(parent, name, n, hash)
+        return found if found else self._make(parent, name, n, hash)
+
+    cdef int32_t _path(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil:
+        """The node that the parts of a name between its dots lead to, or 0. Never a loose one."""
+        cdef Py_ssize_t start = 0, i
+        cdef int32_t node = parent
+        for i in range(n + 1):
+            if i == n or name[i] == 46:
+                node = self._find(
+                    node, name + start, i - start, self._hash(node, name + start, i - start)
+                )
+                if node == 0 or self.is_loose(node):
+                    return 0
+                start = i + 1
+        return node
 
     cdef int32_t _make(
         self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
@@ -191,6 +232,8 @@ cdef class Tape:
             at = (at + 1) & mask
         places[at].hash = hash
         places[at].node = made
+        if memchr(name, 46, n) is not NULL:
+            it.alias = self._path(parent, name, n)
         self._used += 1
         if not loose:
             self.known += 1
@@ -241,6 +284,11 @@ cdef class Tape:
     cdef int watch(self, int32_t node) except -1:
         while self.nodes[node].mark == 0:
             self.nodes[node].mark = _drawn()
+        return 0
+
+    cdef int watch_nests(self, int32_t node) except -1:
+        self.watch(node)
+        self.nodes[node].nests = 1
         return 0
 
     cdef int32_t watch_value(self, int32_t node, tuple texts, bint negated) except -1:

@@ -14,11 +14,12 @@ from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_tim
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
     K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN, W_EPOCH,
-    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_ITEMS, W_JSON, W_LINE,
-    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
-    W_PROCESS_UID, W_TECHNIQUES, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
-    W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
+    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS,
+    W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
+    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
+    W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
+    W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
+    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
     W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
@@ -467,8 +468,7 @@ cdef int _fill_techniques(
     EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
 ) except -1 nogil:
     """T and four digits, perhaps with a dot and three more, as a word of its own."""
-    cdef Py_ssize_t i = 0, size, item, first
-    first = item = (<ListColumn>out.column).open(at.row)
+    cdef Py_ssize_t i = 0, size, item = -1
     while i + 5 <= n:
         if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
             i += 1
@@ -479,11 +479,85 @@ cdef int _fill_techniques(
         if i + size < n and _is_letter(p[i + size]):
             i += 1
             continue
+        if item < 0:
+            item = (<ListColumn>out.column).open(at.row)
         (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
         item += 1
         i += size
+    if item < 0:
+        return NOT
     (<ListColumn>out.column).close(item)
-    return LOSSY if item > first else NOT
+    return LOSSY
+
+
+cdef int _fill_host(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Part part
+    cdef Py_ssize_t end = 0, colon
+    if part_of(W_URL_HOST, p, n, &part):
+        _word(at, out, part.at, part.size)
+        return LOSSY
+    while end < n and p[end] != 47 and p[end] != 63 and p[end] != 35:
+        end += 1
+    colon = 0
+    while colon < end and p[colon] != 58:
+        colon += 1
+    # Of a host without brackets more than one colon is an IPv6 address.
+    if colon < end and _are_digits(p + colon + 1, end - colon - 1):
+        end = colon
+    if end == 0 or (end < n and p[end] == 47 and end + 1 < n and p[end + 1] == 47):
+        return NOT
+    _word(at, out, p, end)
+    return LOSSY
+
+
+cdef int _fill_parts(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Parts between a text, those that are not empty."""
+    cdef Py_ssize_t start = 0, size, end, item = -1, begin
+    while start <= n:
+        size = find_text(p + start, n - start, out.argument, out.argument_length)
+        end = n if size < 0 else start + size
+        begin = start
+        start = end + out.argument_length
+        while begin < end and p[begin] <= 32:
+            begin += 1
+        while begin < end and p[end - 1] <= 32:
+            end -= 1
+        if begin < end:
+            if item < 0:
+                item = (<ListColumn>out.column).open(at.row)
+            (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + begin, end - begin)
+            item += 1
+        if size < 0:
+            break
+    if item < 0:
+        return NOT
+    (<ListColumn>out.column).close(item)
+    return LOSSY
+
+
+cdef int _fill_dns(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The name, or the number of the type, of `type:  28 name`."""
+    cdef Py_ssize_t i = 5, digits
+    cdef int64_t number = 0
+    cdef bint typed = n > 5 and memcmp(p, <const char*>b"type:", 5) == 0
+    while typed and i < n and p[i] == 32:
+        i += 1
+    digits = i
+    while typed and i < n and 48 <= p[i] <= 57:
+        i += 1
+    typed = typed and i > digits
+    if out.transform == W_DNS_TYPE:
+        if typed and parse_number(p + digits, i - digits, &number) == 1:
+            return LOSSY if _number(at, out, number) else NOT
+        return NOT
+    while typed and i < n and p[i] == 32:
+        i += 1
+    if not typed:
+        i = 0
+    if i == n:
+        return NOT
+    _word(at, out, p + i, n - i)
+    return LOSSY
 
 
 cdef int _fill_code(
@@ -722,6 +796,10 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_PARTS:
+        return _fill_parts(at, out, p, n)
+    if way == W_DNS_NAME or way == W_DNS_TYPE:
+        return _fill_dns(at, out, p, n)
     if way == W_EPOCH:
         return _fill_epoch(at, out, p, n)
     if way == W_ITEMS or way == W_JSON:
@@ -731,6 +809,8 @@ cdef int fill(
             at.uid[at.uids] = ProcessUid(out.column, out.other, number)
             at.uids += 1
         return NOT
+    if way == W_HOST:
+        return _fill_host(at, out, p, n)
     if way == W_TECHNIQUES:
         return _fill_techniques(at, out, p, n)
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:

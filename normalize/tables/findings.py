@@ -12,7 +12,7 @@ from tracelake.normalize.column import (
     WORD,
     column,
 )
-from tracelake.normalize.tables.common import actor, cloud, events
+from tracelake.normalize.tables.common import actor, cloud, events, fingerprints
 
 DETECTION_FINDING = events(
     "detection_finding", "find", [2004],
@@ -38,6 +38,7 @@ DETECTION_FINDING = events(
            ocsf="finding_info.attacks[].tactic.name"),
     column("finding_desc", TEXT, "what it says at length", ocsf="finding_info.desc"),
     column("severity", WORD, "how bad it is, in the log's own word or number", ocsf="severity"),
+    column("severity_num", BIG, "the same as the log's own number", ecs="event.severity"),
     column("finding_url", TEXT, "page of the finding in the maker's console",
            ocsf="finding_info.src_url"),
     column("finding_status", WORD, "what became of it, as the log names it", ocsf="status"),
@@ -78,6 +79,7 @@ DETECTION_FINDING = events(
            sigma="ThreatID", bloom=True),
     column("threat_category", WORD, "kind of threat, as the log names it", sigma="CategoryName"),
     column("detection_source", WORD, "what noticed it, as the log names it", sigma="SourceName"),
+    column("finding_objective", WORD, "what the attacker is after, as the maker puts it"),
     column("proc_cmd_line", TEXT, "command line of what was found or stopped",
            ocsf="evidences[0].process.cmd_line"),
     column("file_path", WORD, "file", ecs="file.path", bloom=True, sigma="Filename"),
@@ -86,7 +88,6 @@ DETECTION_FINDING = events(
     column("file_sha1", TEXT, "its SHA-1", ecs="file.hash.sha1", bloom=True),
     column("file_md5", TEXT, "its MD5", ecs="file.hash.md5", bloom=True),
     column("file_size", BIG, "its bytes", ecs="file.size"),
-    column("file_dir", WORD, "its folder, where the log tells it apart", ecs="file.directory"),
     column("proc_name", WORD, "file name of the image of what was found",
            ocsf="evidences[0].process.name"),
     column("proc_path", WORD, "its image", ocsf="evidences[0].process.path", bloom=True),
@@ -139,9 +140,22 @@ DETECTION_FINDING = events(
 
 RAW_EVENT = events(
     "raw_event", "raw", [0],
-    "A log's record that no mapping names: complete, in `unmapped`.",
+    "A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who "
+    "did it and what it is about.",
     column("event_xml", TEXT, "the record as XML, where only that is complete",
            ecs="event.original"),
+    column("file_path", WORD, "file that it is about", ecs="file.path", bloom=True),
+    column("file_name", WORD, "its name", ecs="file.name", bloom=True),
+    fingerprints("file", {}, "file", "it", sigma=False),
+    column("src_ip", WORD, "address that it came from", ecs="source.ip", bloom=True),
+    column("src_port", INT, "port that it came from", ecs="source.port"),
+    column("dst_ip", WORD, "address that it went to", ecs="destination.ip", bloom=True),
+    column("dst_port", INT, "port that it went to", ecs="destination.port"),
+    column("dst_hostname", WORD, "host that it went to", ecs="destination.domain", bloom=True),
+    column("url", TEXT, "URL that it is about", ecs="url.full", bloom=True),
+    column("reg_key_path", WORD, "registry key that it is about", ecs="registry.path",
+           bloom=True),
+    actor({}),
 )
 
 TABLES = (DETECTION_FINDING, RAW_EVENT)

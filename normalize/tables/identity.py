@@ -86,6 +86,8 @@ AUTHENTICATION = events(
     column("policy_name", WORD, "policy that it was decided by", ocsf="policy.name",
            sigma="PolicyName NetworkPolicyName"),
     column("key_length", INT, "bits of the session key", sigma="KeyLength", stats=False),
+    column("src_uid", WORD, "id of the device that it came from", ocsf="src_endpoint.uid",
+           bloom=True),
     column("is_mfa", BOOL, "a second factor was used", ocsf="is_mfa"),
     column("auth_factors", TEXTS, "factors that were used"),
     column("app_name", WORD, "application that the logon is to or by", bloom=True,
