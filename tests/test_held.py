@@ -51,7 +51,8 @@ def test_text_gets_smaller_and_noise_does_not() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_as_a_bytearray(seed: int) -> None:
     rng = random.Random(seed)
-    held, plain = Held("thing", 8 << 20, plain=rng.choice((40_000, 70_000, 300_000, 0))), bytearray()
+    held = Held("thing", 8 << 20, plain=rng.choice((40_000, 70_000, 300_000, 0)))
+    plain = bytearray()
     for _ in range(400):
         what = rng.random()
         at = rng.randrange(len(plain) + 1)
