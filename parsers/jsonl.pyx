@@ -108,6 +108,7 @@ cdef class _Reader:
     cdef Account account
     cdef Nested nested
     cdef bint wide              # the artifact is UTF-16, the feed what it is in UTF-8
+    cdef object decoder         # where it is
     cdef int64_t place          # of the feed's next byte in the artifact
     cdef bint in_lines
     cdef bint listed            # inside a list at the top
@@ -128,12 +129,14 @@ cdef class _Reader:
         self.account = artifact.account
         self.nested = Nested(shaped, wide)
         self.wide = wide
+        self.decoder = None
         if wide:
             if self.feed.fill(2) >= 2 and self.feed.at()[0] >= 254:
                 self.place = 2
                 self.account.bytes_structure += 2
                 self.feed.advance(2)
-            self.feed = Feed(Utf16Text(self.feed, big))
+            self.decoder = Utf16Text(self.feed, big)
+            self.feed = Feed(self.decoder)
 
     cdef int64_t _pass(self, Py_ssize_t n) noexcept nogil:
         """Moves past `n` bytes; returns how many bytes of the artifact they are."""
@@ -485,6 +488,13 @@ cdef class _Reader:
             if step != GO_ON:
                 return step
 
+    cdef int _finish(self) except -1:
+        if self.decoder is not None and self.decoder.odd:
+            self.account.records += 1
+            self.account.damage(self.place, 1, b"UTF-16", b"half of a code unit", NULL, 0)
+            self.account.bytes_records += 1
+        return 0
+
     cdef bint more(self) except -1:
         """Records until a batch is full (True) or the text ends (False)."""
         cdef Step step
@@ -492,6 +502,8 @@ cdef class _Reader:
             try:
                 with nogil:
                     step = self._run()
+                if step == THE_END:
+                    self._finish()
                 return step == FULL
             except OverflowError as error:
                 self._too_large(f"not read: {error}".encode())

@@ -368,7 +368,7 @@ cdef class Looks:
                 return act
         above = self.act(wrap, self.tape.nodes[node].parent)
         path = (<const char*>self.tape.nodes[node].name)[:self.tape.nodes[node].length]
-        if not above.names and above.length:
+        if not above.names and self.tape.nodes[node].parent:
             path = (<const char*>above.path)[:above.length] + b"." + path
         if act is NULL:
             act = <Act*>self._block(sizeof(Act))
