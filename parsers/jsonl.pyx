@@ -97,6 +97,7 @@ def value_end(bytes text):
 
 
 cdef enum Step:
+    FAILED = -1                 # an exception
     THE_END                     # of the text
     FULL                        # a batch is full
     GO_ON
@@ -189,7 +190,7 @@ cdef class _Reader:
 
     # --- one text -----------------------------------------------------------------------------
 
-    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except? GO_ON nogil:
+    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except FAILED nogil:
         """A text of `n` bytes, and what is broken with it: its line, or what of it is `rest`."""
         self.text = n
         self.rest = rest
@@ -202,7 +203,7 @@ cdef class _Reader:
             self.nested.head(NULL, 0)
         return self._records()
 
-    cdef Step _records(self) except? GO_ON nogil:
+    cdef Step _records(self) except FAILED nogil:
         """The records of the text at hand, as far as a batch has room."""
         cdef Did did = OPENED
         while self.nested.left:
@@ -242,7 +243,7 @@ cdef class _Reader:
         else:
             self.account.bytes_records += passed
 
-    cdef Step _broken(self) except? GO_ON:
+    cdef Step _broken(self) except FAILED:
         """The text at hand is no JSON. Of a wrapper the records are read one by one, up to the one
         that is broken."""
         cdef Fault fault = self.nested.fault
@@ -260,7 +261,7 @@ cdef class _Reader:
         self.account.bytes_records += self._pass(self.rest)
         return GO_ON
 
-    cdef Step _too_long(self, Py_ssize_t have, bint ends) except? GO_ON:
+    cdef Step _too_long(self, Py_ssize_t have, bint ends) except FAILED:
         """A text that is longer than any may be. Of a wrapper the records are read one by one; of
         others the start is kept, the rest passed over, `have` bytes of it, and up to the end of
         the line unless it `ends` there."""
@@ -359,7 +360,7 @@ cdef class _Reader:
         self._structure(at)
         return True
 
-    cdef Step _close(self) except? GO_ON:
+    cdef Step _close(self) except FAILED:
         """Behind the records of a wrapper: what else it says is a record of its own."""
         cdef Scan scan = Scan(0, 1, False, False)
         cdef Py_ssize_t have = 0, was = -1, comma = 0
@@ -393,7 +394,7 @@ cdef class _Reader:
 
     # --- the text -----------------------------------------------------------------------------
 
-    cdef Step _line(self) except? GO_ON nogil:
+    cdef Step _line(self) except FAILED nogil:
         """The next line."""
         cdef Py_ssize_t have = self.feed.fill(1), n, i = 0
         cdef const uint8_t* p
@@ -423,7 +424,7 @@ cdef class _Reader:
                 return self._too_long(n, True)
         return self._record(n, n)
 
-    cdef Step _value(self) except? GO_ON nogil:
+    cdef Step _value(self) except FAILED nogil:
         """The next value of a running text: values and lists of values, one after the other."""
         cdef Py_ssize_t have = self.feed.fill(1), was, line
         cdef const uint8_t* p
@@ -472,7 +473,7 @@ cdef class _Reader:
         line = <const uint8_t*>newline - p if newline is not NULL else scan.at
         return self._record(scan.at, line)
 
-    cdef Step _run(self) except? GO_ON nogil:
+    cdef Step _run(self) except FAILED nogil:
         """Records until a batch is full or the text ends."""
         cdef Step step
         while True:
