@@ -942,6 +942,12 @@ CREATE TABLE job_activity (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
+  "job_path" VARCHAR, -- image of that command
+  "job_sha256" VARCHAR, -- SHA256 of that image
+  "job_sha1" VARCHAR, -- SHA1 of that image
+  "job_md5" VARCHAR, -- MD5 of that image
+  "job_imphash" VARCHAR, -- IMPHASH of that image
+  "job_size" BIGINT, -- its bytes
   "job_xml" VARCHAR, -- its definition, as XML
   "job_user" VARCHAR, -- account that it runs as
   "job_desc" VARCHAR, -- its own description
