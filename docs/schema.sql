@@ -99,6 +99,7 @@ CREATE TABLE process_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -282,6 +283,7 @@ CREATE TABLE file_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -543,6 +545,7 @@ CREATE TABLE module_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -685,6 +688,7 @@ CREATE TABLE registry_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -825,6 +829,7 @@ CREATE TABLE service_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -973,6 +978,7 @@ CREATE TABLE job_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1117,6 +1123,7 @@ CREATE TABLE script_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1252,6 +1259,7 @@ CREATE TABLE event_log_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1457,6 +1465,7 @@ CREATE TABLE authentication (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1638,6 +1647,7 @@ CREATE TABLE account_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1778,6 +1788,7 @@ CREATE TABLE config_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1921,6 +1932,7 @@ CREATE TABLE application_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2066,6 +2078,7 @@ CREATE TABLE peripheral_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2261,6 +2274,7 @@ CREATE TABLE network_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2420,6 +2434,7 @@ CREATE TABLE dns_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2588,6 +2603,7 @@ CREATE TABLE http_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2841,6 +2857,7 @@ CREATE TABLE smb_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4202,6 +4219,7 @@ CREATE TABLE detection_finding (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4345,6 +4363,7 @@ CREATE TABLE raw_event (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information

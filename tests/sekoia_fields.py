@@ -173,7 +173,9 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rule.id": ("text", ("analytic_uid", "rule_uid")),
     "rule.name": ("text", ("analytic_name", "rule_name")),
     "rule.ruleset": ("text", ("policy_name",)),
-    "service.name": ("text", ("service_name", "svc_name", "api_service", "app_name", "product_name")),
+    "service.name": (
+        "text", ("service_name", "svc_name", "api_service", "app_name", "product_name"),
+    ),
     "service.type": ("text", ("detection_source", "service_type")),
     "source.address": (
         "ip", ("src_ip", "src_hostname", "session_src_ip", "session_src_hostname",
