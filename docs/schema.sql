@@ -244,7 +244,6 @@ CREATE TABLE file_activity (
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
   "file_prev_name" VARCHAR, -- name before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -4161,7 +4160,6 @@ CREATE TABLE detection_finding (
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
@@ -4471,7 +4469,8 @@ CREATE TABLE artifact (
   "bytes_structure" BIGINT, -- bytes of headers, padding and the like
   "bytes_slack" BIGINT, -- bytes without meaning to the format
   "bytes_unexplained" BIGINT, -- bytes that are none of these
-  "counters" MAP(VARCHAR, BIGINT) -- records that are counted and kept nowhere, by kind
+  "counters" MAP(VARCHAR, BIGINT), -- records that are counted and kept nowhere, by kind
+  "devices" STRUCT(device_hostname VARCHAR, device_uid VARCHAR, device_ip VARCHAR, device_mac VARCHAR, device_domain VARCHAR, os_name VARCHAR, log_provider VARCHAR, first_time TIMESTAMPTZ, last_time TIMESTAMPTZ, rows BIGINT)[] -- hosts that its rows name: by what, when, in how many rows; null: not gathered (of small event logs, `evtx_file` says it)
 );
 
 -- One record that was seen and could not be read.

@@ -13,6 +13,7 @@ what is met for the first time.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.parsers.event_plan cimport EventPlans, Plan, Target
+from tracelake.parsers.evtx_memo cimport Memo
 from tracelake.parsers.tape cimport Nest, Tape
 
 
@@ -23,7 +24,7 @@ cdef enum:
 
 
 cdef enum How:                  # how a clock is read
-    ZONE, UTC, LOCAL, EPOCH
+    ZONE, UTC, LOCAL, EPOCH, WRITTEN
 
 
 cdef struct Clock:
@@ -34,6 +35,9 @@ cdef struct Clock:
     int unit                    # EPOCH: since_epoch.Unit
     int32_t same                # LOCAL: the same clock,
     int32_t utc                 # and UTC, in one moment
+    int parts                   # WRITTEN: members that it is put together of,
+    int32_t* part_nodes
+    int order                   # and written_time.Order
 
 
 cdef struct Said:               # what a shape says of a path
@@ -91,11 +95,13 @@ cdef struct Look:
     Py_ssize_t others           # most other values that it has; -1: any number
     int has                     # 0: of objects of no other shape
     int32_t* has_nodes
-    int32_t* has_tests          # 0: it is enough that it is there
+    int32_t* has_tests          # 0: it is enough that it is there; -1: it must not be
     int providers
     int32_t* provider_nodes
     int codes
     int32_t* code_nodes
+    const uint8_t* code         # of all records of the shape; NULL: it stands in the record
+    Py_ssize_t code_length
     const uint8_t* vendor       # NULL: the provider stands in the record
     Py_ssize_t vendor_length
     int orders                  # objects with named values that come before the rest
@@ -127,8 +133,14 @@ cdef struct Act:                # what becomes of a path's values
     bint wraps
     bint as_text
     bint loose                  # of this record alone
+    Memo* memo                  # what its last value came to; NULL: nothing is remembered
     int asked                   # index + 1 of the asked field that it is
     int asked_whole             # the same, named by its whole path
+
+
+cdef struct Kept:               # a memo, and the one made before
+    Memo memo
+    Kept* before
 
 
 cdef struct Bind:               # a path that fills a column of every table
@@ -154,6 +166,8 @@ cdef class Looks:
     cdef list _shapes
     cdef list _keep
     cdef Py_ssize_t _acts       # remembered
+    cdef Kept* _memos
+    cdef int64_t held           # bytes of memos and what they hold
     cdef Look** _signs          # by sign
     cdef uint64_t* _sign_of
     cdef int64_t _loose_serial
@@ -212,5 +226,6 @@ cdef class Looks:
     cdef Act* _new_act(self, Wrap* wrap, int32_t node) except NULL nogil
     cdef Act* _make_act(self, Wrap* wrap, int32_t node) except NULL
     cdef Act* _loose_act(self, int32_t node) except? NULL
+    cdef Memo* _new_memo(self) except? NULL
     cdef int _remember(self, Wrap* wrap, int32_t node, Act* act) except -1
 

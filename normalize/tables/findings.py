@@ -88,7 +88,6 @@ DETECTION_FINDING = events(
     column("file_sha1", TEXT, "its SHA-1", ecs="file.hash.sha1", bloom=True),
     column("file_md5", TEXT, "its MD5", ecs="file.hash.md5", bloom=True),
     column("file_size", BIG, "its bytes", ecs="file.size"),
-    column("file_dir", WORD, "its folder, where the log tells it apart", ecs="file.directory"),
     column("proc_name", WORD, "file name of the image of what was found",
            ocsf="evidences[0].process.name"),
     column("proc_path", WORD, "its image", ocsf="evidences[0].process.path", bloom=True),
