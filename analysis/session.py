@@ -18,6 +18,9 @@ from typing import Protocol, Self
 
 import duckdb
 
+from tracelake.analysis import process_tree
+from tracelake.analysis.host_book import HostBook
+from tracelake.analysis.process_rows import ProcessRows
 from tracelake.analysis.views import GROUPS, base, host, intake, known, quote, timeline, witness
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
@@ -85,7 +88,10 @@ class Session:
         self._hostless: set[str] = set()
         """Those whose view does not tell their rows' hosts yet."""
         self._attributed = False
+        self._trees: process_tree.Trees | None = None
+        self._snapshot = snapshot
         self._making = threading.Lock()
+        self._walking = threading.RLock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
         try:
             self._lock(memory_limit)
@@ -203,6 +209,38 @@ class Session:
                 self._silent -= {name} & silent
                 self._hostless -= {name} & hostless
 
+    def _walk(
+        self, query: str, parameters: Sequence[object] | dict[str, object] | None
+    ) -> None:
+        """Walks the process trees that a query asks for."""
+
+        def evaluate(inner: str, given: dict[str, object] | None) -> object:
+            found = self.sql(inner, given).fetchall()
+            return found[0][0] if found else None
+
+        with self._walking:
+            if self._trees is None:
+                with self._making:
+                    self._trees = self._plant()
+            self._trees.provide(query, parameters, evaluate)
+
+    def _plant(self) -> process_tree.Trees:
+        """Makes ready what walks through process trees need."""
+        self._attribute()
+        for statement in process_tree.setup():
+            self._connection.execute(statement)
+        # A process may have begun before the session's window.
+        files = self._inside(self._snapshot.files("process_activity"))
+        listed = self._inside(self._snapshot.files("artifact_query"))
+        pa_=base.plain(TABLES["process_activity"], files, Window())
+        self._connection.execute(f"""CREATE OR REPLACE TABLE host_said AS SELECT d.*, {known._key('d.device_hostname','h')} AS host_key, {host.of_row('d.device_hostname','h')} AS host FROM (SELECT DISTINCT source_id, artifact_no, device_hostname, device_uid FROM ({pa_})) AS d LEFT JOIN artifact_host AS h USING (source_id, artifact_no)""")
+        hosts = HostBook(self._connection)
+        rows = ProcessRows(
+            self._connection, files, base.plain(TABLES["artifact_query"], listed, Window()), hosts,
+            local=self._resolved is not None,
+        )
+        return process_tree.Trees(self._connection, rows, hosts)
+
     def _inside(self, files: Iterable[str]) -> list[str]:
         """Paths as the lock compares them: below the root without links."""
         if self._resolved is None:
@@ -234,7 +272,10 @@ class Session:
         if kind != duckdb.StatementType.SELECT:
             raise RefusedQuery(f"only reading statements are run, this is {kind.name}")
         self._provide(query)
-        self._tell(EXPLAIN.sub("", query, count=1), parameters)
+        plain = EXPLAIN.sub("", query, count=1)
+        if process_tree.NAMED.search(plain):
+            self._walk(plain, parameters)
+        self._tell(plain, parameters)
         return self._connection.sql(query, params=parameters)
 
     def interrupt(self) -> None:

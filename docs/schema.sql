@@ -3987,7 +3987,7 @@ CREATE TABLE detection_finding (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A log's record that no mapping names: complete, in `unmapped`.
+-- A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who did it and what it is about.
 CREATE TABLE raw_event (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -4040,6 +4040,65 @@ CREATE TABLE raw_event (
   "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete
+  "file_path" VARCHAR, -- file that it is about
+  "file_name" VARCHAR, -- its name
+  "file_sha256" VARCHAR, -- SHA256 of it
+  "file_sha1" VARCHAR, -- SHA1 of it
+  "file_md5" VARCHAR, -- MD5 of it
+  "file_imphash" VARCHAR, -- IMPHASH of it
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- port that it came from
+  "dst_ip" VARCHAR, -- address that it went to
+  "dst_port" INTEGER, -- port that it went to
+  "dst_hostname" VARCHAR, -- host that it went to
+  "url" VARCHAR, -- URL that it is about
+  "reg_key_path" VARCHAR, -- registry key that it is about
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

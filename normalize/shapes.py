@@ -15,6 +15,7 @@ named by their path, with dots: `winlog.event_data`.
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
+    each = ["Records"]          # lists of objects that are records of their own (below)
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
@@ -28,6 +29,17 @@ offset is that of A (the same clock) to B (UTC), two times taken in the same mom
 quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`; `epoch U`
 is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
 since 1601); `epoch` alone tells the unit by the number's size.
+
+Records in records: an object of a shape with `each` is only wrapping paper, and every object in
+these lists (or the object that stands there alone) is a record, of whatever shape it has itself.
+What else the wrapper says is said of each of them: its other members are theirs too, behind their
+own. `"snapshot as columns"` puts the members of the element below `columns`, beside those of the
+wrapper. Of a list below another member, `diffResults.added`, that one says where it was:
+`diffResults` is `added`. With `own = true` the object is a record of its own, too, without these
+lists, and its members stay with it (trees: `__children`). With `others = 8` it is of the shape
+only if it has no more other values than that. `each` counts as one in `has`; a list counts only
+where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
+is a record of its own instead.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
 texts. One without any is for objects of no other shape.
@@ -66,6 +78,14 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """A list whose objects are records: its path, and where their members stand in a record."""
+
+    path: str
+    below: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """How one shipper wraps events (see the module's docstring). Where `vendor` is set it is the
     provider of all events, and `provider` is empty."""
@@ -81,6 +101,9 @@ class Shape:
     time: tuple[Clock, ...]
     logged: tuple[Clock, ...]
     system: Mapping[str, tuple[Source, ...]]
+    each: tuple[Each, ...] = ()
+    own: bool = False
+    others: int | None = None
 
     def names_of(self, sources: Iterable[Source]) -> list[str] | None:
         """Names of members that fill columns of every table and may fill others, too: those of a
@@ -108,6 +131,11 @@ def _member(text: str) -> Member:
     return Member(path, tuple(values.split("|")) if equal else ())
 
 
+def _each(text: str) -> Each:
+    path, _, below = (part.strip() for part in text.partition(" as "))
+    return Each(path, below)
+
+
 def _clock(file: File, key: str, spec: str) -> Clock:
     path, _, rest = (part.strip() for part in spec.partition(" | "))
     kind, *fields = rest.split() or ["zone"]
@@ -124,6 +152,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "data", "data_text", "json_text", "time", "logged", "system",
+    "each", "own", "others",
 }
 
 
@@ -150,6 +179,11 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
     for path in paths:
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
+    own, others = given.get("own", False), given.get("others")
+    if not isinstance(own, bool):
+        raise file.refuse("", "own", "is not true or false")
+    if others is not None and (type(others) is not int or others < 0):
+        raise file.refuse("", "others", "is not a number of values")
     return Shape(
         name=name,
         vendor=vendor,
@@ -162,6 +196,9 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         time=tuple(_clock(file, "time", spec) for spec in _texts(file, given, "time")),
         logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
+        each=tuple(map(_each, _texts(file, given, "each"))),
+        own=own,
+        others=others,
     )
 
 
@@ -176,20 +213,20 @@ def _shapes(name: str, text: str) -> list[Shape]:
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
     made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
     for shape in made:
-        if not shape.has:
+        if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made
 
 
 def _rank(shape: Shape) -> tuple[int, int]:
-    return -len(shape.has), -sum(bool(member.values) for member in shape.has)
+    return -len(shape.has) - bool(shape.each), -sum(bool(member.values) for member in shape.has)
 
 
 def read(files: Iterable[tuple[str, str]]) -> tuple[Shape, ...]:
     """Reads and checks shapes, of files given as (name, text). Raises MappingError."""
     shapes = [shape for name, text in files for shape in _shapes(name, text)]
     shapes.sort(key=_rank)
-    if not shapes or shapes[-1].has:
+    if not shapes or shapes[-1].has or shapes[-1].each:
         raise MappingError("no shape without `has`: nothing for objects of no other shape")
     return tuple(shapes)
 

@@ -83,13 +83,19 @@ cdef struct Frame:
 
 
 cdef inline Py_ssize_t frame_place(const Plan* plan, const Instance* instance) noexcept nogil:
-    """Where the frame of such a record stands, if there is one. There are 8 bytes of values."""
-    # The first values are level, opcode, task and event id; the last sizes those of names.
-    cdef uint64_t sizes = tl_word(instance.descriptors + 4 * instance.count - 12)
-    return <Py_ssize_t>(
-        tl_fold(tl_word(instance.values) ^ 0x9E3779B185EBCA87ULL,
-                sizes ^ <uint64_t>plan.number ^ 0xC2B2AE3D27D4EB4FULL) & (FRAMES - 1)
+    """Where the frame of such a record stands, if there is one. There are 8 bytes of values, and
+    three of them at least."""
+    # The first values are level, opcode, task and event id; the sizes are those of names, and tell
+    # records with an activity from those without. The last value, binary XML mostly, has any.
+    cdef uint64_t h = tl_fold(
+        tl_word(instance.values) ^ 0x9E3779B185EBCA87ULL, <uint64_t>plan.number ^ 0xC2B2AE3D27D4EB4FULL
     )
+    cdef const uint8_t* p = instance.descriptors
+    cdef const uint8_t* last = p + 4 * (instance.count - 3)
+    while p < last:
+        h = tl_fold(h ^ tl_word(p), 0xA0761D6478BD642FULL)
+        p += 8
+    return <Py_ssize_t>(tl_fold(h ^ tl_word(last), 0xE7037ED1A0B428DBULL) & (FRAMES - 1))
 
 
 cdef inline bint frame_fits(

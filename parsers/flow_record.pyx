@@ -44,6 +44,7 @@ cdef enum:
     WORDS_MOST = 65536              # names of applications that are kept,
     WORD_MOST = 1024                # bytes of one, and
     WORDS_BYTES = 4194304           # of all
+    LATER = 60000                   # milliseconds that a flow can seem to be later than its export
     ICMP_4 = 1
     TCP = 6
     UDP = 17
@@ -53,7 +54,7 @@ cdef enum:
 cdef extern from *:
     """
     #define TL_NTP_EPOCH 2208988800LL       /* 1900 to 1970, seconds */
-    #define TL_NTP_ERA 4294967296LL
+    #define TL_NTP_ERA 4294967296LL         /* 2 ** 32 */
     #define TL_YEAR_10000 253402300800LL
     """
     int64_t NTP_EPOCH "TL_NTP_EPOCH"
@@ -657,9 +658,12 @@ cdef class FlowRows:
                           &boot, ns)
                 ns[0] = 0
             if head.has_boot:
-                # Both clocks have 32 bits, and begin anew after 49 days.
-                us[0] = head.exported - <int64_t><int32_t>(
-                    <uint32_t>head.uptime - <uint32_t>value) * 1000
+                # Both have 32 bits, and begin anew after 49 days. No flow is later than its
+                # export, but for clocks that are read one after the other.
+                boot = <uint32_t>(<uint32_t>head.uptime - <uint32_t>value)
+                if boot > NTP_ERA - LATER:
+                    boot -= NTP_ERA
+                us[0] = head.exported - boot * 1000
                 found = True
             elif boot:
                 us[0] = boot + value * 1000

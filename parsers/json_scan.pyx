@@ -14,7 +14,7 @@ from tracelake.parsers.evtx_memo cimport equal_bytes
 from tracelake.parsers.json_text cimport (
     SEEN_HIGH, SEEN_LONE, UNESCAPE_SLACK, json_escape, json_plain, json_unescape, json_utf8,
 )
-from tracelake.parsers.tape cimport EMPTY, LIST, OBJECT, SCALAR, WORD, Entry, Node
+from tracelake.parsers.tape cimport EMPTY, LIST, NEST, OBJECT, SCALAR, WORD, Entry, Nest, Node
 from tracelake.parsers.values cimport BOOL, INT, NOTHING, TEXT_VALID, UINT, Value, bytes_value, number_value
 
 cdef enum:
@@ -351,6 +351,50 @@ cdef int _as_text(Tape tape, Reader* r, int depth, Value* value) except -1 nogil
     return _checked(tape, value) if seen & ~SEEN_LONE else 1
 
 
+cdef int compact_nest(Tape tape, Value* value) except -1 nogil:
+    cdef Reader r = Reader(value.p, value.p + value.n, value.p + value.n, NULL)
+    return _as_text(tape, &r, 0, value)
+
+
+cdef int _nests(Tape tape, Reader* r, int32_t node, int depth, Entry* entry) except -1 nogil:
+    """A list, whose objects are noted where it has nothing else; 0 where it is none."""
+    cdef const uint8_t* start = r.p
+    cdef const uint8_t* p
+    cdef Py_ssize_t noted = tape.nest_count, i
+    cdef unsigned int seen = 0
+    cdef bint plain = True
+    cdef Nest* nest
+    r.p += 1
+    _skip(r)
+    while r.p < r.end and r.p[0] == 123:
+        p = r.p
+        if not _pass(r, depth + 1, &plain, &seen):
+            return 0
+        nest = tape.nest(node)
+        nest.p = p
+        nest.n = r.p - p
+        nest.first = entry - tape.entries
+        nest.end = nest.first + 1
+        nest.alone = False
+        _skip(r)
+        if r.p == r.end or r.p[0] != 44:
+            break
+        r.p += 1
+        _skip(r)
+        if r.p < r.end and r.p[0] == 93:
+            return _wrong(r, "no value")
+    if r.p < r.end and r.p[0] == 93 and tape.nest_count > noted:
+        r.p += 1
+        tape.meet_nests(node)
+        entry.what = NEST
+        entry.value = bytes_value(TEXT_VALID, start, r.p - start)
+        return 1
+    # Empty, or there is something else in it: an ordinary list (or none).
+    tape.drop_nests(noted)
+    r.p = start
+    return _as_text(tape, r, depth, &entry.value)
+
+
 cdef const uint8_t* json_end(
     const uint8_t* p, const uint8_t* end, const uint8_t* limit, Fault* fault
 ) noexcept nogil:
@@ -412,7 +456,9 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
     cdef int32_t[DEPTH + 1] parents
     cdef int32_t parent = top, last = 0, node
     cdef int level = depth
+    cdef const uint8_t* start
     cdef Entry* entry
+    cdef Nest* nest
     while True:
         if r.p == r.end or r.p[0] != 34:
             return _wrong(r, "no name")
@@ -434,6 +480,7 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
                 return 0
             tape.meet(node, <int32_t>(tape.count - 1))
         elif r.p[0] == 123:
+            start = r.p
             r.p += 1
             _skip(r)
             if r.p < r.end and r.p[0] == 125:
@@ -443,21 +490,31 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
                 tape.meet(node, <int32_t>(tape.count - 1))
             elif level + 1 < DEPTH:
                 tape.meet(node, -1)
+                if tape.nodes[node].nests:
+                    nest = tape.nest(node)
+                    tape.meet_nests(node)
+                    nest.p = start
+                    nest.n = 0
+                    nest.first = tape.count
+                    nest.end = -1
+                    nest.alone = True
                 parents[level] = parent
                 level += 1
                 parent = node
                 last = 0
                 continue
             else:
-                while r.p[0] != 123:
-                    r.p -= 1        # white space between; it was passed just now
+                r.p = start
                 entry = tape.append(node, OBJECT)
                 if not _as_text(tape, r, level + 1, &entry.value):
                     return 0
                 tape.meet(node, <int32_t>(tape.count - 1))
         elif r.p[0] == 91:
             entry = tape.append(node, LIST)
-            if not _as_text(tape, r, level + 1, &entry.value):
+            if not tape.nodes[node].nests:
+                if not _as_text(tape, r, level + 1, &entry.value):
+                    return 0
+            elif not _nests(tape, r, node, level + 1, entry):
                 return 0
             tape.meet(node, <int32_t>(tape.count - 1))
         else:
@@ -480,6 +537,8 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
             r.p += 1
             if level == depth:
                 return 1
+            if tape.nodes[parent].nests:
+                tape.end_nest(parent, r.p)
             level -= 1
             last = parent
             parent = parents[level]
@@ -508,7 +567,7 @@ cdef int _value(Tape tape, Reader* r) except -1 nogil:
 
 
 cdef Scanned scan_json(
-    Tape tape, const uint8_t* p, Py_ssize_t n, Py_ssize_t readable, Fault* fault
+    Tape tape, int32_t node, const uint8_t* p, Py_ssize_t n, Py_ssize_t readable, Fault* fault
 ) except? REFUSED nogil:
     cdef Reader r = Reader(p, p + n, p + readable, NULL)
     cdef int good = 1
@@ -519,7 +578,7 @@ cdef Scanned scan_json(
         if r.p < r.end and r.p[0] == 125:
             r.p += 1
         else:
-            good = _members(tape, &r, 0, 0)
+            good = _members(tape, &r, node, tape.nodes[node].depth)
     else:
         good = _value(tape, &r)
     if good:

@@ -77,7 +77,17 @@ cdef struct Asked:              # a field that conditions name
     int32_t entry
 
 
+cdef struct Nests:              # a list whose objects are records
+    int32_t node
+    int32_t below               # where their members stand
+    int32_t marked              # the member above the list, which says where they were; 0: none
+
+
 cdef struct Look:
+    int eaches
+    Nests* each
+    bint own                    # the object is a record, too
+    Py_ssize_t others           # most other values that it has; -1: any number
     int has                     # 0: of objects of no other shape
     int32_t* has_nodes
     int32_t* has_tests          # 0: it is enough that it is there
@@ -157,6 +167,14 @@ cdef class Looks:
     # Where the next value of a name goes that had so many in this record that it is hostile.
     cdef Target* another(self, Wrap* wrap, Act* act, int64_t number) except NULL nogil
 
+    # What the look says of nests of a node; NULL: they are none of a record's own.
+    cdef inline const Nests* each(self, const Look* look, int32_t node) noexcept nogil:
+        cdef int i
+        for i in range(look.eaches):
+            if look.each[i].node == node:
+                return &look.each[i]
+        return NULL
+
     cdef inline Chain* chain(self, Look* look, Plan* plan) except NULL nogil:
         cdef Chain* known = look.recent[(<size_t>plan >> 6) & (RECENT - 1)]
         if known is not NULL and known.plan is plan:
@@ -187,6 +205,8 @@ cdef class Looks:
     cdef int _asked(self, Look* look, str field) except -1
     cdef int _tell(self, Look* look, Act* act, int32_t node) except -1
     cdef bytes _whole(self, int32_t node)
+    cdef Look* _search(self, Py_ssize_t others) except NULL nogil
+    cdef Py_ssize_t _others(self) noexcept nogil
     cdef bint _is(self, Look* look) except -1 nogil
     cdef Act* _new_act(self, Wrap* wrap, int32_t node) except NULL nogil
     cdef Act* _make_act(self, Wrap* wrap, int32_t node) except NULL

@@ -82,6 +82,15 @@ cdef class Looks:
                 )
             else:
                 self.tape.watch(look.has_nodes[i])
+        look.eaches = len(shape.each)
+        look.each = <Nests*>self._block(look.eaches * sizeof(Nests))
+        look.own = shape.own
+        look.others = -1 if shape.others is None else shape.others
+        for i, each in enumerate(shape.each):
+            look.each[i].node = self.tape.at(each.path)
+            look.each[i].below = self.tape.at(each.below)
+            look.each[i].marked = self.tape.nodes[look.each[i].node].parent
+            self.tape.watch_nests(look.each[i].node)
         look.providers = len(shape.provider)
         look.provider_nodes = self._nodes(shape.provider)
         look.codes = len(shape.event)
@@ -153,26 +162,51 @@ cdef class Looks:
 
     cdef Look* recognise(self) except NULL nogil:
         cdef uint64_t sign = self.tape.sign
-        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1))
+        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1)), others
+        cdef Look* found = self._signs[at]
+        if found is NULL or self._sign_of[at] != sign:
+            found = self._search(-1)
+            self._signs[at] = found
+            self._sign_of[at] = sign
+        if found.others >= 0:
+            others = self._others()
+            if others > found.others:
+                return self._search(others)
+        return found
+
+    cdef Look* _search(self, Py_ssize_t others) except NULL nogil:
+        """The first look of the record, which has so many values besides nests (-1: not asked)."""
         cdef int i = 0
-        if self._signs[at] is not NULL and self._sign_of[at] == sign:
-            return self._signs[at]
         for i in range(self.count):
+            if self.looks[i].others >= 0 and self.looks[i].others < others:
+                continue
             if self._is(&self.looks[i]):
                 break
-        self._signs[at] = &self.looks[i]
-        self._sign_of[at] = sign
         return &self.looks[i]
 
+    cdef Py_ssize_t _others(self) noexcept nogil:
+        cdef Py_ssize_t i, end = 0, others = self.tape.count
+        for i in range(self.tape.nest_count):
+            # Those of one list have the same place, one in another's place is in it.
+            if self.tape.nests[i].first >= end:
+                end = self.tape.nests[i].end
+                others -= end - self.tape.nests[i].first
+        return others
+
     cdef bint _is(self, Look* look) except -1 nogil:
-        cdef int i
+        cdef Py_ssize_t i
+        cdef bint nests = look.eaches == 0
         for i in range(look.has):
             if look.has_tests[i]:
                 if not self.tape.passes(look.has_nodes[i], look.has_tests[i]):
                     return False
             elif not self.tape.has(look.has_nodes[i]):
                 return False
-        return True
+        for i in range(self.tape.nest_count):
+            if nests:
+                break
+            nests = self.each(look, self.tape.nests[i].node) is not NULL
+        return nests
 
     # --- kinds of events ----------------------------------------------------------------------
 

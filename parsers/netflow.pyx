@@ -3,7 +3,7 @@
 Specification: RFC 3954 (NetFlow 9), RFC 7011 (IPFIX), RFC 5655 (IPFIX files), RFC 5103 (both
 directions in one record); Cisco, "NetFlow Export Datagram Format" (versions 1, 5, 7).
 
-    1   version count uptime seconds nanoseconds                            52 bytes a record
+    1   version count uptime seconds nanoseconds                            48 bytes a record
     5   ... sequence engine (type, id) sampling                             48 bytes a record
     7   ... sequence reserved                                               52 bytes a record
     9   version count uptime seconds sequence source, then sets             16 + 4 bytes
@@ -105,7 +105,7 @@ cdef struct Fixed:
 
 
 cdef Fixed[3] FIXED
-FIXED[0] = Fixed(1, 16, 52)
+FIXED[0] = Fixed(1, 16, 48)
 FIXED[1] = Fixed(5, 24, 48)
 FIXED[2] = Fixed(7, 24, 52)
 

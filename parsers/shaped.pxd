@@ -39,6 +39,11 @@ cdef class Shaped:
         self, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length, int64_t sub,
         int flags, Keep keep,
     ) except -1 nogil
+    # The same, of a record that was recognised.
+    cdef int row(
+        self, Look* look, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length,
+        int64_t sub, int flags, Keep keep,
+    ) except -1 nogil
     # Takes back what the record at hand has put.
     cdef int give_up(self) except -1
 

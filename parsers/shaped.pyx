@@ -7,10 +7,10 @@ from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
 from tracelake.parsers.event_plan cimport PROVIDER
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
-from tracelake.parsers.json_scan cimport TAKEN, scan_inside
+from tracelake.parsers.json_scan cimport TAKEN, compact_nest, scan_inside
 from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, ZONE
 from tracelake.parsers.since_epoch cimport parse_epoch
-from tracelake.parsers.tape cimport EMPTY, LIST, OBJECT, SCALAR, SPAN, WORD, text_of
+from tracelake.parsers.tape cimport EMPTY, GONE, NEST, SCALAR, SPAN, WORD, text_of
 from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value
 
 cdef enum:
@@ -42,11 +42,20 @@ cdef class Shaped:
         self, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length, int64_t sub,
         int flags, Keep keep,
     ) except -1 nogil:
-        cdef Look* look = self.looks.recognise()
+        return self.row(self.looks.recognise(), p, n, offset, length, sub, flags, keep)
+
+    cdef int row(
+        self, Look* look, const uint8_t* p, Py_ssize_t n, int64_t offset, int64_t length,
+        int64_t sub, int flags, Keep keep,
+    ) except -1 nogil:
         cdef Py_ssize_t count = self.tape.count, i
         cdef Wrap* wrap
         cdef Value vendor
         cdef int order
+        if self.tape.nest_count:
+            for i in range(count):
+                if self.tape.entries[i].what == NEST:
+                    compact_nest(self.tape, &self.tape.entries[i].value)
         if look.texts:
             self._expand(look)
         wrap = self._wrap(look)
@@ -162,8 +171,8 @@ cdef class Shaped:
         cdef Act* act
         cdef int which, whole
         for i in range(first, end):
-            if self.tape.entries[i].what == SPAN:
-                continue        # its values stand behind the others
+            if self.tape.entries[i].what >= SPAN:
+                continue        # its values stand behind the others, or nowhere
             act = self.looks.act(look.bare, self.tape.entries[i].node)
             if act.order != order:
                 continue
@@ -302,7 +311,7 @@ cdef class Shaped:
                 )
                 continue
             act = self._acts[i]
-            if act.order != order or i == self._clock:
+            if act.order != order or i == self._clock or entry.what == GONE:
                 continue
             if entry.what == WORD or entry.what == SCALAR:
                 if not act.as_text and act.target.seen != self.events._serial:

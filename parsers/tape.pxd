@@ -31,7 +31,9 @@ cdef enum What:                 # what an entry was in the record's own syntax
     LIST                        # a list, as JSON text
     OBJECT                      # an object that is nested too deeply for paths, as JSON text
     EMPTY                       # an object without members, as JSON text
+    NEST                        # a list of objects that may be records of their own; its text
     SPAN                        # a text that was JSON, whose values follow; not a value itself
+    GONE                        # a value no more: what it was is a record of its own
 
 
 cdef struct Node:
@@ -42,6 +44,7 @@ cdef struct Node:
     int32_t first               # child with which the last object began; 0: not known
     int32_t follow              # what came after it in the last object; 0: not known
     int32_t other               # what came after it before that
+    int32_t nests               # 1: objects in it may be records of their own
     int32_t tests               # index + 1 of its ValueTests; 0: none
     int32_t entry               # in this record: its first value, or -1: it is an object
     int64_t serial              # record that it was last in
@@ -61,6 +64,15 @@ cdef struct Entry:
     int32_t node
     int32_t what                # What
     Value value
+
+
+cdef struct Nest:               # an object that may be a record of its own
+    int32_t node                # of the list that it is in, or its own
+    const uint8_t* p            # its text
+    Py_ssize_t n
+    Py_ssize_t first            # what it, or its list, put onto the tape: the entries from here
+    Py_ssize_t end              # to here; -1: it goes on
+    bint alone                  # it is in no list
 
 
 cdef struct Place:              # of the table of nodes
@@ -93,12 +105,15 @@ cdef class Tape:
     cdef uint64_t sign          # of all nodes that are in the record: the sum of their marks
     cdef int64_t serial
     cdef bint repaired          # a text was ill-formed
+    cdef Nest* nests
+    cdef Py_ssize_t nest_count
     # All paths.
     cdef Node* nodes
     cdef readonly int32_t known         # nodes that are remembered
     cdef int32_t _used                  # nodes, those of this record alone included
 
     cdef Py_ssize_t _entries_room
+    cdef Py_ssize_t _nests_room
     cdef Py_ssize_t _nodes_room
     cdef Place* _places
     cdef Py_ssize_t _mask
@@ -119,6 +134,8 @@ cdef class Tape:
 
     # A new record: forgets the last one's values, scratch and loose nodes.
     cdef int begin(self) except -1 nogil
+    # The same, but what was made before (room, loose nodes) stays: for a record in a record.
+    cdef int begin_inside(self) except -1 nogil
     # The node of a name (UTF-8, well-formed) below `parent`; made where it is new.
     cdef int32_t node(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil
     # The node of a path with dots; "" is 0. Never loose. Takes the GIL.
@@ -167,6 +184,34 @@ cdef class Tape:
         """A value of the record: a text, or a number and the like."""
         return self.put(node, WORD if value.p is not NULL else SCALAR, value)
 
+    cdef inline Nest* nest(self, int32_t node) except NULL nogil:
+        """A new nest of the node."""
+        cdef Nest* made
+        if self.nest_count == self._nests_room:
+            self._more_nests()
+        made = &self.nests[self.nest_count]
+        self.nest_count += 1
+        made.node = node
+        return made
+
+    cdef inline void meet_nests(self, int32_t node) noexcept nogil:
+        """Shows in `sign` that there are nests of the node."""
+        self.sign += self.nodes[node].mark * 0x9E3779B97F4A7C15ULL
+
+    cdef inline void drop_nests(self, Py_ssize_t count) noexcept nogil:
+        """Forgets all nests but the first so many."""
+        self.nest_count = count
+
+    cdef inline void end_nest(self, int32_t node, const uint8_t* p) noexcept nogil:
+        """The object of the last nest of a node that has no end ends at `p`."""
+        cdef Py_ssize_t i = self.nest_count
+        while i > 0:
+            i -= 1
+            if self.nests[i].node == node and self.nests[i].end < 0:
+                self.nests[i].n = p - self.nests[i].p
+                self.nests[i].end = self.count
+                return
+
     cdef inline const Entry* first(self, int32_t node) noexcept nogil:
         """The first value of a node in this record; NULL where it has none."""
         cdef const Node* it = &self.nodes[node]
@@ -181,6 +226,8 @@ cdef class Tape:
     # From now on the node's presence, or a value that is (not) one of these texts, shows in
     # `sign`: two records with the same sign have the same of all of them. Takes the GIL.
     cdef int watch(self, int32_t node) except -1
+    # The same of objects in it that may be records of their own.
+    cdef int watch_nests(self, int32_t node) except -1
     cdef int32_t watch_value(self, int32_t node, tuple texts, bint negated) except -1
     # Whether the value test holds in this record.
     cdef bint passes(self, int32_t node, int32_t test) except -1 nogil
@@ -188,6 +235,7 @@ cdef class Tape:
     # --- inside ---
     cdef int _more_entries(self) except -1 nogil
     cdef int _more_blocks(self, Py_ssize_t n) except -1 nogil
+    cdef int _more_nests(self) except -1 nogil
     cdef int _more_nodes(self) except -1 nogil
     cdef int32_t _make(
         self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash

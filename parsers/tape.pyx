@@ -55,15 +55,21 @@ cdef class Tape:
         free(self.entries)
         free(self.nodes)
         free(self._tests)
+        free(self.nests)
 
     # --- a record -----------------------------------------------------------------------------
 
-    cdef int begin(self) except -1 nogil:
-        cdef Entry* fewer
+    cdef int begin_inside(self) except -1 nogil:
         self.serial += 1
         self.count = 0
         self.sign = 0
         self.repaired = False
+        self.nest_count = 0
+        return 0
+
+    cdef int begin(self) except -1 nogil:
+        cdef Entry* fewer
+        self.begin_inside()
         if self._used > self.known:
             self._used = self.known
             if self._loose_mask >= LARGE_LOOSE:
@@ -98,6 +104,19 @@ cdef class Tape:
             _no_memory()
         self.entries = grown
         self._entries_room = room
+        return 0
+
+    cdef int _more_nests(self) except -1 nogil:
+        cdef Py_ssize_t room = 64 if self._nests_room == 0 else 2 * self._nests_room
+        cdef Nest* grown
+        if self.nest_count >= MOST_ENTRIES:
+            with gil:
+                raise OverflowError(f"more than {MOST_ENTRIES} objects in one list")
+        grown = <Nest*>realloc(self.nests, room * sizeof(Nest))
+        if grown is NULL:
+            _no_memory()
+        self.nests = grown
+        self._nests_room = room
         return 0
 
     cdef uint8_t* room(self, Py_ssize_t n) except NULL nogil:
@@ -241,6 +260,11 @@ cdef class Tape:
     cdef int watch(self, int32_t node) except -1:
         while self.nodes[node].mark == 0:
             self.nodes[node].mark = _drawn()
+        return 0
+
+    cdef int watch_nests(self, int32_t node) except -1:
+        self.watch(node)
+        self.nodes[node].nests = 1
         return 0
 
     cdef int32_t watch_value(self, int32_t node, tuple texts, bint negated) except -1:

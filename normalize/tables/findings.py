@@ -12,7 +12,7 @@ from tracelake.normalize.column import (
     WORD,
     column,
 )
-from tracelake.normalize.tables.common import actor, cloud, events
+from tracelake.normalize.tables.common import actor, cloud, events, fingerprints
 
 DETECTION_FINDING = events(
     "detection_finding", "find", [2004],
@@ -141,9 +141,22 @@ DETECTION_FINDING = events(
 
 RAW_EVENT = events(
     "raw_event", "raw", [0],
-    "A log's record that no mapping names: complete, in `unmapped`.",
+    "A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who "
+    "did it and what it is about.",
     column("event_xml", TEXT, "the record as XML, where only that is complete",
            ecs="event.original"),
+    column("file_path", WORD, "file that it is about", ecs="file.path", bloom=True),
+    column("file_name", WORD, "its name", ecs="file.name", bloom=True),
+    fingerprints("file", {}, "file", "it", sigma=False),
+    column("src_ip", WORD, "address that it came from", ecs="source.ip", bloom=True),
+    column("src_port", INT, "port that it came from", ecs="source.port"),
+    column("dst_ip", WORD, "address that it went to", ecs="destination.ip", bloom=True),
+    column("dst_port", INT, "port that it went to", ecs="destination.port"),
+    column("dst_hostname", WORD, "host that it went to", ecs="destination.domain", bloom=True),
+    column("url", TEXT, "URL that it is about", ecs="url.full", bloom=True),
+    column("reg_key_path", WORD, "registry key that it is about", ecs="registry.path",
+           bloom=True),
+    actor({}),
 )
 
 TABLES = (DETECTION_FINDING, RAW_EVENT)
