@@ -125,6 +125,8 @@ def _inverse(source: Source, value: Any) -> str | None:
         case "signed_hex":
             number = int(value, 16)
             return str(number - (1 << 64) if number >> 63 else number)
+        case "decimal":
+            return repr(value)
         case "truth":
             return "true" if value else "false"
         case "time":
@@ -167,7 +169,7 @@ def _time(row: Row, shape: Shape, found: dict[str, str | None]) -> None:
     if time is None or path is None or row.get("time_ns"):
         return
     clock = next((clock for clock in shape.time if clock.path == path), None)
-    if clock is None or clock.kind == "local":
+    if clock is None or clock.kind in ("local", "written"):
         return
     name = path
     for folder in shape.data:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+from tracelake.normalize.column import (
+    BIG, BIGS, BOOL, DOUBLE, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD,
+)
 
 NUMBERS = (TINY, SMALL, INT, BIG)
 WORDS = (TEXT, WORD)
@@ -37,6 +39,11 @@ TRANSFORMS = {
     "text": Transform(WORDS, "The text as it is, both ways. Default of text columns."),
     "number": Transform(
         NUMBERS, "Decimal or 0x number; inverse: decimal. Default of whole-number columns."
+    ),
+    "decimal": Transform(
+        (DOUBLE,),
+        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a point. "
+        "Default of such columns.",
     ),
     "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
     "signed_hex": Transform(
@@ -94,7 +101,9 @@ TRANSFORMS = {
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
     ),
     "items": Transform(
-        (TEXTS,), "The elements of a JSON list of texts; inverse: the list, without white space."
+        (TEXTS, BIGS),
+        "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
+        "space.",
     ),
     "json": Transform(
         (*WORDS, *NUMBERS, TEXTS),
@@ -261,6 +270,7 @@ DEFAULTS = (
     *((kind, "number") for kind in NUMBERS),
     (BOOL, "truth"),
     (TIME, "time"),
+    (DOUBLE, "decimal"),
 )
 
 

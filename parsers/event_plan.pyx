@@ -39,6 +39,7 @@ WAYS = {
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
+    "decimal": W_DECIMAL,
     "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
     "host": W_HOST,
     "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
@@ -419,7 +420,9 @@ cdef class EventPlans:
         elif pa.types.is_timestamp(kind):
             out.kind = K_TIME
         elif pa.types.is_list(kind):
-            out.kind = K_TEXTS
+            out.kind = K_TEXTS if pa.types.is_string(kind.value_type) else K_BIGS
+        elif pa.types.is_floating(kind):
+            out.kind = K_DOUBLE
         else:
             out.kind = K_INT
             limit = 1 << (kind.bit_width - 1)

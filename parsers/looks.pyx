@@ -6,12 +6,15 @@ from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.normalize.section import ANY
 from tracelake.parsers.event_plan cimport Bound
+from tracelake.parsers.evtx_memo cimport free_memo
 from tracelake.parsers.since_epoch import UNITS
 
-HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH}
+HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH, "written": WRITTEN}
+ORDER = {"": 0, "mdy": 1, "dmy": 2}         # written_time.Order
 
 cdef enum:
     SIGNS = 4096                # records are told by their signs, which are drawn; a power of two
+    MOST_HELD = 24 << 20        # bytes of memos
     MOST_ACTS = 200000          # remembered: a path in a kind of event each
 
 
@@ -53,7 +56,13 @@ cdef class Looks:
             self._compile(&self.looks[i], shape)
 
     def __dealloc__(self):
+        cdef Kept* kept
         free(self._loose)
+        while self._memos is not NULL:
+            kept = self._memos
+            self._memos = kept.before
+            free_memo(&kept.memo)
+            free(kept)
 
     cdef void* _block(self, Py_ssize_t size) except NULL:
         block = _Block(size)
@@ -68,7 +77,7 @@ cdef class Looks:
 
     cdef int _compile(self, Look* look, shape) except -1:
         cdef int i
-        cdef bytes vendor
+        cdef bytes vendor, code
         cdef Said* said
         look.shape = <void*><PyObject*>shape
         look.recent = <Chain**>self._block(RECENT * sizeof(void*))
@@ -82,12 +91,14 @@ cdef class Looks:
                 )
             else:
                 self.tape.watch(look.has_nodes[i])
+                look.has_tests[i] = -1 if member.absent else 0
         look.eaches = len(shape.each)
         look.each = <Nests*>self._block(look.eaches * sizeof(Nests))
         look.own = shape.own
         look.others = -1 if shape.others is None else shape.others
         for i, each in enumerate(shape.each):
             look.each[i].node = self.tape.at(each.path)
+            look.each[i].alone = each.alone
             look.each[i].below = self.tape.at(each.below)
             look.each[i].marked = self.tape.nodes[look.each[i].node].parent
             self.tape.watch_nests(look.each[i].node)
@@ -99,6 +110,10 @@ cdef class Looks:
             vendor = shape.vendor.encode()
             look.vendor = self._bytes(vendor)
             look.vendor_length = len(vendor)
+        if shape.code:
+            code = shape.code.encode()
+            look.code = self._bytes(code)
+            look.code_length = len(code)
         look.root_names = "" in shape.data
         look.order_nodes = <int32_t*>self._block((len(shape.data) + 1) * sizeof(int32_t))
         look.said = <Said*>self._block(
@@ -150,7 +165,7 @@ cdef class Looks:
     cdef int _clock(self, Clock* clock, given) except -1:
         cdef bytes name = given.path.encode()
         clock.how = HOWS[given.kind]
-        clock.node = self.tape.at(given.path)
+        clock.node = self.tape.at(given.parts[0])
         clock.name = self._bytes(name)
         clock.name_length = len(name)
         if clock.how == LOCAL:
@@ -158,37 +173,43 @@ cdef class Looks:
             clock.utc = self.tape.at(given.fields[1])
         elif clock.how == EPOCH:
             clock.unit = UNITS["".join(given.fields)]
+        elif clock.how == WRITTEN:
+            clock.parts = len(given.parts)
+            clock.part_nodes = self._nodes(given.parts)
+            clock.order = ORDER["".join(given.fields)]
         return 0
 
     cdef Look* recognise(self) except NULL nogil:
         cdef uint64_t sign = self.tape.sign
-        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1)), others
+        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1))
         cdef Look* found = self._signs[at]
         if found is NULL or self._sign_of[at] != sign:
-            found = self._search(-1)
+            found = self._search(False)
             self._signs[at] = found
             self._sign_of[at] = sign
-        if found.others >= 0:
-            others = self._others()
-            if others > found.others:
-                return self._search(others)
+        if found.others >= 0 and self._others(found) > found.others:
+            return self._search(True)
         return found
 
-    cdef Look* _search(self, Py_ssize_t others) except NULL nogil:
-        """The first look of the record, which has so many values besides nests (-1: not asked)."""
-        cdef int i = 0
+    cdef Look* _search(self, bint others) except NULL nogil:
+        """The first look of the record; of how many other values it has only where they are asked
+        for: they do not show in its sign."""
+        cdef Look* look = self.looks
+        cdef int i
         for i in range(self.count):
-            if self.looks[i].others >= 0 and self.looks[i].others < others:
-                continue
-            if self._is(&self.looks[i]):
+            look = &self.looks[i]
+            if self._is(look) and not (
+                others and look.others >= 0 and self._others(look) > look.others
+            ):
                 break
-        return &self.looks[i]
+        return look
 
-    cdef Py_ssize_t _others(self) noexcept nogil:
+    cdef Py_ssize_t _others(self, const Look* look) noexcept nogil:
+        """Values of the record that are not in nests which the look takes."""
         cdef Py_ssize_t i, end = 0, others = self.tape.count
         for i in range(self.tape.nest_count):
-            # Those of one list have the same place, one in another's place is in it.
-            if self.tape.nests[i].first >= end:
+            # Those of one list have the same place; one in another's place is in it.
+            if self.tape.nests[i].first >= end and self.each(look, &self.tape.nests[i]) is not NULL:
                 end = self.tape.nests[i].end
                 others -= end - self.tape.nests[i].first
         return others
@@ -197,7 +218,10 @@ cdef class Looks:
         cdef Py_ssize_t i
         cdef bint nests = look.eaches == 0
         for i in range(look.has):
-            if look.has_tests[i]:
+            if look.has_tests[i] < 0:
+                if self.tape.has(look.has_nodes[i]):
+                    return False
+            elif look.has_tests[i]:
                 if not self.tape.passes(look.has_nodes[i], look.has_tests[i]):
                     return False
             elif not self.tape.has(look.has_nodes[i]):
@@ -205,7 +229,7 @@ cdef class Looks:
         for i in range(self.tape.nest_count):
             if nests:
                 break
-            nests = self.each(look, self.tape.nests[i].node) is not NULL
+            nests = self.each(look, &self.tape.nests[i]) is not NULL
         return nests
 
     # --- kinds of events ----------------------------------------------------------------------
@@ -395,8 +419,22 @@ cdef class Looks:
             else:
                 act.target = self.plans.target(wrap.plan, act.path, act.length)
         if not loose:
+            if wrap.plan is not NULL:
+                act.memo = self._new_memo()
             self._remember(wrap, node, act)
         return act
+
+    cdef Memo* _new_memo(self) except? NULL:
+        cdef Kept* kept
+        if self.held > MOST_HELD:
+            return NULL
+        kept = <Kept*>calloc(1, sizeof(Kept))
+        if kept is NULL:
+            raise MemoryError()
+        kept.before = self._memos
+        self._memos = kept
+        self.held += sizeof(Kept)
+        return &kept.memo
 
     cdef Act* _loose_act(self, int32_t node) except? NULL:
         """Room for an act, and its target behind it, in this record."""

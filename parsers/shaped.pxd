@@ -59,9 +59,11 @@ cdef class Shaped:
     cdef int _read_clock(
         self, const Clock* clock, const Value* value, int64_t* us, int* below
     ) except -1 nogil
+    cdef int _read_written(self, const Clock* clock, int64_t* us, int* below) except -1 nogil
     cdef int _zone_of(self, const Clock* clock, int64_t* us) except -1 nogil
     cdef int _held(self, const Clock* clock, int64_t us, int below) except -1 nogil
     cdef int _pairs(
         self, Wrap* wrap, Py_ssize_t first, Py_ssize_t end, int order
     ) except -1 nogil
+    cdef int _put_once(self, Act* act, const Value* value, int64_t batch) except -1 nogil
     cdef int _put(self, Wrap* wrap, Act* act, const Entry* entry) except -1 nogil

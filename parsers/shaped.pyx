@@ -1,21 +1,25 @@
 """A record on a tape into a row (see shaped.pxd)."""
 
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.event_plan cimport PROVIDER
+from tracelake.parsers.event_plan cimport EVENT_ID, PROVIDER, Sheet
+from tracelake.parsers.evtx_item cimport Item
+from tracelake.parsers.evtx_memo cimport put, remembered, repeat
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.json_scan cimport TAKEN, compact_nest, scan_inside
-from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, ZONE
+from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, WRITTEN, ZONE
 from tracelake.parsers.since_epoch cimport parse_epoch
 from tracelake.parsers.tape cimport EMPTY, GONE, NEST, SCALAR, SPAN, WORD, text_of
 from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value
+from tracelake.parsers.written_time cimport Order, parse_written
 
 cdef enum:
     QUARTER = 900000000         # microseconds
     LONGEST_TIME = 64
+    LONGEST_KNOWN = 1024        # bytes of a value that is remembered
     MOST_REPEATS = 64           # of a name in one record that are remembered
 
 
@@ -63,6 +67,9 @@ cdef class Shaped:
         if look.vendor is not NULL:
             vendor = bytes_value(TEXT_VALID, look.vendor, look.vendor_length)
             self.events.system(PROVIDER, &vendor)
+        if look.code is not NULL:
+            vendor = bytes_value(TEXT_VALID, look.code, look.code_length)
+            self.events.system(EVENT_ID, &vendor)
         self._clock = -1
         self._times(look)
         self._room(self.tape.count)
@@ -132,8 +139,11 @@ cdef class Shaped:
                 break
         if code is not NULL:
             text_of(&code.value, made, &p, &n)
+        elif look.code is not NULL:
+            p = look.code
+            n = look.code_length
         if look.vendor is not NULL:
-            if code is not NULL:
+            if p is not NULL:
                 plan = self.events.plans.plan_named(look.vendor, look.vendor_length, p, n)
             if plan is self.events.plans.raw():
                 plan = self.events.plans.plan_named(
@@ -222,6 +232,9 @@ cdef class Shaped:
             kind = 0
             if entry is not NULL:
                 kind = self._read_clock(clock, &entry.value, &us, &below)
+                if kind and entry.value.kind == TEXT:
+                    # What is known of such a text beside it: that its year was inferred.
+                    self.events.flag(<int>entry.value.number)
             if kind == 2 and clock.how == LOCAL:
                 kind = self._zone_of(clock, &us)
             if kind == 0:
@@ -253,8 +266,34 @@ cdef class Shaped:
             text_of(value, made, &p, &n)
             return parse_epoch(p, n, clock.unit, us, below) != 0
         if (value.kind != TEXT_VALID and value.kind != TEXT) or value.n > LONGEST_TIME:
-            return 0
+            if clock.how != WRITTEN:
+                return 0
+        if clock.how == WRITTEN:
+            return self._read_written(clock, us, below)
         return parse_iso_time(value.p, value.n, us, below)
+
+    cdef int _read_written(self, const Clock* clock, int64_t* us, int* below) except -1 nogil:
+        """As _read_clock, of a time that may be put together of several members: those that are
+        there, in their order."""
+        cdef uint8_t[4 * LONGEST_TIME] text
+        cdef uint8_t[64] made
+        cdef const Entry* entry
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0, size = 0
+        cdef int i
+        for i in range(clock.parts):
+            entry = self.tape.first(clock.part_nodes[i])
+            if entry is NULL:
+                continue
+            text_of(&entry.value, made, &p, &n)
+            if size + n + 1 > 4 * LONGEST_TIME:
+                return 0
+            if size:
+                text[size] = 32
+                size += 1
+            memcpy(text + size, p, n)
+            size += n
+        return parse_written(text, size, <Order>clock.order, us, below)
 
     cdef int _zone_of(self, const Clock* clock, int64_t* us) except -1 nogil:
         """Moves a local time to UTC; 0 where its zone cannot be told, though it should."""
@@ -300,6 +339,7 @@ cdef class Shaped:
     ) except -1 nogil:
         """Puts the values of one order."""
         cdef const Entry* entry
+        cdef int64_t batch = (<Sheet>wrap.plan.sheet).rows.batch
         cdef Act* act
         cdef Py_ssize_t i
         for i in range(first, end):
@@ -315,12 +355,29 @@ cdef class Shaped:
                 continue
             if entry.what == WORD or entry.what == SCALAR:
                 if not act.as_text and act.target.seen != self.events._serial:
-                    self.events.put(act.target, &entry.value)
+                    self._put_once(act, &entry.value, batch)
                     continue
             elif entry.what == EMPTY and act.ahead:
                 continue
             self._put(wrap, act, entry)
         return 0
+
+    cdef inline int _put_once(self, Act* act, const Value* value, int64_t batch) except -1 nogil:
+        """A value of a name that comes for the first time. Of four, three are what the name had in
+        the record before: they are not looked at again (evtx_memo.pxd)."""
+        cdef Item item
+        if act.memo is NULL or value.n > LONGEST_KNOWN:
+            return self.events.put(act.target, value)
+        item.kind = value.kind
+        item.p = value.p
+        item.n = <int32_t>value.n
+        if value.p is NULL:
+            item.p = <const uint8_t*>&value.number
+            item.n = 8
+        if remembered(act.memo, &item, batch):
+            act.target.seen = self.events._serial
+            return repeat(self.events, act.memo)
+        return put(self.events, act.target, &item, value, act.memo, batch, &self.looks.held)
 
     cdef int _put(self, Wrap* wrap, Act* act, const Entry* entry) except -1 nogil:
         """A value that is not as most are: a list, an object, or one of a name that was there."""

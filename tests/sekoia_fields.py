@@ -22,7 +22,7 @@ A field is compared as one of these kinds:
 
 from collections.abc import Mapping
 
-PROCESS = ("proc", "actor")
+PROCESS = ("proc", "actor", "os_actor")
 PARENT = ("parent", "actor_parent")
 
 
@@ -73,7 +73,7 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "event.provider": ("text", ("log_provider",)),
     "event.outcome": ("outcome", ("status_id",)),
     "event.reason": ("text", ("message", "status_detail")),
-    "event.severity": ("text", ("severity",)),
+    "event.severity": ("text", ("severity", "severity_num")),
     "event.url": ("text", ("finding_url",)),
     "event.start": ("time", ("first_seen_time",)),
     "event.end": ("time", ("last_seen_time",)),
@@ -141,12 +141,12 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "process.pe.imphash": ("fold", _columns(PROCESS, "imphash")),
     "process.pe.original_file_name": ("text", _columns(PROCESS, "original_name")),
     "process.pe.product": ("text", _columns(PROCESS, "product")),
-    "process.user.domain": ("fold", ("user_domain", "actor_user_domain")),
+    "process.user.domain": ("fold", ("user_domain", "actor_user_domain", "os_actor_user_domain")),
     "process.user.email": ("fold", ("user_email", "actor_user_email")),
     "process.user.id": ("text", ("user_uid", "actor_user_uid")),
-    "process.user.name": ("account", ("user", "actor_user")),
+    "process.user.name": ("account", ("user", "actor_user", "os_actor_user")),
     "process.real_user.id": ("text", ("user_uid", "actor_user_uid")),
-    "process.real_user.name": ("account", ("user", "actor_user")),
+    "process.real_user.name": ("account", ("user", "actor_user", "os_actor_user")),
     "process.parent.command_line": ("text", _columns(PARENT, "cmd_line")),
     "process.parent.code_signature.exists": ("text", _columns(PARENT, "signed")),
     "process.parent.code_signature.subject_name": ("text", _columns(PARENT, "signer")),
@@ -202,11 +202,11 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "url.port": ("url_port", ("url",)),
     "url.query": ("url_query", ("url_query", "url")),
     "url.scheme": ("url_scheme", ("url_scheme", "url")),
-    "user.domain": ("fold", ("user_domain", "actor_user_domain")),
+    "user.domain": ("fold", ("user_domain", "actor_user_domain", "os_actor_user_domain")),
     "user.email": ("fold", ("user_email",)),
     "user.full_name": ("text", ("user_full_name",)),
     "user.id": ("text", ("user_uid", "user_uid_alt", "actor_user_uid", "user_name")),
-    "user.name": ("account", ("user", "actor_user")),
+    "user.name": ("account", ("user", "actor_user", "os_actor_user")),
     "user.roles": ("roles", ("device_groups",)),
     "user.target.domain": ("fold", ("user_domain", "group_domain")),
     "user.target.name": ("account", ("user", "group")),
@@ -261,6 +261,13 @@ THEIRS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "crowdstrike.report_name": ("text", ("title", "analytic_name")),
     "crowdstrike.severity_name": ("text", ("severity",)),
     "crowdstrike.vertex_type": ("text", ("event_code", "vertex_type")),
+    "action.properties.IpAddress": ("ip", ("src_ip",)),
+    "action.properties.LogonType": ("text", ("logon_type_id",)),
+    "action.properties.TargetDomainName": ("text", ("user_domain", "actor_user_domain")),
+    "action.properties.TargetUserName": ("account", ("user",)),
+    "action.properties.TargetUserSid": ("text", ("user_uid", "actor_user_uid")),
+    "deepvisibility.agent.trace_id": ("text", ("event_related_uid",)),
+    "deepvisibility.process.target.storyline_id": ("text", ("event_activity_uid",)),
     "deepvisibility.agent.uuid": ("text", ("device_uid",)),
     "deepvisibility.driver.hash.sha1": ("fold", ("module_authentihash",)),
     "deepvisibility.driver.hash.sha256": ("fold", ("module_authentihash",)),
@@ -272,7 +279,7 @@ THEIRS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "deepvisibility.process.executable.name": ("text", ("actor_path", "proc_path")),
     "deepvisibility.process.hash.sha256": ("fold", ("actor_sha256", "proc_sha256")),
     "deepvisibility.process.name": ("name", ("actor_name", "proc_name")),
-    "deepvisibility.process.storyline_id": ("text", ("storyline_uid",)),
+    "deepvisibility.process.storyline_id": ("text", ("event_activity_uid",)),
     "deepvisibility.process.target.command_line": ("text", ("proc_cmd_line",)),
     "deepvisibility.process.target.executable": ("text", ("proc_path",)),
     "deepvisibility.process.target.hash.md5": ("fold", ("proc_md5",)),
