@@ -1,4 +1,4 @@
-"""Events of vendors' schemas become the rows that were reviewed, and lose nothing."""
+"""Events of agents, sensors and memory tools become the rows that were reviewed, and lose nothing."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 from tests.json_lines import read
 from tests.test_jsonl import lost, plain
 
-DATA = Path(__file__).parent / "data" / "vendors"
+DATA = Path(__file__).parent / "data" / "agents"
 FILES = sorted(path for path in DATA.iterdir() if path.suffix in (".json", ".jsonl")
                and not path.name.endswith(".rows.json"))
 
