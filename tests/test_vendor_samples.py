@@ -1,5 +1,5 @@
-"""Events of Microsoft's products and of clouds, as their makers' documentation shows them, become the
-rows that are written down in tests/golden/vendors, and nothing of them is lost.
+"""Events of Microsoft's products and of clouds, as their makers' documentation shows them, become
+the rows that are written down in tests/golden/vendors, and nothing of them is lost.
 
     python -m tests.test_vendor_samples --make      # writes the golden rows anew: read the diff
 """
