@@ -290,10 +290,10 @@ class File:
         """By code the sections that name it, in the order of the file."""
         found: dict[str, list[tuple[str, tuple[Condition, ...]]]] = {}
         for section, body in self.content.items():
-            if section in ("provider", "maps", "sets", "shapes"):
+            if section in ("provider", "maps", "sets", "shapes", "lines"):
                 continue
             if not isinstance(body, dict):
-                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor an event"
+                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor [[lines]], nor an event"
                 raise self.refuse("", section, why)
             codes, when = self.kinds(section, body)
             for code in codes:

@@ -52,10 +52,11 @@ texts. One without any is for objects of no other shape.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tracelake.normalize import TABLES
+from tracelake.normalize import extra as analysts
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
@@ -254,12 +255,24 @@ def _shipped() -> tuple[tuple[str, str], ...]:
     )
 
 
+def check(files: Iterable[tuple[str, str]]) -> None:
+    """Raises MappingError where a file's shapes cannot be."""
+    for name, text in files:
+        if File(name, text).has_shapes:
+            _shapes(name, text)
+
+
 def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
     """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
-    before others that ask for as much. Raises MappingError, OSError."""
-    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    with_shapes = tuple(file for file in files if File(*file).has_shapes)
-    return read((*with_shapes, *_shipped())) if with_shapes else _shipped_shapes()
+    (of none, those that were said for the process: extra.py) before others that ask for as much.
+    Raises MappingError, OSError."""
+    files = analysts.read(extra) or analysts.files()
+    return _with(files) if any(File(*file).has_shapes for file in files) else _shipped_shapes()
+
+
+@lru_cache(maxsize=4)
+def _with(files: analysts.Files) -> tuple[Shape, ...]:
+    return read((*(file for file in files if File(*file).has_shapes), *_shipped()))
 
 
 @cache
