@@ -114,6 +114,7 @@ CREATE TABLE process_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -121,6 +122,20 @@ CREATE TABLE process_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -228,7 +243,6 @@ CREATE TABLE file_activity (
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
   "file_prev_name" VARCHAR, -- name before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -282,6 +296,7 @@ CREATE TABLE file_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -289,6 +304,20 @@ CREATE TABLE file_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -528,6 +557,7 @@ CREATE TABLE module_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -535,6 +565,20 @@ CREATE TABLE module_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -655,6 +699,7 @@ CREATE TABLE registry_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -662,6 +707,20 @@ CREATE TABLE registry_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -780,6 +839,7 @@ CREATE TABLE service_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -787,6 +847,20 @@ CREATE TABLE service_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -907,6 +981,7 @@ CREATE TABLE job_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -914,6 +989,20 @@ CREATE TABLE job_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1036,6 +1125,7 @@ CREATE TABLE script_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1043,6 +1133,20 @@ CREATE TABLE script_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1156,6 +1260,7 @@ CREATE TABLE event_log_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1163,6 +1268,20 @@ CREATE TABLE event_log_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1346,6 +1465,7 @@ CREATE TABLE authentication (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1353,6 +1473,20 @@ CREATE TABLE authentication (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1512,6 +1646,7 @@ CREATE TABLE account_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1519,6 +1654,20 @@ CREATE TABLE account_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1637,6 +1786,7 @@ CREATE TABLE config_change (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1644,6 +1794,20 @@ CREATE TABLE config_change (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1765,6 +1929,7 @@ CREATE TABLE application_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1772,6 +1937,20 @@ CREATE TABLE application_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -1895,6 +2074,7 @@ CREATE TABLE peripheral_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -1902,6 +2082,20 @@ CREATE TABLE peripheral_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2075,6 +2269,7 @@ CREATE TABLE network_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2082,6 +2277,20 @@ CREATE TABLE network_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2219,6 +2428,7 @@ CREATE TABLE dns_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2226,6 +2436,20 @@ CREATE TABLE dns_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2372,6 +2596,7 @@ CREATE TABLE http_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2379,6 +2604,20 @@ CREATE TABLE http_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -2610,6 +2849,7 @@ CREATE TABLE smb_activity (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -2617,6 +2857,20 @@ CREATE TABLE smb_activity (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -3848,6 +4102,7 @@ CREATE TABLE detection_finding (
   "attack_tactic_names" VARCHAR[], -- their names
   "finding_desc" VARCHAR, -- what it says at length
   "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "severity_num" BIGINT, -- the same as the log's own number
   "finding_url" VARCHAR, -- page of the finding in the maker's console
   "finding_status" VARCHAR, -- what became of it, as the log names it
   "group_uid" VARCHAR, -- incident, detection or group that it is part of
@@ -3878,12 +4133,10 @@ CREATE TABLE detection_finding (
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
   "file_name" VARCHAR, -- its name
-  "file_folder" VARCHAR, -- its folder, where the log gives that alone
   "file_sha256" VARCHAR, -- its SHA-256
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
@@ -3956,6 +4209,7 @@ CREATE TABLE detection_finding (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -3963,6 +4217,20 @@ CREATE TABLE detection_finding (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host
@@ -4084,6 +4352,7 @@ CREATE TABLE raw_event (
   "actor_parent_uid" VARCHAR, -- unique id of the parent
   "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
   "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
   "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
   "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
   "actor_parent_signed" BOOLEAN, -- the parent's image is signed
@@ -4091,6 +4360,20 @@ CREATE TABLE raw_event (
   "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
   "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
   "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
   "session_terminal" VARCHAR, -- terminal session that it ran in
   "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
   "session_src_ip" VARCHAR, -- address of that host

@@ -7,6 +7,7 @@ is also the proof that nothing was lost.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,7 +41,10 @@ def pairs(
     event = event.section(found) if event else None
     columns: dict[str, tuple[Source, ...]] = _filled(row, event) if event else {}
     if shape:
-        columns |= shape.system
+        columns |= {
+            column: tuple(replace(one, field=shape.name_of(one.field)) for one in sources)
+            for column, sources in shape.system.items()
+        }
     fields: dict[str, list[tuple[str, Source]]] = {}
     for column, sources in columns.items():
         if len(sources) == 1:

@@ -17,7 +17,8 @@ named by their path, with dots: `winlog.event_data`.
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
-    each = ["Records"]          # lists of objects that are records of their own (below)
+    each = ["Records"]          # lists of objects that are records of their own (below),
+    inside = ["result"]         # and an object that is
     time = ["UtcTime | utc", "@timestamp | zone"]   # the first that is a time
     logged = ["EventTime | local EventReceivedTime @timestamp"]     # if `time` is another clock
     [system]                                        # columns that every table has
@@ -35,15 +36,15 @@ write it for people, in the ways of parsers/written_time.pyx, and may be put tog
 members (`date + time + tz | written`); `written dmy` or `written mdy` says in which order dates like
 05/10/2019 are.
 
-Records in records: an object of a shape with `each` is only wrapping paper, and every object in
-these lists (or the object that stands there alone) is a record, of whatever shape it has itself.
+Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
+object in these lists is a record, of whatever shape it has itself.
 What else the wrapper says is said of each of them: its other members are theirs too, behind their
 own. `"snapshot as columns"` puts the members of the element below `columns`, beside those of the
 wrapper. Of a list below another member, `diffResults.added`, that one says where it was:
 `diffResults` is `added`. With `own = true` the object is a record of its own, too, without these
 lists, and its members stay with it (trees: `__children`). With `others = 8` it is of the shape
-only if it has no more other values than that. `each` counts as one in `has`; a list counts only
-where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
+only if it has no more other values than that. `each` and `inside` together count as one in `has`; a
+list counts only where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
 is a record of its own instead.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
@@ -95,10 +96,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list whose objects are records: its path, and where their members stand in a record."""
+    """A list whose objects are records (or, `alone`, an object that is one): its path, and below
+    which path its members stand in the record."""
 
     path: str
     below: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,18 @@ class Shape:
     own: bool = False
     others: int | None = None
 
+    def names_of(self, sources: Iterable[Source]) -> list[str] | None:
+        """Names of members that fill columns of every table and may fill others, too: those of a
+        vendor's own file. What shippers call theirs says nothing of the event's own fields."""
+        return [self.name_of(source.field) for source in sources] if self.vendor else None
+
+    def name_of(self, path: str) -> str:
+        """The named value that the member at a path is: what follows the object it stands in."""
+        for folder in self.data:
+            if folder and path.startswith(f"{folder}."):
+                return path.removeprefix(f"{folder}.")
+        return path
+
 
 def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = given.get(key, [])
@@ -138,9 +153,9 @@ def _member(text: str) -> Member:
     return Member(path, tuple(values.split("|")) if equal else ())
 
 
-def _each(text: str) -> Each:
+def _each(text: str, alone: bool) -> Each:
     path, _, below = (part.strip() for part in text.partition(" as "))
-    return Each(path, below)
+    return Each(path, below, alone)
 
 
 def _clock(file: File, key: str, spec: str) -> Clock:
@@ -163,7 +178,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "code", "data", "data_text", "json_text", "time", "logged",
-    "system", "each", "own", "others",
+    "system", "each", "inside", "own", "others",
 }
 
 
@@ -211,7 +226,11 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
         code=code,
-        each=tuple(map(_each, _texts(file, given, "each"))),
+        each=tuple(
+            _each(text, alone)
+            for key, alone in (("each", False), ("inside", True))
+            for text in _texts(file, given, key)
+        ),
         own=own,
         others=others,
     )

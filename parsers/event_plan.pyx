@@ -545,9 +545,23 @@ cdef class EventPlans:
         target.repeats_of = serial
         return next_one
 
-    cdef list bind(self, Plan* plan, str column, sources):
+    cdef int _join_outputs(self, Target* target, const Target* more) except -1:
+        """Gives a target the columns of another one, too."""
+        cdef Output* outputs = <Output*>self._block(
+            (target.count + more.count) * sizeof(Output)
+        )
+        memcpy(outputs, target.outputs, target.count * sizeof(Output))
+        memcpy(outputs + target.count, more.outputs, more.count * sizeof(Output))
+        target.outputs = outputs
+        target.count += more.count
+        target.lists |= more.lists
+        return 0
+
+    cdef list bind(self, Plan* plan, str column, sources, names=None):
         cdef Choice* choice = NULL
         cdef Bound bound
+        cdef Target* known
+        cdef bytes name
         cdef Py_ssize_t rank
         cdef list made
         targets = []
@@ -562,6 +576,15 @@ cdef class EventPlans:
             elif column == "event_keywords" and plan.audited:
                 made.append((*SECOND[KEYWORDS], None, None))
             self._outputs(bound.target, made, <Sheet>plan.sheet)
+            known = NULL
+            if names is not None:
+                name = names[rank].encode()
+                known = <Target*>names_find(
+                    plan.names, <const uint8_t*><const char*>name, len(name)
+                )
+            if known is not NULL:
+                bound.target.kept = known.kept
+                self._join_outputs(bound.target, known)
             if choice is not NULL:
                 bound.target.outputs[0].choice = choice
                 bound.target.outputs[0].rank = rank

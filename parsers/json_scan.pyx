@@ -436,7 +436,7 @@ cdef int32_t _name(Tape tape, Reader* r, int32_t parent, int32_t last) except -1
             return node
     if not _text(tape, r, &name):
         return 0
-    node = tape.node(parent, name.p, name.n)
+    node = tape.name_of(parent, name.p, name.n)
     # A name that JSON shows with escapes cannot be told by its bytes.
     before = &tape.nodes[node]
     if not tape.is_loose(node) and not tape.is_loose(last) and (
@@ -463,9 +463,11 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
         if r.p == r.end or r.p[0] != 34:
             return _wrong(r, "no name")
         r.p += 1
-        node = _name(tape, r, parent, last)
+        node = last = _name(tape, r, parent, last)
         if node == 0:
             return 0
+        if tape.nodes[node].alias:
+            node = tape.nodes[node].alias
         _skip(r)
         if r.p == r.end or r.p[0] != 58:
             return _wrong(r, "no colon")
@@ -523,7 +525,6 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
                 return 0
             if entry.value.kind != NOTHING:
                 tape.meet(node, <int32_t>(tape.count - 1))
-        last = node
         while True:
             _skip(r)
             if r.p == r.end:

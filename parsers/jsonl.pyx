@@ -115,10 +115,12 @@ cdef class _Reader:
     # The text at hand, which may have many records.
     cdef Py_ssize_t text        # its bytes; 0: none
     cdef Py_ssize_t rest        # those of its line, of which it is a part
-    cdef bytes tail             # that it is, where it is not in the feed as it is; else None
+    cdef bytes tail             # that it is, where it is not in the feed as it is
     # A wrapper whose records are read one by one.
     cdef bint wrapped
-    cdef bytes head             # its members before the list, as an object; None: there are none
+    cdef bytes head             # its members before the list, as an object
+    cdef const uint8_t* head_text       # NULL: there are none
+    cdef Py_ssize_t head_length
     cdef int32_t below          # where the members of its records stand
 
     def __cinit__(self, artifact, Shaped shaped, bint wide, bint big):
@@ -133,7 +135,7 @@ cdef class _Reader:
                 self.feed.advance(2)
             self.feed = Feed(Utf16Text(self.feed, big))
 
-    cdef int64_t _pass(self, Py_ssize_t n) except -1:
+    cdef int64_t _pass(self, Py_ssize_t n) noexcept nogil:
         """Moves past `n` bytes; returns how many bytes of the artifact they are."""
         cdef int64_t passed = 2 * utf16_units(self.feed.at(), n) if self.wide else n
         self.feed.advance(n)
@@ -144,9 +146,8 @@ cdef class _Reader:
         """Bytes of the artifact that `n` bytes of text are."""
         return 2 * utf16_units(p, n) if self.wide else n
 
-    cdef int _structure(self, Py_ssize_t n) except -1:
+    cdef void _structure(self, Py_ssize_t n) noexcept nogil:
         self.account.bytes_structure += self._pass(n)
-        return 0
 
     cdef int begin(self) except -1:
         """Passes over a byte order mark and white space, and sees whether it keeps to lines."""
@@ -185,56 +186,50 @@ cdef class _Reader:
 
     # --- one text -----------------------------------------------------------------------------
 
-    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except? GO_ON:
+    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except? GO_ON nogil:
         """A text of `n` bytes, and what is broken with it: its line, or what of it is `rest`."""
-        cdef const uint8_t* p = self.feed.at()
         self.text = n
         self.rest = rest
-        self.tail = None
-        self.nested.begin(p, n, self.feed.fill(0), self.place, self.below if self.wrapped else 0)
-        if self.wrapped and self.head is not None:
-            self.nested.head(<const uint8_t*><const char*>self.head, len(self.head))
+        self.nested.begin(
+            self.feed.at(), n, self.feed.fill(0), self.place, self.below if self.wrapped else 0
+        )
+        if self.wrapped:
+            self.nested.head(self.head_text, self.head_length)
         else:
             self.nested.head(NULL, 0)
         return self._records()
 
-    cdef Step _records(self) except? GO_ON:
+    cdef Step _records(self) except? GO_ON nogil:
         """The records of the text at hand, as far as a batch has room."""
         cdef Did did = OPENED
-        cdef Account account = self.account
         while self.nested.left:
-            try:
-                with nogil:
-                    did = self.nested.next()
-            except OverflowError as error:
-                # One of many records is damage alone.
-                left = self.nested.left
-                self.nested.give_up()
-                self.nested.left = left
-                self._damage(f"not read: {error}".encode())
-                continue
-            except BaseException:
-                self.nested.give_up()
-                raise
+            did = self.nested.next()
             if did == NOT_JSON:
-                return self._broken()
+                with gil:
+                    return self._broken()
             if did == OPENED:
                 continue
-            account.records += 1
-            account.in_rows += 1
+            self.account.records += 1
+            self.account.in_rows += 1
             if did == A_ROW_AND_FULL and self.nested.left:
                 return FULL
         self._text_done()
         return FULL if did == A_ROW_AND_FULL else GO_ON
 
-    cdef int _damage(self, bytes why) except -1:
+    cdef int _too_large(self, bytes why) except -1:
+        """The last record is not read; those behind it are."""
+        cdef Py_ssize_t left = self.nested.left
+        self.nested.give_up()
+        self.nested.left = left
         self.account.records += 1
         self.account.damage(
             self.nested.offset, self.nested.length, b"JSON", why, self.nested.p, self.nested.n
         )
+        if left == 0:
+            self._text_done()
         return 0
 
-    cdef int _text_done(self) except -1:
+    cdef void _text_done(self) noexcept nogil:
         """Goes past the text at hand."""
         cdef int64_t passed = self._pass(self.text)
         self.text = 0
@@ -243,7 +238,6 @@ cdef class _Reader:
             self.account.bytes_structure += passed - self.nested.inside
         else:
             self.account.bytes_records += passed
-        return 0
 
     cdef Step _broken(self) except? GO_ON:
         """The text at hand is no JSON. Of a wrapper the records are read one by one, up to the one
@@ -344,10 +338,12 @@ cdef class _Reader:
         ) != TAKEN or shaped.tape.nest_count == 0:
             return False
         look = shaped.looks.recognise()
-        each = shaped.looks.each(look, shaped.tape.nests[shaped.tape.nest_count - 1].node)
+        each = shaped.looks.each(look, &shaped.tape.nests[shaped.tape.nest_count - 1])
         if each is NULL or look.own:
             return False
-        self.head = head + b"}" if len(head) > 1 else None
+        self.head = head + b"}"
+        self.head_text = <const uint8_t*><const char*>self.head if len(head) > 1 else NULL
+        self.head_length = len(self.head)
         self.below = each.below
         return True
 
@@ -384,7 +380,7 @@ cdef class _Reader:
         # The comma is the brace of the object that its members are.
         self._structure(comma)
         text = b"{" + (<const char*>self.feed.at())[1:scan.at - comma]
-        self.tail = text
+        self.tail = text        # stays as long as its record
         self.text = self.rest = len(text)
         self.nested.begin(
             <const uint8_t*><const char*>text, len(text), len(text), self.place, 0
@@ -394,19 +390,19 @@ cdef class _Reader:
 
     # --- the text -----------------------------------------------------------------------------
 
-    cdef Step _line(self) except? GO_ON:
+    cdef Step _line(self) except? GO_ON nogil:
         """The next line."""
         cdef Py_ssize_t have = self.feed.fill(1), n, i = 0
         cdef const uint8_t* p
         cdef const void* newline
-        cdef Step step
         if have == 0:
             return THE_END
         p = self.feed.at()
         newline = memchr(p, 10, have)
         while newline is NULL:
             if have > MAX_RECORD:
-                return self._too_long(have, False)
+                with gil:
+                    return self._too_long(have, False)
             n = have
             have = self.feed.fill(n + 1)
             p = self.feed.at()
@@ -420,10 +416,11 @@ cdef class _Reader:
             self._structure(n + (newline is not NULL))
             return GO_ON
         if n > MAX_RECORD:
-            return self._too_long(n, True)
+            with gil:
+                return self._too_long(n, True)
         return self._record(n, n)
 
-    cdef Step _value(self) except? GO_ON:
+    cdef Step _value(self) except? GO_ON nogil:
         """The next value of a running text: values and lists of values, one after the other."""
         cdef Py_ssize_t have = self.feed.fill(1), was, line
         cdef const uint8_t* p
@@ -435,7 +432,8 @@ cdef class _Reader:
         p = self.feed.at()
         if self.wrapped:
             if p[0] == 93:
-                return self._close()
+                with gil:
+                    return self._close()
             if p[0] == 10 and self.in_lines:
                 # A wrapper that keeps to a line, which was broken, ends with it.
                 self.wrapped = False
@@ -458,19 +456,21 @@ cdef class _Reader:
                 break
             ends = _value_ends(&scan, p, have)
         if not ends and have > MAX_RECORD:
-            return self._too_long(have, False)
+            with gil:
+                return self._too_long(have, False)
         if not ends:
             scan.at = have
         if scan.at > MAX_RECORD:
-            return self._too_long(scan.at, True)
+            with gil:
+                return self._too_long(scan.at, True)
         # A quote that is missing makes everything after it one value: only the line in which it
         # begins is given up, should it be broken.
         newline = memchr(p, 10, scan.at)
         line = <const uint8_t*>newline - p if newline is not NULL else scan.at
         return self._record(scan.at, line)
 
-    cdef bint more(self) except -1:
-        """Records until a batch is full (True) or the text ends (False)."""
+    cdef Step _run(self) except? GO_ON nogil:
+        """Records until a batch is full or the text ends."""
         cdef Step step
         while True:
             if self.text:
@@ -482,10 +482,22 @@ cdef class _Reader:
                     self.wrapped = self.listed = False
             else:
                 step = self._line()
-            if step == FULL:
-                return True
-            if step == THE_END:
-                return False
+            if step != GO_ON:
+                return step
+
+    cdef bint more(self) except -1:
+        """Records until a batch is full (True) or the text ends (False)."""
+        cdef Step step
+        while True:
+            try:
+                with nogil:
+                    step = self._run()
+                return step == FULL
+            except OverflowError as error:
+                self._too_large(f"not read: {error}".encode())
+            except BaseException:
+                self.nested.give_up()
+                raise
 
 
 def _in_utf8(bytes head):
@@ -525,16 +537,17 @@ def match(bytes head, str path):
     return Match.NO, "the first object does not end"
 
 
-def read(artifact, mappings=None):
-    """Yields (table, batch), and NO_ROWS_YET in between. Raises EvidenceError where the bytes stop before their end.
+def read(artifact, mappings=None, shapes=None):
+    """Yields (table, batch), and NO_ROWS_YET in between. Raises EvidenceError where the bytes stop
+    before their end.
 
     Args:
         artifact: parsers.artifact.Artifact.
         mappings: normalize.mapping.Mappings; the shipped ones where it is None.
+        shapes: normalize.shapes.Shape each, likewise.
     """
-    mappings = mappings or load_mappings()
     codec = encoding(artifact.feed.peek(64))[0]
-    cdef Shaped shaped = Shaped(mappings, load_shapes())
+    cdef Shaped shaped = Shaped(mappings or load_mappings(), shapes or load_shapes())
     cdef _Reader reader = _Reader(artifact, shaped, codec != "utf-8", codec == "utf-16-be")
     cdef bint more = True
     try:

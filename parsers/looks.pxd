@@ -13,7 +13,8 @@ what is met for the first time.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.parsers.event_plan cimport EventPlans, Plan, Target
-from tracelake.parsers.tape cimport Tape
+from tracelake.parsers.evtx_memo cimport Memo
+from tracelake.parsers.tape cimport Nest, Tape
 
 
 cdef enum:
@@ -82,6 +83,7 @@ cdef struct Asked:              # a field that conditions name
 
 cdef struct Nests:              # a list whose objects are records
     int32_t node
+    bint alone                  # not a list: an object
     int32_t below               # where their members stand
     int32_t marked              # the member above the list, which says where they were; 0: none
 
@@ -131,8 +133,14 @@ cdef struct Act:                # what becomes of a path's values
     bint wraps
     bint as_text
     bint loose                  # of this record alone
+    Memo* memo                  # what its last value came to; NULL: nothing is remembered
     int asked                   # index + 1 of the asked field that it is
     int asked_whole             # the same, named by its whole path
+
+
+cdef struct Kept:               # a memo, and the one made before
+    Memo memo
+    Kept* before
 
 
 cdef struct Bind:               # a path that fills a column of every table
@@ -158,6 +166,8 @@ cdef class Looks:
     cdef list _shapes
     cdef list _keep
     cdef Py_ssize_t _acts       # remembered
+    cdef Kept* _memos
+    cdef int64_t held           # bytes of memos and what they hold
     cdef Look** _signs          # by sign
     cdef uint64_t* _sign_of
     cdef int64_t _loose_serial
@@ -172,11 +182,11 @@ cdef class Looks:
     # Where the next value of a name goes that had so many in this record that it is hostile.
     cdef Target* another(self, Wrap* wrap, Act* act, int64_t number) except NULL nogil
 
-    # What the look says of nests of a node; NULL: they are none of a record's own.
-    cdef inline const Nests* each(self, const Look* look, int32_t node) noexcept nogil:
+    # What the look says of a nest; NULL: it is no record of its own.
+    cdef inline const Nests* each(self, const Look* look, const Nest* nest) noexcept nogil:
         cdef int i
         for i in range(look.eaches):
-            if look.each[i].node == node:
+            if look.each[i].node == nest.node and look.each[i].alone == nest.alone:
                 return &look.each[i]
         return NULL
 
@@ -210,11 +220,12 @@ cdef class Looks:
     cdef int _asked(self, Look* look, str field) except -1
     cdef int _tell(self, Look* look, Act* act, int32_t node) except -1
     cdef bytes _whole(self, int32_t node)
-    cdef Look* _search(self, Py_ssize_t others) except NULL nogil
-    cdef Py_ssize_t _others(self) noexcept nogil
+    cdef Look* _search(self, bint others) except NULL nogil
+    cdef Py_ssize_t _others(self, const Look* look) noexcept nogil
     cdef bint _is(self, Look* look) except -1 nogil
     cdef Act* _new_act(self, Wrap* wrap, int32_t node) except NULL nogil
     cdef Act* _make_act(self, Wrap* wrap, int32_t node) except NULL
     cdef Act* _loose_act(self, int32_t node) except? NULL
+    cdef Memo* _new_memo(self) except? NULL
     cdef int _remember(self, Wrap* wrap, int32_t node, Act* act) except -1
 

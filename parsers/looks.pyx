@@ -6,6 +6,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.normalize.section import ANY
 from tracelake.parsers.event_plan cimport Bound
+from tracelake.parsers.evtx_memo cimport free_memo
 from tracelake.parsers.since_epoch import UNITS
 
 HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH, "written": WRITTEN}
@@ -13,6 +14,7 @@ ORDER = {"": 0, "mdy": 1, "dmy": 2}         # written_time.Order
 
 cdef enum:
     SIGNS = 4096                # records are told by their signs, which are drawn; a power of two
+    MOST_HELD = 24 << 20        # bytes of memos
     MOST_ACTS = 200000          # remembered: a path in a kind of event each
 
 
@@ -54,7 +56,13 @@ cdef class Looks:
             self._compile(&self.looks[i], shape)
 
     def __dealloc__(self):
+        cdef Kept* kept
         free(self._loose)
+        while self._memos is not NULL:
+            kept = self._memos
+            self._memos = kept.before
+            free_memo(&kept.memo)
+            free(kept)
 
     cdef void* _block(self, Py_ssize_t size) except NULL:
         block = _Block(size)
@@ -90,6 +98,7 @@ cdef class Looks:
         look.others = -1 if shape.others is None else shape.others
         for i, each in enumerate(shape.each):
             look.each[i].node = self.tape.at(each.path)
+            look.each[i].alone = each.alone
             look.each[i].below = self.tape.at(each.below)
             look.each[i].marked = self.tape.nodes[look.each[i].node].parent
             self.tape.watch_nests(look.each[i].node)
@@ -172,33 +181,35 @@ cdef class Looks:
 
     cdef Look* recognise(self) except NULL nogil:
         cdef uint64_t sign = self.tape.sign
-        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1)), others
+        cdef Py_ssize_t at = <Py_ssize_t>(sign & (SIGNS - 1))
         cdef Look* found = self._signs[at]
         if found is NULL or self._sign_of[at] != sign:
-            found = self._search(-1)
+            found = self._search(False)
             self._signs[at] = found
             self._sign_of[at] = sign
-        if found.others >= 0:
-            others = self._others()
-            if others > found.others:
-                return self._search(others)
+        if found.others >= 0 and self._others(found) > found.others:
+            return self._search(True)
         return found
 
-    cdef Look* _search(self, Py_ssize_t others) except NULL nogil:
-        """The first look of the record, which has so many values besides nests (-1: not asked)."""
-        cdef int i = 0
+    cdef Look* _search(self, bint others) except NULL nogil:
+        """The first look of the record; of how many other values it has only where they are asked
+        for: they do not show in its sign."""
+        cdef Look* look = self.looks
+        cdef int i
         for i in range(self.count):
-            if self.looks[i].others >= 0 and self.looks[i].others < others:
-                continue
-            if self._is(&self.looks[i]):
+            look = &self.looks[i]
+            if self._is(look) and not (
+                others and look.others >= 0 and self._others(look) > look.others
+            ):
                 break
-        return &self.looks[i]
+        return look
 
-    cdef Py_ssize_t _others(self) noexcept nogil:
+    cdef Py_ssize_t _others(self, const Look* look) noexcept nogil:
+        """Values of the record that are not in nests which the look takes."""
         cdef Py_ssize_t i, end = 0, others = self.tape.count
         for i in range(self.tape.nest_count):
-            # Those of one list have the same place, one in another's place is in it.
-            if self.tape.nests[i].first >= end:
+            # Those of one list have the same place; one in another's place is in it.
+            if self.tape.nests[i].first >= end and self.each(look, &self.tape.nests[i]) is not NULL:
                 end = self.tape.nests[i].end
                 others -= end - self.tape.nests[i].first
         return others
@@ -218,7 +229,7 @@ cdef class Looks:
         for i in range(self.tape.nest_count):
             if nests:
                 break
-            nests = self.each(look, self.tape.nests[i].node) is not NULL
+            nests = self.each(look, &self.tape.nests[i]) is not NULL
         return nests
 
     # --- kinds of events ----------------------------------------------------------------------
@@ -343,7 +354,7 @@ cdef class Looks:
             return wrap
         wrap.binds = <Bind*>self._block(sum(map(len, shape.system.values())) * sizeof(Bind))
         for column, sources in shape.system.items():
-            bound = self.plans.bind(plan, column, sources)
+            bound = self.plans.bind(plan, column, sources, shape.names_of(sources))
             for i, source in enumerate(sources):
                 wrap.binds[wrap.bind_count].node = self.tape.at(source.field)
                 wrap.binds[wrap.bind_count].target = (<Bound>bound[i]).target
@@ -408,8 +419,22 @@ cdef class Looks:
             else:
                 act.target = self.plans.target(wrap.plan, act.path, act.length)
         if not loose:
+            if wrap.plan is not NULL:
+                act.memo = self._new_memo()
             self._remember(wrap, node, act)
         return act
+
+    cdef Memo* _new_memo(self) except? NULL:
+        cdef Kept* kept
+        if self.held > MOST_HELD:
+            return NULL
+        kept = <Kept*>calloc(1, sizeof(Kept))
+        if kept is NULL:
+            raise MemoryError()
+        kept.before = self._memos
+        self._memos = kept
+        self.held += sizeof(Kept)
+        return &kept.memo
 
     cdef Act* _loose_act(self, int32_t node) except? NULL:
         """Room for an act, and its target behind it, in this record."""

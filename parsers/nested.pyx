@@ -146,7 +146,7 @@ cdef class Nested:
         for i in range(self.tape.nest_count):
             nest = &self.tape.nests[i]
             # One in another that is taken will be met there.
-            if nest.first < end or self.shaped.looks.each(look, nest.node) is NULL:
+            if nest.first < end or self.shaped.looks.each(look, nest) is NULL:
                 nest.n = -1
                 continue
             taken += 1
@@ -163,7 +163,7 @@ cdef class Nested:
             nest = &self.tape.nests[i]
             if nest.n < 0:
                 continue
-            said = self.shaped.looks.each(look, nest.node)
+            said = self.shaped.looks.each(look, nest)
             made = &self._pieces[self.left]
             self.left += 1
             made[0] = model

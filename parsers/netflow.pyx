@@ -49,7 +49,8 @@ VERSION = "1"
 
 cdef enum:
     LOOK = 65536 + 64               # no message and no set is longer
-    LEAST_SECONDS = 631152000       # 1990: no exporter is older
+    YEAR_1990 = 631152000           # when exporters' clocks can be
+    YEAR_2040 = 2208988800
     RECORDS_MOST = 64               # of a message of version 1, 5 or 7; Cisco sends 30 at most
     TURN = 256                      # messages after which the GIL is taken
     KEY = 8
@@ -164,11 +165,15 @@ cdef bint _likely(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     if n < 24 or not _possible(p, n):
         return False
     if version == 10:
-        return be32(p + 4) >= LEAST_SECONDS and be16(p + 2) >= 20 and (
+        return _usual(be32(p + 4)) and be16(p + 2) >= 20 and (
             be16(p + 18) <= be16(p + 2) - 16)
     if version == 9:
-        return be32(p + 8) >= LEAST_SECONDS and 1 <= be16(p + 2) <= 1024
-    return fixed is not NULL and be32(p + 8) >= LEAST_SECONDS and be32(p + 12) < 1000000000
+        return _usual(be32(p + 8)) and 1 <= be16(p + 2) <= 1024
+    return fixed is not NULL and _usual(be32(p + 8)) and be32(p + 12) < 1000000000
+
+
+cdef bint _usual(uint32_t seconds) noexcept nogil:
+    return YEAR_1990 <= seconds < <uint32_t>YEAR_2040
 
 
 cdef Py_ssize_t _span(const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -337,12 +342,15 @@ cdef class _Messages:
             self.lost(have, b"message header", b"the file ends inside of it")
             return 0
         version = be16(p)
-        if not _possible(p, have):
+        # A message of an exporter whose clock is not set must have another one behind it.
+        if not _possible(p, have) or not (_likely(p, have) or self.follows(0, True)):
+            p = self.feed.at()
             if version == 8:
                 self.search(b"NetFlow version 8, which holds sums and no flows, is not read")
             else:
                 self.search(b"no message of NetFlow or IPFIX begins here")
             return 1
+        p = self.feed.at()
         fixed = _fixed(version)
         if have < (20 if version == 9 else fixed.head if fixed is not NULL else 16):
             self.lost(have, b"message header", b"the file ends inside of it")
@@ -435,6 +443,7 @@ cdef class _Messages:
         cdef int64_t left = LOOK
         cdef Py_ssize_t have, n, length
         cdef const uint8_t* p
+        cdef Template* t
         cdef int id
         if version == 10:
             left = self.message_end - self.feed.offset()
@@ -458,6 +467,12 @@ cdef class _Messages:
             return 0
         if not _is_set(version, id, <int>length) or length > left:
             return self.bad_set(version, left)
+        if version == 9 and id >= 256:
+            t = self.template(9, <uint16_t>id, False)
+            # It could be anything: whether a message begins in it is looked at.
+            if (t is NULL or not t.defined) and self.within(length) < length:
+                self.search(b"neither a set nor a message begins here")
+                return 0
         have = self.feed.fill(length)
         n = have if have < length else length
         p = self.feed.at()
@@ -490,7 +505,7 @@ cdef class _Messages:
             p = self.feed.at()
             while i + 24 <= have:
                 # The first byte of a version is 0, and the second one of these.
-                if p[i] == 0 and p[i + 1] <= 10 and _likely(p + i, have - i) and self.follows(i):
+                if p[i] == 0 and p[i + 1] <= 10 and _likely(p + i, have - i) and self.follows(i, False):
                     break
                 # Bytes may have come while it was looked further.
                 have = self.feed.fill(24)
@@ -509,17 +524,32 @@ cdef class _Messages:
         self.account.damage(from_, self.feed.offset() - from_, b"message", why, NULL, 0)
         return 0
 
-    cdef bint follows(self, Py_ssize_t i) except -1 nogil:
-        """Whether behind the message `i` bytes ahead another one begins, or the end is."""
+    cdef bint follows(self, Py_ssize_t i, bint exactly) except -1 nogil:
+        """Whether behind the message `i` bytes ahead another one begins, or the end is: right there
+        (`exactly`), or before."""
+        cdef Py_ssize_t have = self.feed.fill(i + 24), next
         cdef const uint8_t* p = self.feed.at() + i
         cdef int version = be16(p)
-        cdef Py_ssize_t next = i + _span(p, 24), have = self.feed.fill(next + 24)
+        next = i + _span(p, have - i)
+        have = self.feed.fill(next + 24)
         p = self.feed.at() + next
         if have < next + 16:
-            return True                 # the end, or too near to tell
+            return have == next or not exactly
         if version == 9 and _is_set(9, be16(p), be16(p + 2)):
             return True
         return _possible(p, have - next)
+
+    cdef Py_ssize_t within(self, Py_ssize_t n) except -1 nogil:
+        """Where among the next `n` bytes a message begins; `n` where none does."""
+        cdef Py_ssize_t i = 1, have = self.feed.fill(n)
+        cdef const uint8_t* p = self.feed.at()
+        while i < n and i + 24 <= have:
+            if p[i] == 0 and p[i + 1] <= 10 and _likely(p + i, have - i) and self.follows(i, False):
+                return i
+            have = self.feed.fill(24)
+            p = self.feed.at()
+            i += 1
+        return n
 
     # --- templates -------------------------------------------------------------------------
 

@@ -644,7 +644,8 @@ cdef class _File:
                 self.lost(n, b"one of its elements is impossible")
                 return 2
             seen |= <uint64_t>1 << type
-            if type == 4 and length >= 17 and p[at + 16]:
+            # A firewall's record (19) is of both sides, too.
+            if type == 19 or (type == 4 and length >= 17 and p[at + 16]):
                 both = True
             at += length
         self.flows.begin()

@@ -65,4 +65,5 @@ cdef class Shaped:
     cdef int _pairs(
         self, Wrap* wrap, Py_ssize_t first, Py_ssize_t end, int order
     ) except -1 nogil
+    cdef int _put_once(self, Act* act, const Value* value, int64_t batch) except -1 nogil
     cdef int _put(self, Wrap* wrap, Act* act, const Entry* entry) except -1 nogil

@@ -5,7 +5,9 @@ from libc.string cimport memcmp, memcpy
 
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.event_plan cimport EVENT_ID, PROVIDER
+from tracelake.parsers.event_plan cimport EVENT_ID, PROVIDER, Sheet
+from tracelake.parsers.evtx_item cimport Item
+from tracelake.parsers.evtx_memo cimport put, remembered, repeat
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.json_scan cimport TAKEN, compact_nest, scan_inside
 from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, WRITTEN, ZONE
@@ -17,6 +19,7 @@ from tracelake.parsers.written_time cimport Order, parse_written
 cdef enum:
     QUARTER = 900000000         # microseconds
     LONGEST_TIME = 64
+    LONGEST_KNOWN = 1024        # bytes of a value that is remembered
     MOST_REPEATS = 64           # of a name in one record that are remembered
 
 
@@ -336,6 +339,7 @@ cdef class Shaped:
     ) except -1 nogil:
         """Puts the values of one order."""
         cdef const Entry* entry
+        cdef int64_t batch = (<Sheet>wrap.plan.sheet).rows.batch
         cdef Act* act
         cdef Py_ssize_t i
         for i in range(first, end):
@@ -351,12 +355,29 @@ cdef class Shaped:
                 continue
             if entry.what == WORD or entry.what == SCALAR:
                 if not act.as_text and act.target.seen != self.events._serial:
-                    self.events.put(act.target, &entry.value)
+                    self._put_once(act, &entry.value, batch)
                     continue
             elif entry.what == EMPTY and act.ahead:
                 continue
             self._put(wrap, act, entry)
         return 0
+
+    cdef inline int _put_once(self, Act* act, const Value* value, int64_t batch) except -1 nogil:
+        """A value of a name that comes for the first time. Of four, three are what the name had in
+        the record before: they are not looked at again (evtx_memo.pxd)."""
+        cdef Item item
+        if act.memo is NULL or value.n > LONGEST_KNOWN:
+            return self.events.put(act.target, value)
+        item.kind = value.kind
+        item.p = value.p
+        item.n = <int32_t>value.n
+        if value.p is NULL:
+            item.p = <const uint8_t*>&value.number
+            item.n = 8
+        if remembered(act.memo, &item, batch):
+            act.target.seen = self.events._serial
+            return repeat(self.events, act.memo)
+        return put(self.events, act.target, &item, value, act.memo, batch, &self.looks.held)
 
     cdef int _put(self, Wrap* wrap, Act* act, const Entry* entry) except -1 nogil:
         """A value that is not as most are: a list, an object, or one of a name that was there."""

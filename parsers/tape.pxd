@@ -44,6 +44,7 @@ cdef struct Node:
     int32_t first               # child with which the last object began; 0: not known
     int32_t follow              # what came after it in the last object; 0: not known
     int32_t other               # what came after it before that
+    int32_t alias               # the path that a name with dots looks like; 0: none
     int32_t nests               # 1: objects in it may be records of their own
     int32_t tests               # index + 1 of its ValueTests; 0: none
     int32_t entry               # in this record: its first value, or -1: it is an object
@@ -137,7 +138,16 @@ cdef class Tape:
     # The same, but what was made before (room, loose nodes) stays: for a record in a record.
     cdef int begin_inside(self) except -1 nogil
     # The node of a name (UTF-8, well-formed) below `parent`; made where it is new.
-    cdef int32_t node(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil
+    # A name with dots is the path that it looks like, where that is known: sensors and exports
+    # write flat objects so.
+    cdef inline int32_t node(
+        self, int32_t parent, const uint8_t* name, Py_ssize_t n
+    ) except -1 nogil:
+        cdef int32_t node = self.name_of(parent, name, n)
+        return self.nodes[node].alias if self.nodes[node].alias else node
+
+    # The same, but a name with dots is a node of its own, with that path as its `alias`.
+    cdef int32_t name_of(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil
     # The node of a path with dots; "" is 0. Never loose. Takes the GIL.
     cdef int32_t at(self, str path) except -1
     # Room for `n` bytes that stays until the next `begin`; `used` says how many were needed.
@@ -237,6 +247,11 @@ cdef class Tape:
     cdef int _more_blocks(self, Py_ssize_t n) except -1 nogil
     cdef int _more_nests(self) except -1 nogil
     cdef int _more_nodes(self) except -1 nogil
+    cdef int32_t _find(
+        self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
+    ) noexcept nogil
+    cdef uint64_t _hash(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil
+    cdef int32_t _path(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil
     cdef int32_t _make(
         self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
     ) except -1 nogil

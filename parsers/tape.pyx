@@ -3,7 +3,7 @@
 import os
 
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from tracelake.native.key cimport key_of
 
@@ -153,10 +153,13 @@ cdef class Tape:
 
     # --- paths --------------------------------------------------------------------------------
 
-    cdef int32_t node(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil:
-        cdef uint64_t hash = key_of(name, n, 0, self._secret).low ^ (
-            <uint64_t>parent * 0x9E3779B97F4A7C15ULL
-        )
+    cdef uint64_t _hash(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil:
+        return key_of(name, n, 0, self._secret).low ^ <uint64_t>parent * 0x9E3779B97F4A7C15ULL
+
+    cdef int32_t _find(
+        self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
+    ) noexcept nogil:
+        """The node of a name, or 0."""
         cdef Py_ssize_t at = <Py_ssize_t>hash & self._mask
         cdef Node* it
         while self._places[at].node:
@@ -173,7 +176,26 @@ cdef class Tape:
                     if it.parent == parent and it.length == n and memcmp(it.name, name, n) == 0:
                         return self._loose_places[at].node
                 at = (at + 1) & self._loose_mask
-        return self._make(parent, name, n, hash)
+        return 0
+
+    cdef int32_t name_of(self, int32_t parent, const uint8_t* name, Py_ssize_t n) except -1 nogil:
+        cdef uint64_t hash = self._hash(parent, name, n)
+        cdef int32_t found = self._find(parent, name, n, hash)
+        return found if found else self._make(parent, name, n, hash)
+
+    cdef int32_t _path(self, int32_t parent, const uint8_t* name, Py_ssize_t n) noexcept nogil:
+        """The node that the parts of a name between its dots lead to, or 0. Never a loose one."""
+        cdef Py_ssize_t start = 0, i
+        cdef int32_t node = parent
+        for i in range(n + 1):
+            if i == n or name[i] == 46:
+                node = self._find(
+                    node, name + start, i - start, self._hash(node, name + start, i - start)
+                )
+                if node == 0 or self.is_loose(node):
+                    return 0
+                start = i + 1
+        return node
 
     cdef int32_t _make(
         self, int32_t parent, const uint8_t* name, Py_ssize_t n, uint64_t hash
@@ -210,6 +232,8 @@ cdef class Tape:
             at = (at + 1) & mask
         places[at].hash = hash
         places[at].node = made
+        if memchr(name, 46, n) is not NULL:
+            it.alias = self._path(parent, name, n)
         self._used += 1
         if not loose:
             self.known += 1

@@ -209,6 +209,12 @@ def found(name: str, wanted: Any, row: Row) -> bool:
     """Whether a row has what is expected of it under a name."""
     if name in FIELDS and same(FIELDS[name][0], wanted, row, FIELDS[name][1]):
         return True
+    # Who started a process is its parent.
+    of_process = name.replace("process.parent.", "process.") if row.get("proc_path") else name
+    if of_process != name and of_process in FIELDS:
+        kind, columns = FIELDS[of_process]
+        if same(kind, wanted, row, tuple(c for c in columns if c.startswith("actor_"))):
+            return True
     if name in THEIRS and same(THEIRS[name][0], wanted, row, THEIRS[name][1]):
         return True
     for prefix, folders in OWN.items():

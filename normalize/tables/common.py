@@ -31,8 +31,7 @@ HEAD = (
     column("class_uid", INT, "OCSF class", ocsf="class_uid"),
     column("category_uid", TINY, "OCSF category", ocsf="category_uid"),
     column("activity_id", SMALL, "OCSF activity of the class", ocsf="activity_id", stats=True),
-    column("activity_name", WORD, "what was done, in the log's own words", ocsf="activity_name",
-           ecs="event.action"),
+    column("activity_name", WORD, "what was done, in the log's own words", ocsf="activity_name"),
     column("type_uid", BIG, "class_uid * 100 + activity_id", ocsf="type_uid"),
     column("severity_id", TINY, "OCSF severity: 1 informational ... 6 fatal",
            ocsf="severity_id"),
@@ -242,7 +241,31 @@ def ancestor(ecs: str | None) -> list[pa.Field]:
                ocsf=f"{path}.file.hashes[algorithm_id=3].value", ecs=name("hash.sha256")),
         column("actor_parent_user_name", WORD, "user of the parent, with its domain where given",
                ocsf=f"{path}.user.name", ecs=name("user.name"), bloom=True),
+        column("actor_parent_user_uid", WORD, "its SID or number", ocsf=f"{path}.user.uid",
+               ecs=name("user.id"), bloom=True),
         *about("actor_parent", path, ecs, "of the parent's image", "the parent's"),
+    ]
+
+
+def seen_by_system() -> list[pa.Field]:
+    """The process that the operating system saw do it, where a sensor traces that back to another
+    one, the actor (a task or a WMI call that it asked for)."""
+    return [
+        column("os_actor_path", WORD, "image of the process that the system saw do it, where the "
+               "sensor says that it did it for the actor", bloom=True),
+        column("os_actor_name", WORD, "its file name"),
+        column("os_actor_cmd_line", TEXT, "its command line"),
+        column("os_actor_pid", BIG, "its process id"),
+        column("os_actor_uid", TEXT, "its unique id", bloom=True),
+        column("os_actor_sha256", TEXT, "SHA-256 of its image", bloom=True),
+        column("os_actor_sha1", TEXT, "SHA-1 of its image", bloom=True),
+        column("os_actor_md5", TEXT, "MD5 of its image", bloom=True),
+        column("os_actor_signed", BOOL, "its image is signed"),
+        column("os_actor_signer", WORD, "who signed its image"),
+        column("os_actor_desc", WORD, "description in the version information of its image"),
+        column("os_actor_created_time", TIME, "when it was made"),
+        column("os_actor_user_name", WORD, "user that it ran as", bloom=True),
+        column("os_actor_user_domain", WORD, "domain or host of that user"),
     ]
 
 
@@ -303,6 +326,7 @@ def actor(
         column("actor_cwd", WORD, "its working directory",
                ocsf="actor.process.working_directory", ecs=name("process.working_directory")),
         *ancestor(name("process.parent")),
+        *seen_by_system(),
         column("session_terminal", WORD, "terminal session that it ran in",
                ocsf="actor.session.terminal"),
         column("session_is_remote", BOOL, "it ran in a session from another host (RDP)",

@@ -147,7 +147,6 @@ FILE_ACTIVITY = events(
     column("file_prev_path", WORD, "path before it was renamed", ocsf="file_result.path",
            sigma={"file_rename": "SourceFilename"}),
     column("file_prev_name", WORD, "name before it was renamed", bloom=True),
-    column("file_dir", WORD, "its folder, where the log tells it apart", ecs="file.directory"),
     column("file_referrer_url", TEXT, "page that led to that (Zone.Identifier ReferrerUrl)",
            bloom=True),
     column("share", WORD, "network share that it was reached over", bloom=True),
