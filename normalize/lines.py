@@ -165,7 +165,8 @@ def read(files: Iterable[tuple[str, str]]) -> tuple[Line, ...]:
         given = file.content.get("lines", [])
         if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
             raise file.refuse("", "lines", "is not a list of tables: [[lines]]")
-        found += [_line(file, one) for one in given]
+        for file.entry, one in enumerate(given):
+            found.append(_line(file, one))
     return tuple(found)
 
 

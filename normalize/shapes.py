@@ -245,8 +245,10 @@ def _shapes(name: str, text: str) -> list[Shape]:
         return [_shape(file, stem, file.content, "")]
     if not isinstance(given, list) or not all(isinstance(shape, dict) for shape in given):
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
-    made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
-    for shape in made:
+    made = []
+    for file.entry, shape_given in enumerate(given):
+        shape = _shape(file, stem, shape_given, file.providers[0])
+        made.append(shape)
         if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made

@@ -111,6 +111,12 @@ cdef class Payloads:
                 return True
             self.shaped.tape.begin()
         if headed[0]:
+            if head.message.n == 0 and head.data.n and self._body(
+                NULL, 0, head.data.p, head.data.n
+            ):
+                # Check Point: what looks like structured data is all there is.
+                head.data.n = 0
+                return True
             return self._body(head.program.p, head.program.n, head.message.p, head.message.n)
         memset(head, 0, sizeof(Head))
         head.level = -1
@@ -126,14 +132,18 @@ cdef class Payloads:
         cdef Py_ssize_t at = 0
         while n and (p[n - 1] == 32 or p[n - 1] == 13):
             n -= 1
-        while at < n and p[at] == 32:
-            at += 1
+        while at < n and (p[at] == 32 or (p[at] == 58 and at + 1 < n and p[at + 1] == 32)):
+            at += 1             # "fw1 : %ASA-...": a colon stands where the program's name would
         p += at
         n -= at
         if n == 0:
             return False
         if self.rules.put(program, m, p, n):
             return True
+        if m and program[0] == 37 and program < p:
+            # %ASA-6-302013: it looks like a program's name, and is the message's own.
+            if self.rules.put(NULL, 0, program, p + n - program):
+                return True
         at = 0
         if n > 6 and memcmp(p, b"@cee:", 5) == 0:
             at = 6 if p[5] == 32 else 5
