@@ -6,7 +6,8 @@ is edited meanwhile does not make half of the rows.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 Files = tuple[tuple[str, str], ...]
@@ -16,6 +17,7 @@ MARK = "+"
 """Before the hash of such files in a mapping version."""
 
 _files: Files = ()
+_bare = False
 
 
 def read(paths: Iterable[Path]) -> Files:
@@ -50,6 +52,22 @@ def use(files: Files) -> None:
 def files() -> Files:
     """The files that hold now."""
     return _files
+
+
+@contextmanager
+def bare() -> Iterator[None]:
+    """Inside it there is no mapping and no shape: every record is complete in `raw_event`."""
+    global _bare
+    _bare = True
+    try:
+        yield
+    finally:
+        _bare = False
+
+
+def is_bare() -> bool:
+    """Whether that holds now."""
+    return _bare
 
 
 def mark(files: Files) -> str:

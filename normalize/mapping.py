@@ -163,6 +163,8 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
 def load(extra: Iterable[Path] = ()) -> Mappings:
     """The shipped mappings, and those of `extra` files on top, of none those that were said for
     the process (normalize/extra.py). Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return Mappings({}, _shipped_mappings().version)
     files = analysts.read(extra) or analysts.files()
     return _with(files) if files else _shipped_mappings()
 

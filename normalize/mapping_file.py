@@ -151,6 +151,8 @@ class File:
         if transform.argument == "unit?" and argument not in ("", "filetime", *EPOCHS):
             units = ", ".join((*EPOCHS, "filetime"))
             raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
+        if transform.argument == "cell" and not re.fullmatch(r"[1-9]\d? .+", argument):
+            raise self.refuse(section, column, f"{argument!r} is no number and text: cell 2 :")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if transform.argument == "column" and not argument:

@@ -283,10 +283,16 @@ def check(files: Iterable[tuple[str, str]]) -> None:
             _shapes(name, text)
 
 
+BARE = Shape("bare", "", (), (), (), ("",), (), (), (), (), {})
+"""Of everything: no time, no column, all members under their paths."""
+
+
 def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
     """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
     (of none, those that were said for the process: extra.py) before others that ask for as much.
     Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return (BARE,)
     files = analysts.read(extra) or analysts.files()
     return _with(files) if any(File(*file).has_shapes for file in files) else _shipped_shapes()
 
