@@ -466,7 +466,8 @@ class ProcessRows:
         ]
         if self._has_small:
             asked += [
-                f"SELECT {columns}, NULL, nr, time FROM walk.small WHERE {way}" for way in ways
+                f"SELECT {columns}, NULL AS file, nr AS number, time AS logged FROM walk.small "
+                f"WHERE {way}" for way in ways
             ]
         if not asked:
             return []

@@ -208,7 +208,10 @@ class Trees:
             rows = self._rows.by_row_id(source, int(number), int(offset, 16), asked)
             return self._walk.of_rows(rows)
         guid = _GUID.fullmatch(asked)
-        uids = {asked, guid[1].lower(), guid[1].upper()} if guid else {asked}
+        uids = {asked}
+        if guid:
+            uids |= {form for one in (guid[1].lower(), guid[1].upper())
+                     for form in (one, f"{{{one}}}")}
         found = self._walk.of_rows(self._rows.by_uid(uids))
         if found:
             return found

@@ -129,6 +129,11 @@ def first(values: Iterable[T | None]) -> T | None:
     return next((value for value in values if value is not None), None)
 
 
+def latest(time: int) -> int:
+    """The last moment that a time may mean: some logs have whole seconds only."""
+    return time + SECOND - 1 if time % SECOND == 0 else time
+
+
 def is_made(row: Row) -> bool:
     """Whether a row's id is one that was made of host, process id and time."""
     return row.proc_uid is not None and row.proc_uid.endswith(f":{row.proc_pid}:{row.time}")
@@ -293,7 +298,7 @@ class Walk:
             return None, None
         for pid in dict.fromkeys(row.parent_pid for row in child.rows):
             if pid is not None and pid != child.pid and child.started is not None:
-                holder = self._holder(child.host, pid, child.started, child)
+                holder = self._holder(child.host, pid, latest(child.started), child)
                 if holder is not None:
                     return holder, "parent_pid"
         unseen = Process(
@@ -310,7 +315,7 @@ class Walk:
             return None, True
         rows = self._source.by_uid(uids, child.host)
         # Of several of that id the last before the child.
-        at = child.started or 0
+        at = latest(child.started or 0)
         found = sorted(self.of_rows(rows), key=lambda one: (
             one.started is None or one.started > at + ORDER, -(one.started or 0)
         ))
@@ -387,12 +392,12 @@ class Walk:
             ]
             if not rows:
                 continue
-            last = max(row.started or 0 for row in rows)
+            last = max(latest(row.started or 0) for row in rows)
             asked = {row.parent_pid for row in rows if row.parent_pid is not None}
             holders = self._source.by_pid(host, asked, since, last + ORDER)
             begins = _begins(grouped(row for row in holders if row.kind == START), pids)
             for row in rows:
-                at = row.started or 0
+                at = latest(row.started or 0)
                 node = _at(begins, row.parent_pid, at)
                 if node is not None and _is_child(row, node.process, holders, at):
                     joined[row.row_id] = (node, "parent_pid")
@@ -496,5 +501,4 @@ def _told(rows: list[Row]) -> Row:
         parent_pid=first(row.parent_pid for row in rows),
         parent_path=first(row.parent_path for row in rows),
         parent_name=first(row.parent_name for row in rows),
-        parent_cmd_line=first(row.parent_cmd_line for row in rows),
     )
