@@ -108,7 +108,7 @@ def test_a_process_is_asked_for_in_several_ways(lake: SmallLake) -> None:
     joined = "SELECT a.proc_uid, t.level FROM process_activity AS a, process_tree('B') AS t " \
         "WHERE a.proc_uid = t.proc_uid ORDER BY ALL"
     assert [tuple(row.values()) for row in ask(lake, joined)] == [(guid, -1), ("B", 0)]
-    with pytest.raises(duckdb.Error, match="give one process"):
+    with pytest.raises(ValueError, match="give one process"):
         ask(lake, "SELECT t.* FROM process_activity AS a, process_tree(a.proc_uid) AS t")
 
 
@@ -191,7 +191,7 @@ def test_cycles_and_own_parents_end(lake: SmallLake) -> None:
           begun("self.exe", 3, proc_uid="S", parent_uid="S", proc_pid=4, parent_pid=4),
           security("own.exe", 4, 8, 8))
     rows = ask(lake, "SELECT * FROM process_tree('A')")
-    assert levels(rows) == [(-2, "c.exe"), (-1, "b.exe"), (0, "a.exe"), (1, "c.exe"), (2, "b.exe")]
+    assert levels(rows) == [(-2, "c.exe"), (-1, "b.exe"), (0, "a.exe"), (1, "c.exe")]
     assert rows[0]["note"] == "its parent is one of its descendants, by the record"
     (row,) = ask(lake, "SELECT * FROM process_tree('S')")
     assert row["note"] == "its own parent, by the record"
