@@ -39,13 +39,14 @@ _COLUMNS = {
     **{name: name for name in (
         "time", "source_id", "artifact_no", "device_hostname", "device_uid", "log_provider",
         "proc_uid", "proc_pid", "proc_path", "proc_name", "parent_uid", "parent_pid",
-        "parent_path", "parent_name",
+        "parent_path", "parent_name", "parent_created_time",
     )},
 }
+_TIMES = ("started", "time", "parent_created_time")
 _DETAILS = ("proc_cmd_line", "user_name", "user_domain", "parent_cmd_line")
 _FILTERS = ("proc_uid", "parent_uid", "device_uid")
 _KINDS = {
-    "kind": "INTEGER", "started": "TIMESTAMPTZ", "time": "TIMESTAMPTZ", "artifact_no": "INTEGER",
+    **dict.fromkeys(_TIMES, "TIMESTAMPTZ"), "kind": "INTEGER", "artifact_no": "INTEGER",
     "proc_pid": "BIGINT", "parent_pid": "BIGINT", "src_offset": "BIGINT", "number": "BIGINT",
 }
 # Rows that say that a process began, ended, or was there since a time that they name.
@@ -61,8 +62,9 @@ _LISTED = {
     "started": "coalesce(subject_created_time, time)",
     "proc_uid": "NULL::VARCHAR", "proc_pid": "pid", "proc_path": "subject_path",
     "proc_name": "subject_name", "parent_uid": "NULL::VARCHAR", "parent_path": "NULL::VARCHAR",
-    "parent_name": "NULL::VARCHAR", "proc_cmd_line": "cmd_line", "user_name": "user_name",
-    "user_domain": "NULL::VARCHAR", "parent_cmd_line": "NULL::VARCHAR",
+    "parent_name": "NULL::VARCHAR", "parent_created_time": "NULL::TIMESTAMPTZ",
+    "proc_cmd_line": "cmd_line", "user_name": "user_name", "user_domain": "NULL::VARCHAR",
+    "parent_cmd_line": "NULL::VARCHAR",
 }
 _BASE = re.compile(r"[^\\/]+$")
 NOBODY = ("\U0010ffff", "")
@@ -92,6 +94,7 @@ class Row:
     parent_pid: int | None
     parent_path: str | None
     parent_name: str | None
+    parent_created_time: int | None
     file: str | None
     number: int
     host: str
@@ -308,8 +311,8 @@ class ProcessRows:
             # Lists name processes that began long before: by the time that they say.
             rows = self.by_pid(host, [pid], since, end if since is not None else None)
             if any(
-                row.kind == START and row.started is not None and row.started <= until
-                or row.kind == END and row.time is not None and row.time < until - 4 * SECOND
+                (row.kind == START and row.started is not None and row.started <= until)
+                or (row.kind == END and row.time is not None and row.time < until - 4 * SECOND)
                 for row in rows
             ):
                 return rows
@@ -444,7 +447,7 @@ class ProcessRows:
         for group in groups:
             files.setdefault(group.file, []).append(group)
         names = list(files)
-        parts = []
+        parts: list[tuple[int | None, str]] = []
         if len(names) > APART:
             parts.append((None, _of_files(names, "")))
         else:
@@ -456,7 +459,7 @@ class ProcessRows:
                 parts.append((n, _of_files([file], spans)))
         columns = ", ".join(
             f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
-            if name in ("started", "time") else name
+            if name in _TIMES else name
             for name in _COLUMNS
         )
         asked = [
@@ -476,7 +479,7 @@ class ProcessRows:
             query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
         of = self._hosts.of
         return [
-            Row(*row[:-1], host=of(row[4], row[5], row[6], row[7]))
+            Row(*row[:-1], of(row[4], row[5], row[6], row[7]))
             for row in self._connection.execute(
                 query, None if listed is None else {"listed": listed}
             ).fetchall()

@@ -398,9 +398,9 @@ class Walk:
             begins = _begins(grouped(row for row in holders if row.kind == START), pids)
             for row in rows:
                 at = latest(row.started or 0)
-                node = _at(begins, row.parent_pid, at)
-                if node is not None and _is_child(row, node.process, holders, at):
-                    joined[row.row_id] = (node, "parent_pid")
+                had = _at(begins, row.parent_pid, at)
+                if had is not None and _is_child(row, had.process, holders, at):
+                    joined[row.row_id] = (had, "parent_pid")
                     found.append(row)
         return found
 
@@ -455,6 +455,11 @@ def _agrees(parent: Process, row: Row) -> bool:
         ids = {own_uid(one) for one in parent.rows if one.log_provider == row.log_provider}
         if ids - {None} and row.parent_uid not in ids:
             return False        # the same sensor names another one
+    made = first(one.started for one in parent.rows)
+    if row.parent_created_time is not None and made is not None and (
+        abs(row.parent_created_time - made) > TOLERANCE
+    ):
+        return False
     # On Unix a process may take another image between two looks at it.
     on_windows = "\\" in f"{row.parent_path or ''}{row.proc_path or ''}"
     mine, named = parent.name, row.parents_name

@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
