@@ -24,6 +24,8 @@ MOST = 10_000
 """Descendants of a process that are told, and rows that are looked at for one generation."""
 PROBED = 64
 """Ids that are asked of bloom filters; for more of them the columns are read."""
+MOST_FOCUSED = 3_000_000
+"""Rows of row groups that are read at once for one host."""
 APART = 32
 """Files that are read each by itself, only their row groups in question; more of them as one."""
 SECOND = 1_000_000
@@ -218,6 +220,7 @@ class ProcessRows:
         self._connection = connection
         self._hosts = hosts
         self._local = local
+        self._focused: str | None = None
         groups = _groups(connection, files)
         bare = {group.file for group in groups if "proc_uid" not in group.blooms}
         self._groups = [group for group in groups if group.file not in bare]
@@ -351,7 +354,9 @@ class ProcessRows:
         if not texts:
             return []
         groups = [group for group in self._groups if group.has_time(since, None)]
-        if host is not None:
+        if host is not None and host == self._focused:
+            groups = []
+        elif host is not None:
             groups = self._of_place(groups, self._hosts.place(host))
         if len(texts) <= PROBED:
             groups = self._holding(groups, column, texts)
@@ -362,7 +367,7 @@ class ProcessRows:
         if column == "parent_uid":
             where += f" AND kind = {START}"
         where += _span(since, None)
-        rows = self._read(groups, [where], most, None if listed else texts)
+        rows = self._read(groups, [where], most, None if listed else texts, host)
         return [row for row in rows if host is None or row.host == host]
 
     def _holding(
@@ -415,7 +420,7 @@ class ProcessRows:
         if column == "parent_pid":
             where += f" AND kind = {START}"
         asked = [f"{way} AND {where}" for way in place.holds()]
-        rows = self._read(groups, asked, most, None if listed else list(pids))
+        rows = self._read(groups, asked, most, None if listed else list(pids), host)
         return [row for row in rows if row.host == host]
 
     def _of_place(self, groups: Sequence[_Group], place: Place) -> list[_Group]:
@@ -434,15 +439,71 @@ class ProcessRows:
             return list(groups)
         return [group for group in groups if id(group) in found]
 
+    def focus(self, host: str, since: int | None) -> None:
+        """Reads what there is of a host since a time into a table of the session, in which it is
+        then looked up: for a tree of hundreds of processes. Not where there is very much of it."""
+        self._focused = None
+        place = self._hosts.place(host)
+        groups = self._of_place([g for g in self._groups if g.has_time(since, None)], place)
+        if sum(group.rows for group in groups) > MOST_FOCUSED:
+            return
+        ways = [f"true{_span(since, None)} AND {way}" for way in place.holds()]
+        asked = self._asked(groups, ways, ", ".join(_COLUMNS))
+        if asked:
+            self._connection.execute(
+                f"CREATE OR REPLACE TABLE walk.focus AS {' UNION ALL '.join(asked)}"
+            )
+            self._focused = host
+
+    def widen(self) -> None:
+        """Ends `focus`."""
+        if self._focused is not None:
+            self._focused = None
+            self._connection.execute("DROP TABLE walk.focus")
+
     def _read(
         self,
         groups: Sequence[_Group],
         ways: Sequence[str],
         most: int | None = None,
         listed: Sequence[object] | None = None,
+        host: str | None = None,
     ) -> list[Row]:
         """The rows of some row groups, and of the small files, for which one of the conditions
-        holds; `most`: the earliest of them; `listed`: what the conditions call `$listed`."""
+        holds.
+
+        Args:
+            most: the earliest of them.
+            listed: what the conditions call `$listed`.
+            host: whose they are.
+        """
+        columns = ", ".join(
+            f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
+            if name in _TIMES else name
+            for name in _COLUMNS
+        )
+        if host is not None and host == self._focused:
+            asked = [f"SELECT {columns}, file, number, logged FROM walk.focus WHERE {way}"
+                     for way in ways]
+        else:
+            asked = self._asked(groups, ways, columns)
+        if not asked:
+            return []
+        query = " UNION ALL ".join(asked)
+        if most is not None:
+            query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
+        of = self._hosts.of
+        return [
+            Row(*row[:-1], of(row[4], row[5], row[6], row[7]))
+            for row in self._connection.execute(
+                query, None if listed is None else {"listed": listed}
+            ).fetchall()
+        ]
+
+    def _asked(
+        self, groups: Sequence[_Group], ways: Sequence[str], columns: str
+    ) -> list[str]:
+        """SQL: the rows of row groups and small files for which a condition holds, by each."""
         files: dict[str, list[_Group]] = {}
         for group in groups:
             files.setdefault(group.file, []).append(group)
@@ -457,11 +518,6 @@ class ProcessRows:
                     for one in held
                 )
                 parts.append((n, _of_files([file], spans)))
-        columns = ", ".join(
-            f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
-            if name in _TIMES else name
-            for name in _COLUMNS
-        )
         asked = [
             f"SELECT {columns}, {'file' if n is None else quote.text(names[n])} AS file, number, "
             f"time AS logged FROM ({part}) WHERE {way}"
@@ -472,18 +528,7 @@ class ProcessRows:
                 f"SELECT {columns}, NULL AS file, nr AS number, time AS logged FROM walk.small "
                 f"WHERE {way}" for way in ways
             ]
-        if not asked:
-            return []
-        query = " UNION ALL ".join(asked)
-        if most is not None:
-            query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
-        of = self._hosts.of
-        return [
-            Row(*row[:-1], of(row[4], row[5], row[6], row[7]))
-            for row in self._connection.execute(
-                query, None if listed is None else {"listed": listed}
-            ).fetchall()
-        ]
+        return asked
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[_Group]:

@@ -33,6 +33,11 @@ TREES = 16
 """Processes of one id that are told with their trees: of so many hosts it may be an id."""
 
 
+FEW = 24
+"""Processes of a generation whose children are looked up in the files; for more of them, all that
+there is of the host is read at once."""
+
+
 class Source(Protocol):
     """Where rows are looked up (process_rows.ProcessRows)."""
 
@@ -50,6 +55,8 @@ class Source(Protocol):
         self, host: str, pids: Collection[int], since: int | None, until: int | None
     ) -> list[Row]: ...
     def holder(self, host: str, pid: int, until: int) -> list[Row]: ...
+    def focus(self, host: str, since: int | None) -> None: ...
+    def widen(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -269,7 +276,12 @@ class Walk:
         nodes: list[Node] = []
         level = [Node(process, 0, None, None)]
         met = {*process.refs}
+        is_focused = False
         for depth in range(1, DEPTH + 2):
+            if len(level) > FEW and not is_focused:
+                begun = process.started
+                self._source.focus(process.host, None if begun is None else begun - SECOND)
+                is_focused = True
             children = self._children(level, met)
             if not children:
                 break
@@ -283,6 +295,7 @@ class Walk:
                 break
             nodes += children
             level = children
+        self._source.widen()
         return nodes
 
     def _parent(self, child: Process) -> tuple[Process | None, str | None]:
@@ -476,12 +489,15 @@ Begins = dict[int, tuple[list[int], list[Node | None]]]
 
 def _begins(holders: list[Process], pids: dict[int, list[Node]]) -> Begins:
     found: dict[int, list[tuple[int, Node | None]]] = {}
+    by_pid: dict[int | None, list[Process]] = {}
+    for holder in holders:
+        by_pid.setdefault(holder.pid, []).append(holder)
     for pid, nodes in pids.items():
         refs = {ref: node for node in nodes for ref in node.process.refs}
         times = [(node.process.started or 0, node) for node in nodes]
         others: list[tuple[int, Node | None]] = [
-            (holder.started or 0, None) for holder in holders
-            if holder.pid == pid and not holder.refs & refs.keys()
+            (holder.started or 0, None) for holder in by_pid.get(pid, ())
+            if not holder.refs & refs.keys()
         ]
         found[pid] = sorted([*times, *others], key=lambda each: each[0])
     return {

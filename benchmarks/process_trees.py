@@ -65,19 +65,21 @@ def process_trees(rows: int, rounds: int) -> Trees:
     """Builds the lake where it is not there, and asks."""
     built = build_processes(rows)
     wanted = [one for host in (0, 3, 7) for one in _processes(built, host)]
-    opened, cold, up, whole, depths = [], [], [], [], []
+    opened: list[float] = []
+    cold: list[float] = []
+    up: list[float] = []
+    whole: list[float] = []
+    depths: list[float] = []
     for number in range(rounds):
         order = wanted[number % len(wanted):] + wanted[: number % len(wanted)]
-        asked = [(uid, "process_ancestors") for uid, _ in order]
-        asked += [(uid, "process_tree") for uid, _ in order]
-        times, found = _ask(built, asked)
-        opened.append(times[0])
-        cold.append(times[1])
-        up += times[2 : 1 + len(order)]
-        whole += times[1 + len(order) :]
-        for (uid, depth), (levels, _) in zip(order * 2, found, strict=True):
-            if levels != depth:
-                raise SystemExit(f"process {uid} has {depth} ancestors, {levels} were found")
+        for macro, warm in (("process_ancestors", up), ("process_tree", whole)):
+            times, found = _ask(built, [(uid, macro) for uid, _ in order])
+            opened.append(times[0])
+            cold.append(times[1])
+            warm += times[2:]
+            for (uid, depth), (levels, _) in zip(order, found, strict=True):
+                if levels != depth:
+                    raise SystemExit(f"process {uid} has {depth} ancestors, {levels} were found")
         depths += [float(depth) for _, depth in order]
     return Trees(
         built.rows, median(opened), median(cold), (median(up), max(up)),

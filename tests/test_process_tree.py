@@ -272,6 +272,12 @@ class Listed:
     def holder(self, host: str, pid: int, until: int) -> list[Row]:
         return self.by_pid(host, [pid], None, until)
 
+    def focus(self, host: str, since: int | None) -> None:
+        self.focused = host
+
+    def widen(self) -> None:
+        self.focused = None
+
 
 def row(number: int, time: int, **other: Any) -> Row:
     values: dict[str, Any] = {
