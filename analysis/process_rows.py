@@ -24,7 +24,7 @@ MOST = 10_000
 """Descendants of a process that are told, and rows that are looked at for one generation."""
 PROBED = 64
 """Ids that are asked of bloom filters; for more of them the columns are read."""
-MOST_FOCUSED = 3_000_000
+MOST_FOCUSED = 20_000_000
 """Rows of row groups that are read at once for one host."""
 APART = 32
 """Files that are read each by itself, only their row groups in question; more of them as one."""
@@ -362,7 +362,7 @@ class ProcessRows:
             groups = self._holding(groups, column, texts)
         listed = len(texts) <= PROBED
         where = f"{column} IN " + (
-            f"({', '.join(map(quote.text, texts))})" if listed else "(SELECT unnest($listed))"
+            f"({', '.join(map(quote.text, texts))})" if listed else "(SELECT value FROM listed)"
         )
         if column == "parent_uid":
             where += f" AND kind = {START}"
@@ -415,7 +415,7 @@ class ProcessRows:
         groups = self._of_place(groups, place)
         listed = len(pids) <= PROBED
         where = f"{column} IN " + (
-            f"({', '.join(map(str, pids))})" if listed else "(SELECT unnest($listed))"
+            f"({', '.join(map(str, pids))})" if listed else "(SELECT value FROM listed)"
         ) + _span(since, until)
         if column == "parent_pid":
             where += f" AND kind = {START}"
@@ -474,7 +474,7 @@ class ProcessRows:
 
         Args:
             most: the earliest of them.
-            listed: what the conditions call `$listed`.
+            listed: the values of the table `listed` that the conditions name.
             host: whose they are.
         """
         columns = ", ".join(
@@ -489,15 +489,19 @@ class ProcessRows:
             asked = self._asked(groups, ways, columns)
         if not asked:
             return []
-        query = " UNION ALL ".join(asked)
+        query = f"SELECT * EXCLUDE (logged) FROM ({' UNION ALL '.join(asked)})"
         if most is not None:
-            query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
+            query += f" ORDER BY logged LIMIT {most}"
+        if listed is not None:
+            # Not as a parameter: DuckDB would look for numpy once for each of the values.
+            values = ", ".join(
+                quote.text(one) if isinstance(one, str) else str(one) for one in listed
+            )
+            query = f"WITH listed AS (SELECT unnest([{values}]) AS value) {query}"
         of = self._hosts.of
         return [
-            Row(*row[:-1], of(row[4], row[5], row[6], row[7]))
-            for row in self._connection.execute(
-                query, None if listed is None else {"listed": listed}
-            ).fetchall()
+            Row(*row, of(row[4], row[5], row[6], row[7]))
+            for row in self._connection.execute(query).fetchall()
         ]
 
     def _asked(
