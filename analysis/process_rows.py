@@ -24,6 +24,8 @@ MOST = 10_000
 """Descendants of a process that are told, and rows that are looked at for one generation."""
 PROBED = 64
 """Ids that are asked of bloom filters; for more of them the columns are read."""
+SMALL_HOST = 1_000_000
+"""Rows of a host that is read at once for any tree of three generations."""
 MOST_FOCUSED = 20_000_000
 """Rows of row groups that are read at once for one host."""
 APART = 32
@@ -167,6 +169,9 @@ class Hosts(Protocol):
 
     def shown(self, host: str) -> str | None:
         """The host's name; None where it is not known."""
+
+    def rows(self, host: str) -> int:
+        """How many rows there are of a host, of all kinds."""
 
     def called(self, name: str) -> list[str]:
         """Keys of the hosts that a name may mean."""
@@ -454,6 +459,10 @@ class ProcessRows:
                 f"CREATE OR REPLACE TABLE walk.focus AS {' UNION ALL '.join(asked)}"
             )
             self._focused = host
+
+    def is_small(self, host: str) -> bool:
+        """Whether it costs little to read all that there is of a host."""
+        return self._hosts.rows(host) <= SMALL_HOST
 
     def widen(self) -> None:
         """Ends `focus`."""

@@ -56,6 +56,7 @@ class Source(Protocol):
     ) -> list[Row]: ...
     def holder(self, host: str, pid: int, until: int) -> list[Row]: ...
     def focus(self, host: str, since: int | None) -> None: ...
+    def is_small(self, host: str) -> bool: ...
     def widen(self) -> None: ...
 
 
@@ -278,7 +279,8 @@ class Walk:
         met = {*process.refs}
         is_focused = False
         for depth in range(1, DEPTH + 2):
-            if len(level) > FEW and not is_focused:
+            is_worth_it = len(level) > FEW or (depth > 1 and self._source.is_small(process.host))
+            if is_worth_it and not is_focused:
                 begun = process.started
                 self._source.focus(process.host, None if begun is None else begun - SECOND)
                 is_focused = True

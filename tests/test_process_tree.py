@@ -275,6 +275,9 @@ class Listed:
     def focus(self, host: str, since: int | None) -> None:
         self.focused = host
 
+    def is_small(self, host: str) -> bool:
+        return host == "g"
+
     def widen(self) -> None:
         self.focused = None
 
