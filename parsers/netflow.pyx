@@ -26,11 +26,11 @@ ways; its sets are read until what follows is the head of a message: versions ar
 is one damage row. A record that does not fit into its set is one, too.
 """
 
+import os
+
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-
-import os
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, be32
@@ -482,7 +482,7 @@ cdef class _Messages:
         else:
             self.data(version, <uint16_t>id, p + 4, n - 4, n == length)
         self.feed.advance(n)
-        return 1
+        return n == length
 
     cdef int bad_set(self, int version, int64_t left) except -1 nogil:
         """What is no set: the message's rest where the next one begins behind it."""
@@ -657,11 +657,7 @@ cdef class _Messages:
         if id < 256:
             self.bad_template(offset, field, b"its number is below 256")
             return field
-        if version == 9:
-            # Numbers of scopes are numbers of their own.
-            t = self.template(version, <uint16_t>id, True)
-        else:
-            t = self.template(version, <uint16_t>id, True)
+        t = self.template(version, <uint16_t>id, True)
         if t is NULL or self.field_count - t.count + count > FIELDS_MOST:
             self.bad_template(offset, field, b"more templates than are held")
             if t is not NULL:
@@ -799,7 +795,7 @@ cdef class _Messages:
             return self.records(t, p, n, offset, whole, &self.head)
         if self.head.sequence >= 0 and version == 10:
             self.head.sequence = -1     # it is not known how many records this set has
-        if n == 0:
+        if n == 0 and whole:
             return 0
         if t is NULL or self.held_bytes + n + <Py_ssize_t>sizeof(Held) > HELD_MOST:
             self.account.records += 1
@@ -912,7 +908,7 @@ cdef class _Messages:
             p += size
             offset += size
             n -= size
-        if n == 0:
+        if n == 0 and whole:
             return 0
         for i in range(n):
             if p[i]:
