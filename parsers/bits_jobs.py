@@ -136,8 +136,8 @@ def _files(data: bytes) -> list[str]:
 
 def _times(data: bytes) -> tuple[Moment | None, Moment | None, Moment | None]:
     """When it was created, modified, and when all was transferred."""
-    # An error, if there was one, perhaps with a text, of which is not sure whether its length counts
-    # bytes or units; then the count of errors, two waits in seconds, the times.
+    # An error, if there was one, perhaps with a text, whose length may be in bytes or in units;
+    # then the count of errors, two waits in seconds, the times.
     places = [4]
     if data[:4] != bytes(4):
         text = int.from_bytes(data[4 + ERROR : 8 + ERROR], "little")

@@ -207,7 +207,8 @@ def file_blob() -> bytes:
     return (
         bytes.fromhex("e4cf9e5146d99743b73e268513051ab2") + counted("C:\\Users\\a\\b.bin")
         + counted("https://evil.example/up") + counted("C:\\Users\\a\\BIT1.tmp")
-    XX
+        + struct.pack("<QQ", 77, 2**64 - 1) + b"\1" + counted("C:\\") + counted("volume")
+        + bytes(24)
     )
 
 
