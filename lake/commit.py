@@ -32,9 +32,10 @@ from deltalake import (
     Transaction,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction
 
 from tracelake.lake import log
+from tracelake.lake.begin import begin
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.pack import divided, is_pack, shares_of, without
@@ -240,26 +241,14 @@ class Committer:
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
+        if handle is None:
+            return begin(path, self._lake.schema(table), self._configuration(table), files, units)
         # Files are on disk; their names must be too, before the log says that they are there.
         sync_folder(path)
         new = not instead_of
         adds = [AddAction(f.name, f.size, {}, f.modified, new, f.stats) for f in files]
         ids = [Transaction(unit, 1) for unit in units]
         try:
-            if handle is None:
-                create_table_with_add_actions(
-                    path.as_uri(),
-                    self._schema(table),
-                    adds,
-                    mode="error",
-                    configuration=self._configuration(table),
-                    # With retries, the loser of a race for version 0 is put at version 1 without
-                    # a look at the winner's ids (deltalake 1.6.6).
-                    commit_properties=CommitProperties(app_transactions=ids, max_commit_retries=0),
-                    post_commithook_properties=_NO_HOOKS,
-                )
-                log.sync(path, 0)
-                return True
             handle.delta.create_write_transaction(
                 [*adds, *instead_of],
                 "append",
@@ -272,8 +261,6 @@ class Committer:
             return False
         except DeltaError as error:
             self._handles.pop(table, None)
-            if handle is None and log.commit_path(path, 0).exists():
-                return False  # somebody else created the table meanwhile
             raise LakeError(f"{path}: {_one_line(error)}") from error
         log.sync(path, handle.version + 1)
         return True
@@ -338,7 +325,7 @@ class Committer:
             self._schemas[table] = schema
         return schema
 
-    def _configuration(self, table: str) -> dict[str, str | None]:
+    def _configuration(self, table: str) -> dict[str, str]:
         """Says which columns have statistics: by default engines look at the first 32 only."""
         keeps = self._lake.layout(table).keeps
         return {"delta.dataSkippingStatsColumns": ",".join(keeps)} if keeps else {}

@@ -1,6 +1,7 @@
 """Putting files and their names on disk."""
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -12,6 +13,30 @@ def sync_file(path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Puts a folder's entries on disk: a synced file whose name is lost is lost."""
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def put_if_absent(path: Path, data: bytes) -> bool:
+    """Puts a file on disk whole or not at all; False where there is one of that name, which stays.
+
+    Its name is on disk after `sync_folder`. A kill leaves a draft behind at most, whose name
+    begins with a dot.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # A rename would replace what another process has put there meanwhile.
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -5,11 +5,10 @@ it was written by a version that knew this format.
 """
 
 import json
-import os
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tracelake.lake.disk import put_if_absent
 from tracelake.lake.errors import LakeError, NewerFormat
 
 FORMAT = 1
@@ -22,18 +21,7 @@ def create(root: Path, engagement: str) -> None:
     """Puts the marker into `root` whole or not at all; another's that came first stays."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"format": FORMAT, "engagement": engagement, "created": made}) + "\n"
-    draft = root / f".{NAME}.{secrets.token_hex(4)}"
-    try:
-        with draft.open("x") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, root / NAME)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink(missing_ok=True)
+    put_if_absent(root / NAME, text.encode())
 
 
 def check(root: Path, engagement: str) -> None:

@@ -1,5 +1,6 @@
 """A table's Arrow schema as Delta has it: no dictionaries, comments instead of our metadata."""
 
+import orjson
 import pyarrow as pa
 
 
@@ -32,3 +33,67 @@ def delta_schema(schema: pa.Schema) -> pa.Schema:
         comment = {b"comment": doc} if doc else None
         fields.append(pa.field(field.name, plain(field.type), field.nullable, comment))
     return pa.schema(fields)
+
+
+def schema_json(schema: pa.Schema) -> str:
+    """The schema as a Delta log holds it (Delta protocol, "Schema Serialization Format").
+
+    Raises:
+        TypeError: a column's type has no form there.
+    """
+    fields = []
+    for field in schema:
+        doc = (field.metadata or {}).get(b"doc")
+        comment = {"comment": doc.decode()} if doc else {}
+        fields.append(_said_field(field, comment))
+    return orjson.dumps({"type": "struct", "fields": fields}).decode()
+
+
+_NAMES = {
+    pa.string(): "string",
+    pa.large_string(): "string",
+    pa.binary(): "binary",
+    pa.large_binary(): "binary",
+    pa.int8(): "byte",
+    pa.int16(): "short",
+    pa.int32(): "integer",
+    pa.int64(): "long",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+    pa.timestamp("us", tz="UTC"): "timestamp",
+}
+
+
+def _said_field(field: pa.Field, metadata: dict[str, str]) -> dict[str, object]:
+    return {
+        "name": field.name,
+        "type": _said(field.type),
+        "nullable": field.nullable,
+        "metadata": metadata,
+    }
+
+
+def _said(kind: pa.DataType) -> object:
+    name = _NAMES.get(kind)
+    if name is not None:
+        return name
+    if pa.types.is_dictionary(kind):
+        return _said(kind.value_type)
+    if pa.types.is_map(kind):
+        return {
+            "type": "map",
+            "keyType": _said(kind.key_type),
+            "valueType": _said(kind.item_type),
+            "valueContainsNull": kind.item_field.nullable,
+        }
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return {
+            "type": "array",
+            "elementType": _said(kind.value_type),
+            "containsNull": kind.value_field.nullable,
+        }
+    if pa.types.is_struct(kind):
+        return {"type": "struct", "fields": [_said_field(part, {}) for part in kind]}
+    raise TypeError(f"a Delta table has no columns of {kind}")

@@ -8,6 +8,7 @@ the middle of a row; int32 offsets.
 
 import os
 
+from libc.stddef cimport size_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -48,10 +49,11 @@ cdef class Buffer:
     """A growable block that Arrow can own."""
 
     def __cinit__(self, Py_ssize_t next=NEXT):
-        self.data = <uint8_t*>block_grown(NULL, 0, FIRST)
+        cdef size_t room = FIRST
+        self.data = <uint8_t*>block_grown(NULL, 0, &room)
         if self.data is NULL:
             raise MemoryError()
-        self.capacity = FIRST
+        self.capacity = room
         self.next = next if next > NEXT else NEXT
 
     def __dealloc__(self):
@@ -73,11 +75,11 @@ cdef class Buffer:
 
     cdef int grow(self, Py_ssize_t need) except -1 nogil:
         # Fourfold: pages that nothing was put into are address space, not memory.
-        cdef Py_ssize_t room = self.next
+        cdef size_t room = self.next
         cdef uint8_t* grown
-        while room < need:
+        while room < <size_t>need:
             room *= 4
-        grown = <uint8_t*>block_grown(self.data, self.capacity, room)
+        grown = <uint8_t*>block_grown(self.data, self.capacity, &room)
         if grown is NULL:
             with gil:
                 raise MemoryError(f"{room} bytes for a column")

@@ -5,9 +5,9 @@ from libc.string cimport memmove
 
 from tracelake.native.errors import EvidenceError, Unsupported
 
-# Large enough that a read costs little per byte, small enough to stay in the L2/L3
-# cache between the read and the parse.
-DEFAULT_WINDOW = 1 << 20
+# Large enough that a read costs little per byte, small enough to stay in the second level of the
+# cache from the read through the hash to the parse.
+DEFAULT_WINDOW = 1 << 18
 # No record of any format may make the window grow beyond this.
 cdef Py_ssize_t MAX_NEED = 256 << 20
 

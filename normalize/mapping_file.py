@@ -8,11 +8,18 @@ from functools import cache, cached_property
 import pyarrow as pa
 
 from tracelake.normalize import TABLES, codes, template
-from tracelake.normalize.column import BOOL, WORD
+from tracelake.normalize.column import BOOL, TIME, WORD
 from tracelake.normalize.parsed import parse
 from tracelake.normalize.section import ANY, Condition, Event, Source
 from tracelake.normalize.tables.common import HEAD, LOG
-from tracelake.normalize.transforms import EPOCHS, HASHES, NUMBERS, TRANSFORMS, default_transform
+from tracelake.normalize.transforms import (
+    EPOCHS,
+    HASHES,
+    NUMBERS,
+    TRANSFORMS,
+    WORDS,
+    default_transform,
+)
 
 FIXED = frozenset(
     {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
@@ -25,6 +32,7 @@ OF_LOG = frozenset(field.name for field in (*HEAD, *LOG))
 
 SYSTEM = OF_LOG - FIXED - {
     "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
+    "activity_name",
 } | {"src_record_id"}
 """Columns that say where a record comes from: the log's own fields fill them, not named values."""
 
@@ -134,6 +142,8 @@ class File:
             raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
+        if transform.argument == "column" and not argument:
+            raise self.refuse(section, column, f"{name} needs a column")
         if argument and not transform.argument:
             raise self.refuse(section, column, f"{name} takes no argument")
         if transform.argument == "text":
@@ -175,6 +185,7 @@ class File:
             columns[column] = tuple(self.source(section, column, kind, one) for one in specs)
             if len({source.field for source in columns[column]}) != len(specs):
                 raise self.refuse(section, column, "names a field twice")
+        self._others(section, kinds, columns)
         # `rebuild` gives a chosen value to the first field, unless another one is known to be
         # set: that must be known without asking a second choice.
         firsts = {sources[0].field for sources in columns.values() if len(sources) > 1}
@@ -186,10 +197,30 @@ class File:
                     )
         return columns
 
+    def _others(
+        self, section: str, kinds: Mapping[str, pa.DataType],
+        columns: Mapping[str, tuple[Source, ...]],
+    ) -> None:
+        """Checks the columns that transforms of other columns look at."""
+        for column, sources in columns.items():
+            for source in sources:
+                of_another = TRANSFORMS[source.transform].argument in ("column", "column?")
+                if not of_another or not source.argument:
+                    continue
+                other = columns.get(source.argument, ())
+                wanted = (TIME,) if source.transform == "process_uid" else WORDS
+                if not other or kinds[source.argument] not in wanted:
+                    why = f"{source.argument!r} is no column of the section that fits"
+                    raise self.refuse(section, column, why)
+                if source.transform == "path_join" and (len(sources) > 1 or len(other) > 1):
+                    raise self.refuse(section, column, "has several fields to choose from")
+
     def constant(self, section: str, table: str, key: str, value: object) -> int | str:
         """The value that a column has on every row of a section."""
         kind = _kinds(table).get(key)
-        if key in FIXED or kind not in (*NUMBERS, WORD) or (kind == WORD and key in OF_LOG):
+        if key in FIXED or kind not in (*NUMBERS, WORD) or (
+            kind == WORD and key in OF_LOG and key != "activity_name"
+        ):
             raise self.refuse(section, key, f"{table} has no such column of numbers or words")
         if kind == WORD:
             if not isinstance(value, str) or not value:

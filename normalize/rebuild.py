@@ -7,6 +7,7 @@ is also the proof that nothing was lost.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,7 +41,10 @@ def pairs(
     event = event.section(found) if event else None
     columns: dict[str, tuple[Source, ...]] = _filled(row, event) if event else {}
     if shape:
-        columns |= shape.system
+        columns |= {
+            column: tuple(replace(one, field=shape.name_of(one.field)) for one in sources)
+            for column, sources in shape.system.items()
+        }
     fields: dict[str, list[tuple[str, Source]]] = {}
     for column, sources in columns.items():
         if len(sources) == 1:
@@ -121,6 +125,8 @@ def _inverse(source: Source, value: Any) -> str | None:
         case "signed_hex":
             number = int(value, 16)
             return str(number - (1 << 64) if number >> 63 else number)
+        case "decimal":
+            return repr(value)
         case "truth":
             return "true" if value else "false"
         case "time":
@@ -163,7 +169,7 @@ def _time(row: Row, shape: Shape, found: dict[str, str | None]) -> None:
     if time is None or path is None or row.get("time_ns"):
         return
     clock = next((clock for clock in shape.time if clock.path == path), None)
-    if clock is None or clock.kind == "local":
+    if clock is None or clock.kind in ("local", "written"):
         return
     name = path
     for folder in shape.data:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+from tracelake.normalize.column import (
+    BIG, BIGS, BOOL, DOUBLE, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD,
+)
 
 NUMBERS = (TINY, SMALL, INT, BIG)
 WORDS = (TEXT, WORD)
@@ -20,7 +22,8 @@ class Transform:
         argument: what stands after its name: "" nothing, "map" the name of a value map,
             "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
             (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
-            numbers joined by dots, "unit?" of time or nothing,
+            numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
+            section fills, "column?" that or nothing,
             "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
@@ -36,6 +39,11 @@ TRANSFORMS = {
     "text": Transform(WORDS, "The text as it is, both ways. Default of text columns."),
     "number": Transform(
         NUMBERS, "Decimal or 0x number; inverse: decimal. Default of whole-number columns."
+    ),
+    "decimal": Transform(
+        (DOUBLE,),
+        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a point. "
+        "Default of such columns.",
     ),
     "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
     "signed_hex": Transform(
@@ -93,7 +101,9 @@ TRANSFORMS = {
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
     ),
     "items": Transform(
-        (TEXTS,), "The elements of a JSON list of texts; inverse: the list, without white space."
+        (TEXTS, BIGS),
+        "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
+        "space.",
     ),
     "json": Transform(
         (*WORDS, *NUMBERS, TEXTS),
@@ -107,6 +117,16 @@ TRANSFORMS = {
         "with \\r\\n\\t\\t\\t between them.",
         argument="code?",
     ),
+    "parts": Transform(
+        (TEXTS,),
+        "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
+        argument="text", derived=True,
+    ),
+    "dns_name": Transform(
+        WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",
+        derived=True,
+    ),
+    "dns_type": Transform(NUMBERS, "The number of its type.", derived=True),
     "param": Transform(
         WORDS, "The word for a message parameter (%%1833), others as they are; inverse: %%1833."
     ),
@@ -201,6 +221,11 @@ TRANSFORMS = {
     "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "host": Transform(
+        WORDS,
+        "Host of a URL, also of one without its scheme (example.com:443/a), and of a host alone.",
+        derived=True,
+    ),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
     "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
     "resource_path": Transform(
@@ -213,8 +238,20 @@ TRANSFORMS = {
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
-        "decimal process id, microseconds since 1970 of the row's time.",
-        derived=True,
+        "decimal process id, microseconds since 1970 of the row's time, or of the time in another "
+        "column of the row (when the process was made): `ProcessId | process_uid "
+        "proc_created_time`.",
+        argument="column?", derived=True,
+    ),
+    "path_join": Transform(
+        WORDS,
+        "A folder, and in it the name that another column of the row has: `FolderPath | path_join "
+        "file_name`. Where the path ends with that name, it is the path already. Inverse of that: "
+        "as it is.",
+        argument="column",
+    ),
+    "techniques": Transform(
+        (TEXTS,), "Numbers of ATT&CK techniques that stand in the text: T1059.001.", derived=True
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""
@@ -233,6 +270,7 @@ DEFAULTS = (
     *((kind, "number") for kind in NUMBERS),
     (BOOL, "truth"),
     (TIME, "time"),
+    (DOUBLE, "decimal"),
 )
 
 

@@ -25,7 +25,7 @@ from tracelake.parsers.event_plan cimport Sheet
 from tracelake.parsers.evtx_compile cimport Instance
 from tracelake.parsers.evtx_event cimport Event
 from tracelake.parsers.evtx_memo cimport Effect, equal_bytes
-from tracelake.parsers.evtx_plan cimport Plan
+from tracelake.parsers.evtx_plan cimport Bound, Plan
 
 cdef enum:
     FRAMES = 1024               # a power of two
@@ -60,6 +60,9 @@ cdef struct Frame:
     Kind* kind
     void* owner                 # Topic, or the kind where that has a condition
     void* topic
+    Bound* bound                # of `plan`, to `owner`; it lives as long as the plan
+    int32_t inner               # number of the plan whose pairs came last; -1: none yet
+    Bound* inner_bound          # of that one
     int32_t size                # bytes of all values but the nested one
     int32_t described           # bytes of descriptors that are compared
     bint nests                  # the last value is binary XML
@@ -80,13 +83,19 @@ cdef struct Frame:
 
 
 cdef inline Py_ssize_t frame_place(const Plan* plan, const Instance* instance) noexcept nogil:
-    """Where the frame of such a record stands, if there is one. There are 8 bytes of values."""
-    # The first values are level, opcode, task and event id; the last sizes those of names.
-    cdef uint64_t sizes = tl_word(instance.descriptors + 4 * instance.count - 12)
-    return <Py_ssize_t>(
-        tl_fold(tl_word(instance.values) ^ 0x9E3779B185EBCA87ULL,
-                sizes ^ <uint64_t>plan.number ^ 0xC2B2AE3D27D4EB4FULL) & (FRAMES - 1)
+    """Where the frame of such a record stands, if there is one. There are 8 bytes of values, and
+    three of them at least."""
+    # The first values are level, opcode, task and event id; the sizes are those of names, and tell
+    # records with an activity from those without. The last value, binary XML mostly, has any.
+    cdef uint64_t h = tl_fold(
+        tl_word(instance.values) ^ 0x9E3779B185EBCA87ULL, <uint64_t>plan.number ^ 0xC2B2AE3D27D4EB4FULL
     )
+    cdef const uint8_t* p = instance.descriptors
+    cdef const uint8_t* last = p + 4 * (instance.count - 3)
+    while p < last:
+        h = tl_fold(h ^ tl_word(p), 0xA0761D6478BD642FULL)
+        p += 8
+    return <Py_ssize_t>(tl_fold(h ^ tl_word(last), 0xE7037ED1A0B428DBULL) & (FRAMES - 1))
 
 
 cdef inline bint frame_fits(

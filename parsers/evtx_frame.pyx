@@ -123,6 +123,10 @@ cdef int _fill(
             if op.parts == 1:
                 part = &plan.parts[op.first]
                 literal = utf8_item(plan.text + part.at, part.length)
+        if op.index >= 0 and item.kind == TYPE_NULL and item.n:
+            # What stands in the place of a value that is not there says nothing (activities that
+            # were not begun, in 13 % of all records). Where there is no room, it is compared.
+            _leave_out(frame, <int32_t>(item.p - top.values), item.n)
         if item.kind == TYPE_NULL and (
             op.kind == OP_SYSTEM or op.quiet or (op.attribute and op.optional)
         ):
@@ -136,7 +140,7 @@ cdef int _fill(
             step = &frame.pairs[frame.pair_count]
         step.literal = item.p if op.index < 0 else NULL
         step.at = <int32_t>(item.p - top.values) if op.index >= 0 else 0
-        step.n = item.n
+        step.n = 0 if item.kind == TYPE_NULL else item.n
         step.kind = item.kind
         step.op = <int16_t>i
         step.slot = op.slot
@@ -219,6 +223,8 @@ cdef int capture(
     frame.kind = kind
     frame.owner = owner
     frame.topic = topic
+    frame.bound = bound
+    frame.inner = -1
     frame.batch = batch
     if _fill(frame, event, plan, kind, bound, batch):
         frame.plan = plan.number

@@ -61,7 +61,7 @@ cdef class EventRows:
     # full.
     cdef int replay(self, Walk walk, Cursor content) except -1 nogil
     cdef int pairs(
-        self, Walk walk, Kind* kind, void* owner, int64_t batch, int flags
+        self, Walk walk, Kind* kind, void* owner, int64_t batch, Frame* frame
     ) except -1 nogil
     cdef int field(
         self, Kind* kind, int i, const Item* item, Memo* memo, int64_t batch

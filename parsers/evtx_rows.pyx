@@ -76,7 +76,7 @@ cdef class EventRows:
         cdef const Instance* top = &self.event.top
         cdef Frame* frame
         cdef Kind* kind
-        cdef Bound* bound = NULL
+        cdef Memo* memos
         cdef const Step* step
         cdef Item item
         cdef Py_ssize_t size
@@ -119,18 +119,14 @@ cdef class EventRows:
             apply_effect(&frame.effects[i], self.events.at.row)
         if frame.level >= 0:
             self.events.at.level = frame.level
+        memos = frame.bound.memos
         for i in range(frame.field_count):
             step = &frame.fields[i]
             item.p = top.values + step.at
             item.n = step.n
             item.kind = step.kind
-            if bound is NULL:
-                bound = bound_to(plan, frame.owner, &self.event.plans.held)
-            self.field(
-                kind, step.slot, &item, NULL if bound.memos is NULL else &bound.memos[step.op],
-                frame.batch,
-            )
-        return 1 + self.pairs(walk, kind, frame.owner, frame.batch, walk.record_flags)
+            self.field(kind, step.slot, &item, &memos[step.op], frame.batch)
+        return 1 + self.pairs(walk, kind, frame.owner, frame.batch, frame)
 
     cdef int put(self, Walk walk) except -1 nogil:
         cdef Kind* kind
@@ -168,10 +164,10 @@ cdef class EventRows:
                 &self.frames[frame_place(self.event.top_plan, &self.event.top)], self.event,
                 kind, owner, topic, batch,
             )
-        return self.pairs(walk, kind, owner, batch, walk.record_flags)
+        return self.pairs(walk, kind, owner, batch, NULL)
 
     cdef int pairs(
-        self, Walk walk, Kind* kind, void* owner, int64_t batch, int flags
+        self, Walk walk, Kind* kind, void* owner, int64_t batch, Frame* frame
     ) except -1 nogil:
         """Puts the pairs, and ends the row, of which System is there."""
         cdef const uint8_t* p = walk.chunk + walk.record
@@ -181,7 +177,7 @@ cdef class EventRows:
         cdef Target* target
         cdef int32_t i
         cdef int64_t us = 0
-        cdef int below = 0
+        cdef int below = 0, flags = walk.record_flags
         cdef Memo* memo
         cdef Value value
         if self.events.at.has_time:
@@ -201,7 +197,13 @@ cdef class EventRows:
                 continue
             if pair.plan is not plan:
                 plan = pair.plan
-                bound = bound_to(plan, owner, &self.event.plans.held)
+                if frame is not NULL and frame.inner == plan.number:
+                    bound = frame.inner_bound
+                else:
+                    bound = bound_to(plan, owner, &self.event.plans.held)
+                    if frame is not NULL:
+                        frame.inner = plan.number
+                        frame.inner_bound = bound
             memo = NULL
             if bound.memos is not NULL:
                 memo = &bound.memos[pair.op]

@@ -7,8 +7,9 @@ UNITS = {"": U_ANY, "s": U_S, "ms": U_MS, "us": U_US, "ns": U_NS, "filetime": U_
 cdef int64_t YEAR_1 = -62135596800000000
 cdef int64_t YEAR_10000 = 253402300800000000
 cdef int64_t FROM_1601 = 11644473600000000      # microseconds
-# Longer ones would overflow, and are no time in any unit.
-cdef int DIGITS = 18
+# A number beyond ten times this would overflow, and is no time in any unit. (Nanoseconds since
+# 1970 have 19 digits since 2001.)
+cdef int64_t LARGEST = 922337203685477579
 
 
 cdef int parse_epoch(
@@ -22,7 +23,7 @@ cdef int parse_epoch(
         i = 1
     first = i
     while i < n and 48 <= p[i] <= 57:
-        if i - first >= DIGITS:
+        if whole > LARGEST:
             return 0
         whole = whole * 10 + p[i] - 48
         i += 1

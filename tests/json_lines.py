@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ Rows = list[tuple[str, dict[str, Any]]]
 
 
 def read(
-    data: bytes | Path, mappings: Mappings | None = None, *, window: int = 1 << 20
+    data: bytes | Path,
+    mappings: Mappings | None = None,
+    *,
+    window: int = 1 << 20,
+    known: Iterable[Shape] | None = None,
 ) -> tuple[Rows, Account]:
     """(table, row without nulls) of each row in the order of the records, and the account, which
     has been checked to close over records and bytes."""
@@ -28,7 +33,7 @@ def read(
     rows: Rows = []
     with stream:
         artifact = Artifact("test.json", Feed(stream, window), account)
-        for table, batch in jsonl.read(artifact, mappings):
+        for table, batch in jsonl.read(artifact, mappings, known):
             batch.validate(full=True)
             rows += [
                 (table, {name: value for name, value in row.items() if value is not None})

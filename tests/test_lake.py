@@ -28,6 +28,7 @@ from tests.lake_case import (
     unit_name,
     write,
 )
+from tracelake.lake import begin as begin_module
 from tracelake.lake import commit as commit_module
 from tracelake.lake import log, writer
 from tracelake.lake.errors import LakeError, NewerFormat, UnknownEngagement
@@ -373,14 +374,14 @@ def test_handles_that_raced_meet(lake: Lake) -> None:
 def test_a_racing_creator_is_not_in_the_way(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     other = pickle.loads(pickle.dumps(lake))
     written = write(lake, 1)
-    create = commit_module.create_table_with_add_actions
+    create = begin_module.put_if_absent
 
-    def late(*args: object, **options: object) -> None:
-        monkeypatch.setattr(commit_module, "create_table_with_add_actions", create)
+    def late(path: Path, data: bytes) -> bool:
+        monkeypatch.setattr(begin_module, "put_if_absent", create)
         other.commit([write(other, 2)])
-        create(*args, **options)
+        return create(path, data)
 
-    monkeypatch.setattr(commit_module, "create_table_with_add_actions", late)
+    monkeypatch.setattr(begin_module, "put_if_absent", late)
     assert lake.commit([written]).landed == (unit_name(1),)
     assert lake.snapshot().complete_units() == {unit_name(1), unit_name(2)}
     assert count(lake.snapshot().files("event_log_activity")) == 6
