@@ -116,7 +116,7 @@ def test_flow_logs_as_text() -> None:
     wanted = json.loads(GOLDEN.read_text("utf-8"))["vpc"][0]
     assert table == "network_activity"
     assert (account.records, account.damaged, account.closes) == (2, 0, True)
-    for column in ("src_ip", "src_port", "dst_ip", "dst_port", "bytes_out", "action_id", "transport"):
+    for column in ("src_ip", "src_port", "dst_ip", "dst_port", "bytes_out", "action_id"):
         assert first[column] == wanted[column]
     assert str(first["time"]) == wanted["time"]
     assert (second["src_ip"], second["capture_status"]) == (None, "NODATA")
