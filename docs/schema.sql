@@ -99,6 +99,7 @@ CREATE TABLE process_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -243,7 +244,6 @@ CREATE TABLE file_activity (
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
   "file_prev_name" VARCHAR, -- name before it was renamed
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
   "share" VARCHAR, -- network share that it was reached over
   "src_ip" VARCHAR, -- host that asked for it
@@ -282,6 +282,7 @@ CREATE TABLE file_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -543,6 +544,7 @@ CREATE TABLE module_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -685,6 +687,7 @@ CREATE TABLE registry_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -825,6 +828,7 @@ CREATE TABLE service_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -942,6 +946,12 @@ CREATE TABLE job_activity (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
+  "job_path" VARCHAR, -- image of that command
+  "job_sha256" VARCHAR, -- SHA256 of that image
+  "job_sha1" VARCHAR, -- SHA1 of that image
+  "job_md5" VARCHAR, -- MD5 of that image
+  "job_imphash" VARCHAR, -- IMPHASH of that image
+  "job_size" BIGINT, -- its bytes
   "job_xml" VARCHAR, -- its definition, as XML
   "job_user" VARCHAR, -- account that it runs as
   "job_desc" VARCHAR, -- its own description
@@ -967,6 +977,7 @@ CREATE TABLE job_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1111,6 +1122,7 @@ CREATE TABLE script_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1246,6 +1258,7 @@ CREATE TABLE event_log_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1451,6 +1464,7 @@ CREATE TABLE authentication (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1632,6 +1646,7 @@ CREATE TABLE account_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1772,6 +1787,7 @@ CREATE TABLE config_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1915,6 +1931,7 @@ CREATE TABLE application_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2060,6 +2077,7 @@ CREATE TABLE peripheral_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2255,6 +2273,7 @@ CREATE TABLE network_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2414,6 +2433,7 @@ CREATE TABLE dns_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2582,6 +2602,7 @@ CREATE TABLE http_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2835,6 +2856,7 @@ CREATE TABLE smb_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4138,7 +4160,6 @@ CREATE TABLE detection_finding (
   "file_sha1" VARCHAR, -- its SHA-1
   "file_md5" VARCHAR, -- its MD5
   "file_size" BIGINT, -- its bytes
-  "file_dir" VARCHAR, -- its folder, where the log tells it apart
   "proc_name" VARCHAR, -- file name of the image of what was found
   "proc_path" VARCHAR, -- its image
   "proc_pid" BIGINT, -- its process id
@@ -4175,6 +4196,9 @@ CREATE TABLE detection_finding (
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "transport" VARCHAR, -- tcp, udp, ...
+  "conn_uid" VARCHAR, -- the flow that it was seen in
+  "community_id" VARCHAR, -- Community ID of that flow
   "dst_hostname" VARCHAR, -- host or URL that it went to
   "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
   "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
@@ -4196,6 +4220,7 @@ CREATE TABLE detection_finding (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4339,6 +4364,7 @@ CREATE TABLE raw_event (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information

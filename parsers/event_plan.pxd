@@ -51,11 +51,12 @@ cdef enum Way:
     W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
     W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT, W_EPOCH, W_ITEMS, W_JSON
     W_PATH_JOIN, W_TECHNIQUES, W_PARTS, W_DNS_NAME, W_DNS_TYPE
-    W_HOST
+    W_HOST, W_DECIMAL, W_JOINED
+    W_CELL
 
 
 cdef enum ColumnKind:
-    K_WORD, K_TEXT, K_INT, K_BOOL, K_TIME, K_TEXTS
+    K_WORD, K_TEXT, K_INT, K_BOOL, K_TIME, K_TEXTS, K_DOUBLE, K_BIGS
 
 
 cdef struct Plan
@@ -204,8 +205,9 @@ cdef class EventPlans:
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
     # A column that every table has, from fields of a shipper's own: a Bound for each of the
     # normalize.mapping.Source, of which the first that is set fills the column. Takes the GIL,
-    # as does `pair`.
-    cdef list bind(self, Plan* plan, str column, sources)
+    # as does `pair`. With `names`, the fields' names in the mapping, the columns that the plan
+    # itself takes them to are filled, too.
+    cdef list bind(self, Plan* plan, str column, sources, names=*)
     # A pair of `unmapped`, whatever the mapping says of its name.
     cdef Target* pair(self, Plan* plan, str name) except NULL
     # The same for names that are data, of which there is no end: a new name is not remembered,
@@ -235,5 +237,6 @@ cdef class EventPlans:
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
     cdef _place(self, made)
     cdef ValueMap* _value_map(self, values) except NULL
+    cdef int _join_outputs(self, Target* target, const Target* more) except -1
     cdef int _argument(self, Output* out, Sheet sheet, source) except -1
     cdef int _masks(self, ValueMap* made, values) except -1

@@ -406,7 +406,8 @@ cdef class _File:
                 if not whole.eof:
                     return -1
             else:
-                with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as reader:
+                whole = zstandard.ZstdDecompressor(max_window_size=BLOCK_MOST)
+                with whole.stream_reader(io.BytesIO(packed)) as reader:
                     out = reader.read(BLOCK_MOST + 1)
         except (OSError, EOFError, zstandard.ZstdError):
             return -1
@@ -644,7 +645,8 @@ cdef class _File:
                 self.lost(n, b"one of its elements is impossible")
                 return 2
             seen |= <uint64_t>1 << type
-            if type == 4 and length >= 17 and p[at + 16]:
+            # A firewall's record (19) is of both sides, too.
+            if type == 19 or (type == 4 and length >= 17 and p[at + 16]):
                 both = True
             at += length
         self.flows.begin()

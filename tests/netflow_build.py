@@ -217,11 +217,20 @@ def exporter(
     return record(7, struct.pack("<I16sHHI", version, kept, family, number, domain))
 
 
+EXTENSION_BYTES = {
+    4: 4, 5: 8, 6: 4, 7: 8, 8: 4, 9: 4, 10: 16, 11: 4, 12: 16, 13: 4, 14: 4, 15: 8, 16: 4, 17: 8,
+    18: 4, 19: 8, 20: 16, 21: 16, 22: 40, 23: 4, 24: 16, 25: 4, 26: 8, 27: 8, 37: 20, 38: 4, 39: 8,
+    40: 32, 41: 24, 42: 24, 43: 72, 45: 24, 46: 12, 47: 8, 48: 8,
+}  # fmt: skip
+"""What each extension of layout 1 takes in a record."""
+
+
 def extension_map(number: int, *extensions: int) -> bytes:
     """An extension map of layout 1."""
     ids = struct.pack(f"<{len(extensions)}H", *extensions) + b"\0\0"
     ids += bytes(-len(ids) % 4)
-    return record(2, struct.pack("<HH", number, 0) + ids)
+    size = sum(EXTENSION_BYTES.get(each, 0) for each in extensions)
+    return record(2, struct.pack("<HH", number, size) + ids)
 
 
 def flow_1(
@@ -296,3 +305,108 @@ def seeds() -> list[tuple[str, bytes]]:
         *((f"nfcapd.1.{p}", nfcapd_1(block(*older, packing=p, kind=2), packing=p))
           for p in (NOT_PACKED, LZO, BZ2, LZ4)),
     ]  # fmt: skip
+
+
+# --- messages with all that is usual -----------------------------------------------------------
+
+WIDE = (
+    (8, 4), (12, 4), (15, 4), (18, 4), (7, 2), (11, 2), (4, 1), (5, 1), (55, 1), (6, 1), (61, 1),
+    (89, 1), (136, 1), (1, 8), (2, 8), (23, 4), (24, 4), (10, 4), (14, 4), (16, 4), (17, 4), (9, 1),
+    (13, 1), (58, 2), (59, 2), (56, 6), (80, 6), (57, 6), (81, 6), (70, 3), (71, 3), (225, 4),
+    (226, 4), (227, 2), (228, 2), (52, 1), (53, 1),
+)  # fmt: skip
+"""Elements of a border router, times left out."""
+
+
+def wide() -> bytes:
+    """A record of `WIDE`."""
+    def ip(text: str) -> bytes:
+        return ip_address(text).packed
+
+    return b"".join((
+        ip("10.20.30.40"), ip("203.0.113.80"), ip("198.51.100.1"), ip("198.51.100.2"),
+        struct.pack(">HHBBBBBBB", 51515, 8443, 6, 0xB8, 0x20, 0x1E, 1, 0x40, 3),
+        struct.pack(">QQII", 5_000_000_000, 4_000_000, 77_000, 55), struct.pack(">II", 1001, 70000),
+        struct.pack(">II", 64512, 4200000001), struct.pack(">BBHH", 20, 28, 100, 200),
+        bytes.fromhex("0050568000aa0050568000bb0050568000cc0050568000dd"),
+        (16001 << 4 | 5 << 1).to_bytes(3, "big"), (299776 << 4 | 1).to_bytes(3, "big"),
+        ip("192.0.2.199"), ip("203.0.113.81"), struct.pack(">HHBB", 61000, 443, 57, 64),
+    ))  # fmt: skip
+
+
+def router_9() -> bytes:
+    """Version 9 of a border router: IPv4 with everything, IPv6, ICMP."""
+    six = ((27, 16), (28, 16), (62, 16), (63, 16), (7, 2), (11, 2), (4, 1), (6, 1), (1, 4), (2, 4),
+           (22, 4), (21, 4), (29, 1), (30, 1))
+    record6 = b"".join(ip_address(a).packed for a in (
+        "2001:db8:1::10", "2001:db8:2::20", "2001:db8::fe", "2001:db8::ff"))
+    times = struct.pack(">II", UPTIME - 60_000, UPTIME - 1)
+    icmp = ((8, 4), (12, 4), (4, 1), (32, 2), (1, 4), (2, 4), (22, 4), (21, 4))
+    return v9(
+        a_set(0, template(256, *WIDE, (22, 4), (21, 4)), template(257, *six), template(258, *icmp)),
+        a_set(256, wide(), times),
+        a_set(257, record6, struct.pack(">HHBBII", 33000, 53, 17, 0, 420, 6), times, b"\x30\x20"),
+        a_set(258, ip_address("10.0.0.9").packed, ip_address("192.0.2.9").packed,
+              struct.pack(">BHII", 1, 0x0303, 84, 1), times), count=6,
+    )  # fmt: skip
+
+
+def router_10() -> bytes:
+    """IPFIX of the same."""
+    first = (SECONDS - 60) * 1000 + 125
+    return ipfix(
+        a_set(2, template(300, *WIDE, (152, 8), (153, 8))),
+        a_set(300, wide(), struct.pack(">QQ", first, first + 59_000)),
+    )
+
+
+NSEL = (
+    (148, 4), (8, 4), (7, 2), (10, 2), (12, 4), (11, 2), (14, 2), (4, 1), (176, 1), (177, 1),
+    (225, 4), (226, 4), (227, 2), (228, 2), (233, 1), (33002, 2), (323, 8), (152, 8), (231, 4),
+    (232, 4), (298, 4), (299, 4), (33000, 12), (33001, 12), (40000, 20),
+)  # fmt: skip
+"""A record of Cisco's ASA firewalls."""
+
+
+def nsel(event: int, extended: int, user: bytes = b"alice", number: int = 4242) -> bytes:
+    """A record of `NSEL`."""
+    def ip(text: str) -> bytes:
+        return ip_address(text).packed
+
+    return b"".join((
+        struct.pack(">I", number), ip("10.7.7.7"), struct.pack(">HH", 50123, 3), ip("203.0.113.5"),
+        struct.pack(">HHBBB", 443, 4, 6, 0, 0), ip("198.51.100.77"), ip("203.0.113.5"),
+        struct.pack(">HHBH", 3333, 443, event, extended),
+        struct.pack(">QQ", SECONDS * 1000 - 500, SECONDS * 1000 - 30_500),
+        struct.pack(">IIII", 1111, 222_222, 11, 222),
+        bytes.fromhex("0a1b2c3d0000000100000002"), bytes(12), user.ljust(20, b"\0"),
+    ))  # fmt: skip
+
+
+def firewall_9() -> bytes:
+    """Version 9 of an ASA: made, ended, denied, with users."""
+    return v9(
+        a_set(0, template(263, *NSEL)),
+        a_set(263, nsel(1, 0), nsel(2, 2030), nsel(3, 1001, b"", 4243)), count=4, source=0,
+    )  # fmt: skip
+
+
+def router_1(packing: int = NOT_PACKED) -> bytes:
+    """A file of layout 1 of a border router: all that nfdump 1.6 keeps, IPv6, wide counts, ICMP."""
+    ids = (4, 7, 8, 9, 11, 13, 14, 16, 18, 20, 21, 22, 23, 25, 26, 27)
+    kept = b"".join((
+        struct.pack("<HHIIBBBB", 11, 12, 64512, 4200000001, 0x20, 1, 24, 16),
+        little("198.51.100.1"), little("198.51.100.2"),
+        struct.pack("<HHIII", 100, 200, 55, 77000, 3),
+        struct.pack("<QQ", 0x0050568000AA, 0x0050568000CC),
+        struct.pack("<QQ", 0x0050568000BB, 0x0050568000DD),
+        struct.pack("<10I", 16001 << 4 | 5 << 1, 299776 << 4 | 1, *[0] * 8), little("192.0.2.250"),
+        struct.pack("<HBBIIQ", 0, 1, 2, 64510, 64511, SECONDS * 1000 + 9000),
+    ))  # fmt: skip
+    records = (
+        exporter(), extension_map(7, *ids), flow_1(7, kept),
+        flow_1(7, kept, packets=1 << 33, octets=1 << 40, wide=True), extension_map(8),
+        flow_1(8, source="2001:db8::1", target="2001:db8::2", octets=4_000_000_000),
+        flow_1(8, protocol=1, ports=(0, 0x0303)), flow_1(8, protocol=6, old=True),
+    )  # fmt: skip
+    return nfcapd_1(block(*records, packing=packing, kind=2), packing=packing)

@@ -7,7 +7,7 @@ CLOUD_ACTIVITY = events(
     "cloud_activity", "cloud", [6003],
     "A call of a cloud's interface, or something done in one of its applications.",
     column("api_operation", WORD, "what was called or done", ocsf="api.operation",
-           ecs="event.action", sigma="eventName operationName", bloom=True),
+           sigma="eventName operationName", bloom=True),
     column("api_service", WORD, "service that it was done in", ocsf="api.service.name",
            ecs="cloud.service.name", sigma="eventSource"),
     column("api_group", WORD, "kind of operation, as the log names it", ocsf="api.group.name"),
