@@ -9,12 +9,30 @@ CREATE TABLE process_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -32,6 +50,7 @@ CREATE TABLE process_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "proc_path" VARCHAR, -- image of the process
   "proc_name" VARCHAR, -- file name of the image
@@ -40,6 +59,7 @@ CREATE TABLE process_activity (
   "proc_tid" BIGINT, -- thread made in it (NewThreadId)
   "proc_uid" VARCHAR, -- unique id (ProcessGuid, sensor's id)
   "proc_original_name" VARCHAR, -- name in the image's version information
+  "proc_internal_name" VARCHAR, -- internal name in the version information
   "proc_company" VARCHAR, -- company in the version information
   "proc_product" VARCHAR, -- product in the version information
   "proc_desc" VARCHAR, -- description in the version information
@@ -54,11 +74,15 @@ CREATE TABLE process_activity (
   "proc_elevation" VARCHAR, -- token elevation type (TokenElevationType)
   "proc_cwd" VARCHAR, -- working directory
   "proc_created_time" TIMESTAMPTZ, -- when the process was made
+  "proc_ended_time" TIMESTAMPTZ, -- when it ended
+  "proc_signed" BOOLEAN, -- the image is signed
+  "proc_size" BIGINT, -- bytes of the image
   "parent_path" VARCHAR, -- image of the parent
   "parent_name" VARCHAR, -- file name of the parent's image
   "parent_cmd_line" VARCHAR, -- command line of the parent
   "parent_pid" BIGINT, -- process id of the parent
   "parent_uid" VARCHAR, -- unique id of the parent
+  "parent_created_time" TIMESTAMPTZ, -- when the parent was made
   "parent_user_name" VARCHAR, -- user of the parent, with its domain where given
   "grandparent_path" VARCHAR, -- image (or name) of the parent's parent
   "actor_path" VARCHAR, -- image of the process that did it
@@ -68,15 +92,68 @@ CREATE TABLE process_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that the process runs as
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "session_guid" VARCHAR, -- its logon session (LogonGuid)
   "terminal_session_id" INTEGER, -- terminal session (TerminalSessionId)
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
   "policy_name" VARCHAR, -- policy that a control went by
@@ -114,12 +191,30 @@ CREATE TABLE file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -137,6 +232,7 @@ CREATE TABLE file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path
   "file_name" VARCHAR, -- name without folders
@@ -147,6 +243,12 @@ CREATE TABLE file_activity (
   "file_md5" VARCHAR, -- MD5 of the file
   "file_imphash" VARCHAR, -- IMPHASH of the file
   "file_prev_path" VARCHAR, -- path before it was renamed
+  "file_prev_name" VARCHAR, -- name before it was renamed
+  "file_referrer_url" VARCHAR, -- page that led to that (Zone.Identifier ReferrerUrl)
+  "share" VARCHAR, -- network share that it was reached over
+  "src_ip" VARCHAR, -- host that asked for it
+  "src_port" INTEGER, -- its port
+  "file_label" VARCHAR, -- sensitivity label
   "mft_entry" BIGINT, -- entry number in the $MFT
   "mft_seq" INTEGER, -- sequence number of the entry
   "mft_parent_entry" BIGINT, -- entry number of the folder
@@ -161,6 +263,11 @@ CREATE TABLE file_activity (
   "file_contents" VARCHAR, -- text of the stream, as logged
   "access_mask" BIGINT, -- access asked for, as a bit mask
   "is_executable" BOOLEAN, -- an executable image, by the sensor's own check
+  "file_modified_time" TIMESTAMPTZ, -- when its content was last written
+  "file_signed" BOOLEAN, -- it is signed
+  "file_signer" VARCHAR, -- who signed it
+  "file_desc" VARCHAR, -- description in its version information
+  "file_prev_sha1" VARCHAR, -- SHA-1 that it had before
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -168,9 +275,60 @@ CREATE TABLE file_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -197,12 +355,30 @@ CREATE TABLE file_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -220,6 +396,7 @@ CREATE TABLE file_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "file_path" VARCHAR, -- full path, from the parents
   "file_name" VARCHAR, -- name without folders
@@ -286,12 +463,30 @@ CREATE TABLE module_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -309,6 +504,7 @@ CREATE TABLE module_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "module_path" VARCHAR, -- image that was loaded
   "module_name" VARCHAR, -- its file name
@@ -326,6 +522,9 @@ CREATE TABLE module_activity (
   "module_sig_status" VARCHAR, -- state of the signature, as the log names it
   "module_sig_status_id" TINYINT, -- state of the signature (OCSF digital_signature.state_id)
   "module_base" VARCHAR, -- address that it was loaded at
+  "module_size" BIGINT, -- bytes of the image
+  "module_created_time" TIMESTAMPTZ, -- when its file was made
+  "module_modified_time" TIMESTAMPTZ, -- when its file was last written
   "module_authentihash" VARCHAR, -- Authenticode hash of the image, SHA-256
   "action_id" TINYINT, -- what a control did: 1 allowed, 2 denied, 3 only noted it
   "policy_name" VARCHAR, -- policy that a control went by
@@ -338,9 +537,60 @@ CREATE TABLE module_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -367,12 +617,30 @@ CREATE TABLE registry_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -390,6 +658,7 @@ CREATE TABLE registry_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "reg_key_path" VARCHAR, -- key, from its root (HKLM\...)
   "reg_alias_path" VARCHAR, -- the same key by the name that programs use (HKLM\SYSTEM\CurrentControlSet\...), where a hive has it under another
@@ -411,9 +680,60 @@ CREATE TABLE registry_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -440,12 +760,30 @@ CREATE TABLE service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -463,6 +801,7 @@ CREATE TABLE service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "svc_name" VARCHAR, -- name of the service
   "svc_display_name" VARCHAR, -- name shown to people
@@ -482,9 +821,60 @@ CREATE TABLE service_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -511,12 +901,30 @@ CREATE TABLE job_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -534,9 +942,16 @@ CREATE TABLE job_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
+  "job_path" VARCHAR, -- image of that command
+  "job_sha256" VARCHAR, -- SHA256 of that image
+  "job_sha1" VARCHAR, -- SHA1 of that image
+  "job_md5" VARCHAR, -- MD5 of that image
+  "job_imphash" VARCHAR, -- IMPHASH of that image
+  "job_size" BIGINT, -- its bytes
   "job_xml" VARCHAR, -- its definition, as XML
   "job_user" VARCHAR, -- account that it runs as
   "job_desc" VARCHAR, -- its own description
@@ -555,9 +970,60 @@ CREATE TABLE job_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -584,12 +1050,30 @@ CREATE TABLE script_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -607,6 +1091,7 @@ CREATE TABLE script_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "script_content" VARCHAR, -- text of the script (or of this part of it)
   "script_path" VARCHAR, -- file that it stands in
@@ -630,9 +1115,60 @@ CREATE TABLE script_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -659,12 +1195,30 @@ CREATE TABLE event_log_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -682,6 +1236,7 @@ CREATE TABLE event_log_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "log_target" VARCHAR, -- log or policy that it was done to
   "log_file" VARCHAR, -- file of that log
@@ -696,9 +1251,60 @@ CREATE TABLE event_log_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -725,12 +1331,30 @@ CREATE TABLE authentication (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -748,13 +1372,20 @@ CREATE TABLE authentication (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- user that logs on
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_full_name" VARCHAR, -- its name as it is shown
+  "user_type" VARCHAR, -- kind of user, as the log names it
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "logon_type_id" TINYINT, -- Windows logon type: 2 interactive, 3 network, ...
   "logon_type" VARCHAR, -- the same in words
@@ -792,6 +1423,33 @@ CREATE TABLE authentication (
   "outbound_user_domain" VARCHAR, -- its domain
   "policy_name" VARCHAR, -- policy that it was decided by
   "key_length" INTEGER, -- bits of the session key
+  "src_uid" VARCHAR, -- id of the device that it came from
+  "is_mfa" BOOLEAN, -- a second factor was used
+  "auth_factors" VARCHAR[], -- factors that were used
+  "app_name" VARCHAR, -- application that the logon is to or by
+  "app_uid" VARCHAR, -- its id
+  "resource_name" VARCHAR, -- resource that the logon is for
+  "resource_uid" VARCHAR, -- its id
+  "policies" VARCHAR[], -- policies that were asked, and what they said
+  "policy_result" VARCHAR, -- what all of them said together
+  "risk_level" VARCHAR, -- how risky it was held to be
+  "risk_state" VARCHAR, -- what became of that risk
+  "risk_detail" VARCHAR, -- why
+  "device_is_managed" BOOLEAN, -- that device is managed
+  "device_is_compliant" BOOLEAN, -- that device keeps to the rules
+  "request_uid" VARCHAR, -- the request (correlation id)
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -799,6 +1457,55 @@ CREATE TABLE authentication (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -824,12 +1531,30 @@ CREATE TABLE account_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -847,10 +1572,14 @@ CREATE TABLE account_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "user_name" VARCHAR, -- account that it was done to
   "user_domain" VARCHAR, -- its domain or host
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_full_name" VARCHAR, -- its name as it is shown
   "user_new_name" VARCHAR, -- its name from then on
   "group_name" VARCHAR, -- group
   "group_domain" VARCHAR, -- its domain or host
@@ -858,6 +1587,8 @@ CREATE TABLE account_change (
   "actor_user_name" VARCHAR, -- user that did it
   "actor_user_domain" VARCHAR, -- domain or host of that user
   "actor_user_uid" VARCHAR, -- its SID or number
+  "actor_user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "actor_user_email" VARCHAR, -- its mail address or principal name (UPN)
   "actor_session_uid" VARCHAR, -- its logon session
   "privileges" VARCHAR[], -- privileges that were given or taken
   "session_uid" VARCHAR, -- session that was given them
@@ -879,6 +1610,28 @@ CREATE TABLE account_change (
   "src_hostname" VARCHAR, -- host that it came from
   "status_name" VARCHAR, -- what the status stands for (STATUS_WRONG_PASSWORD, ...)
   "status_code" VARCHAR, -- status, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
+  "value_before" VARCHAR, -- what an attribute was
+  "dst_ip" VARCHAR, -- address of the server
+  "dst_port" INTEGER, -- port of the server
+  "dst_hostname" VARCHAR, -- server that did it
+  "src_port" INTEGER, -- port that it came from
+  "auth_protocol" VARCHAR, -- protocol that it was done over
+  "app_name" VARCHAR, -- application that it was done in
+  "app_uid" VARCHAR, -- its id
+  "request_uid" VARCHAR, -- the request (correlation id)
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -886,6 +1639,55 @@ CREATE TABLE account_change (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -911,12 +1713,30 @@ CREATE TABLE config_change (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -934,6 +1754,7 @@ CREATE TABLE config_change (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "object_name" VARCHAR, -- setting, policy or rule
   "object_uid" VARCHAR, -- its id
@@ -959,9 +1780,60 @@ CREATE TABLE config_change (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -988,12 +1860,30 @@ CREATE TABLE application_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1011,6 +1901,7 @@ CREATE TABLE application_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "app_name" VARCHAR, -- program or package
   "app_version" VARCHAR, -- its version
@@ -1033,9 +1924,60 @@ CREATE TABLE application_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1062,12 +2004,30 @@ CREATE TABLE peripheral_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1085,6 +2045,7 @@ CREATE TABLE peripheral_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "periph_uid" VARCHAR, -- its instance id
   "periph_name" VARCHAR, -- its name
@@ -1109,9 +2070,60 @@ CREATE TABLE peripheral_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1138,12 +2150,30 @@ CREATE TABLE network_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1161,6 +2191,7 @@ CREATE TABLE network_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1182,8 +2213,8 @@ CREATE TABLE network_activity (
   "app_protocol" VARCHAR, -- application protocol, as found in the payload
   "end_time" TIMESTAMPTZ, -- last packet
   "duration_s" DOUBLE, -- first to last packet, seconds
-  "bytes_out" BIGINT, -- payload bytes sent by the side that began
-  "bytes_in" BIGINT, -- payload bytes sent by the other side
+  "bytes_out" BIGINT, -- bytes sent by the side that began: payload of packets, else as it was logged
+  "bytes_in" BIGINT, -- bytes sent by the other side: payload of packets, else as logged
   "packets_out" BIGINT, -- packets sent by the side that began
   "packets_in" BIGINT, -- packets sent by the other side
   "ip_bytes_out" BIGINT, -- bytes by the IP headers' length, sent by the side that began
@@ -1200,6 +2231,32 @@ CREATE TABLE network_activity (
   "icmp_code" SMALLINT, -- ICMP code of the first packet
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "action_id" TINYINT, -- 1 allowed, 2 denied
+  "url" VARCHAR, -- URL that it was for
+  "rule_name" VARCHAR, -- rule of a firewall that it met
+  "rule_uid" VARCHAR, -- its id
+  "rule_group" VARCHAR, -- group that the rule is in
+  "policy_name" VARCHAR, -- policy that the rule is of
+  "policy_uid" VARCHAR, -- its id
+  "src_ip_type" VARCHAR, -- kind of address (Public, Private, ...), as the log names it
+  "dst_ip_type" VARCHAR, -- kind of address of the other side
+  "interface_uid" VARCHAR, -- network interface that saw it
+  "status_code" VARCHAR, -- result, as the log gives it
+  "capture_status" VARCHAR, -- whether the log is whole for that time
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
+  "src_nat_ip" VARCHAR, -- address of the side that began, as it was translated to
+  "src_nat_port" INTEGER, -- its port, as it was translated to
+  "dst_nat_ip" VARCHAR, -- address of the other side, as it was translated to
+  "dst_nat_port" INTEGER, -- its port, as it was translated to
+  "src_asn" BIGINT, -- autonomous system of the side that began
+  "dst_asn" BIGINT, -- autonomous system of the other side
+  "src_interface" VARCHAR, -- interface of the exporter that it came in by
+  "dst_interface" VARCHAR, -- interface of the exporter that it went out by
+  "sampling_interval" INTEGER, -- one of so many packets was looked at
   "ja4t" VARCHAR, -- JA4T of the side that began
   "ja4ts" VARCHAR, -- JA4TS of the other side
   "actor_path" VARCHAR, -- image of the process that did it
@@ -1209,9 +2266,60 @@ CREATE TABLE network_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1238,12 +2346,30 @@ CREATE TABLE dns_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1261,6 +2387,7 @@ CREATE TABLE dns_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1299,9 +2426,60 @@ CREATE TABLE dns_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1328,12 +2506,30 @@ CREATE TABLE http_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1351,6 +2547,7 @@ CREATE TABLE http_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1372,6 +2569,7 @@ CREATE TABLE http_activity (
   "origin" VARCHAR, -- Origin header
   "user_name" VARCHAR, -- user of basic authentication, or of the log
   "user_domain" VARCHAR, -- domain or host of that user
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "status_code" INTEGER, -- status of the response
   "status_text" VARCHAR, -- its text
   "request_len" BIGINT, -- bytes of the request's body
@@ -1397,6 +2595,55 @@ CREATE TABLE http_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -1422,12 +2669,30 @@ CREATE TABLE tls_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1445,6 +2710,7 @@ CREATE TABLE tls_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1504,12 +2770,30 @@ CREATE TABLE smb_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1527,6 +2811,7 @@ CREATE TABLE smb_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1564,9 +2849,60 @@ CREATE TABLE smb_activity (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -1593,12 +2929,30 @@ CREATE TABLE remote_access_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1616,6 +2970,7 @@ CREATE TABLE remote_access_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1679,12 +3034,30 @@ CREATE TABLE net_service_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1702,6 +3075,7 @@ CREATE TABLE net_service_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1767,12 +3141,30 @@ CREATE TABLE network_weird (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1790,6 +3182,7 @@ CREATE TABLE network_weird (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1827,12 +3220,30 @@ CREATE TABLE certificate (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1850,6 +3261,7 @@ CREATE TABLE certificate (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
@@ -1868,6 +3280,15 @@ CREATE TABLE certificate (
   "is_self_signed" BOOLEAN, -- it is signed with its own key
   "chain_position" TINYINT, -- 0: the server's own
   "seen_in" VARCHAR[], -- conn_uid of flows that it was seen in, at most 100
+  "cert_created_time" TIMESTAMPTZ, -- when it was made, where a log says only that
+  "issuer_sha1" VARCHAR, -- SHA-1 of the issuer's certificate
+  "crl_urls" VARCHAR[], -- where revoked ones are listed
+  "file_sha1" VARCHAR, -- SHA-1 of a file that it signs
+  "is_signed" BOOLEAN, -- that file is signed
+  "is_trusted" BOOLEAN, -- its signature is trusted
+  "is_microsoft_root" BOOLEAN, -- the root of its signature is Microsoft's
+  "signature_type" VARCHAR, -- kind of signature: embedded, catalog
+  "countersigned_time" TIMESTAMPTZ, -- when the signature was countersigned
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -1893,12 +3314,30 @@ CREATE TABLE network_file_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1916,6 +3355,7 @@ CREATE TABLE network_file_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -1964,12 +3404,30 @@ CREATE TABLE ics_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -1987,6 +3445,7 @@ CREATE TABLE ics_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "conn_uid" VARCHAR, -- the flow; the same in all tables
   "community_id" VARCHAR, -- the flow's Community ID, version 1
@@ -2024,8 +3483,8 @@ CREATE TABLE ics_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A trace of use: prefetch (205019), deleted files (5007), program lists, shimcache, user assist, links, jump lists, SRUM, autostarts, and lists from memory.
-CREATE TABLE artifact_query (
+-- A call of a cloud's interface, or something done in one of its applications.
+CREATE TABLE cloud_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
   "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
@@ -2033,12 +3492,30 @@ CREATE TABLE artifact_query (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2056,6 +3533,276 @@ CREATE TABLE artifact_query (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "api_operation" VARCHAR, -- what was called or done
+  "api_service" VARCHAR, -- service that it was done in
+  "api_group" VARCHAR, -- kind of operation, as the log names it
+  "api_version" VARCHAR, -- version of the interface
+  "api_request_uid" VARCHAR, -- the request
+  "api_request" VARCHAR, -- what was asked for, as text
+  "api_response" VARCHAR, -- what was answered, as text
+  "api_error" VARCHAR, -- error
+  "api_error_message" VARCHAR, -- the same in words
+  "is_read_only" BOOLEAN, -- the call changes nothing
+  "user_name" VARCHAR, -- user or service that did it
+  "user_full_name" VARCHAR, -- its name as it is shown
+  "user_domain" VARCHAR, -- its domain
+  "user_type" VARCHAR, -- kind of user (IAMUser, AssumedRole, ServicePrincipal, ...)
+  "user_uid" VARCHAR, -- its id
+  "user_uid_alt" VARCHAR, -- its other id (ARN, object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_account_uid" VARCHAR, -- account that it belongs to
+  "credential_uid" VARCHAR, -- key or token that it used
+  "session_uid" VARCHAR, -- its session
+  "session_issuer" VARCHAR, -- who gave it that session (role, service)
+  "session_is_mfa" BOOLEAN, -- it used a second factor
+  "invoked_by" VARCHAR, -- service that did it for the user
+  "app_name" VARCHAR, -- application that was used
+  "app_uid" VARCHAR, -- its id
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- its port
+  "src_hostname" VARCHAR, -- host or service that it came from
+  "src_vpc_endpoint" VARCHAR, -- private endpoint that it came through
+  "src_vpc" VARCHAR, -- virtual network that it came from
+  "src_country" VARCHAR, -- country of the sender, as the log has it
+  "src_region" VARCHAR, -- state or region of the sender
+  "src_city" VARCHAR, -- city of the sender
+  "src_isp" VARCHAR, -- who it has its address from
+  "src_asn" BIGINT, -- number of that network
+  "user_agent" VARCHAR, -- user agent of the request
+  "dst_hostname" VARCHAR, -- host that was called
+  "dst_ip" VARCHAR, -- address that was called
+  "http_method" VARCHAR, -- HTTP method
+  "url" VARCHAR, -- URL that was called
+  "status_code" VARCHAR, -- result, as the log gives it
+  "status_detail" VARCHAR, -- the same in words
+  "decision" VARCHAR, -- whether it was allowed, as the log names it
+  "resource_name" VARCHAR, -- what it was done to
+  "resource_uid" VARCHAR, -- its id (ARN, resource id)
+  "resource_type" VARCHAR, -- its kind
+  "resource_group" VARCHAR, -- group that it is in
+  "resource_owner" VARCHAR, -- whose it is
+  "resources" VARCHAR[], -- ids of all that it was done to
+  "object_name" VARCHAR, -- file or item that it was done to
+  "object_url" VARCHAR, -- its URL or path
+  "target_user_name" VARCHAR, -- user that it was done to
+  "target_user_uid" VARCHAR, -- its id
+  "value_before" VARCHAR, -- what a setting was
+  "value_after" VARCHAR, -- what it is from then on
+  "operations" VARCHAR[], -- several operations that are told together
+  "operation_count" BIGINT, -- how many they are
+  "success_count" BIGINT, -- how many of them succeeded
+  "failure_count" BIGINT, -- how many of them failed
+  "auth_protocol" VARCHAR, -- how the caller proved who it is
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A message (4009), a file in it (4011), or a link in it, found or clicked (4012); of mail systems and of chats.
+CREATE TABLE mail_activity (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
+  "message" VARCHAR, -- text of the record, where it has one of its own
+  "message_uid" VARCHAR, -- Message-ID that the sender gave
+  "email_uid" VARCHAR, -- the mail system's own id of it (NetworkMessageId)
+  "thread_uid" VARCHAR, -- chat or thread that it is in
+  "direction_id" TINYINT, -- 1 inbound, 2 outbound, 3 internal
+  "direction" VARCHAR, -- the same, as the log names it
+  "mail_from" VARCHAR, -- sender in the envelope
+  "mail_from_domain" VARCHAR, -- its domain
+  "header_from" VARCHAR, -- sender that is shown
+  "header_from_domain" VARCHAR, -- its domain
+  "header_from_name" VARCHAR, -- its name
+  "sender_uid" VARCHAR, -- the sender's id in the directory
+  "rcpt_to" VARCHAR, -- recipient
+  "rcpt_to_all" VARCHAR[], -- all recipients
+  "rcpt_uid" VARCHAR, -- the recipient's id in the directory
+  "cc" VARCHAR[], -- those who get a copy
+  "reply_to" VARCHAR, -- where an answer goes
+  "subject" VARCHAR, -- subject
+  "mail_size" BIGINT, -- bytes
+  "user_name" VARCHAR, -- user that did it (click, report, move)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_uid" VARCHAR, -- its id
+  "src_ip" VARCHAR, -- address that it was sent or clicked from
+  "spf" VARCHAR, -- what the check of the sender's address gave
+  "dkim" VARCHAR, -- what the check of the signature gave
+  "dmarc" VARCHAR, -- what the sender's policy gave
+  "composite_auth" VARCHAR, -- what all of them gave together (compauth)
+  "app_name" VARCHAR, -- application that it was in: mail, chat, office
+  "action_id" TINYINT, -- what the control did: 1 allowed, 2 denied, 3 only noted it, 4 changed something
+  "disposition" VARCHAR, -- what was done with it, as the log names it
+  "delivered_to" VARCHAR, -- folder or place that it went to
+  "latest_action" VARCHAR, -- what was done with it last
+  "latest_delivered_to" VARCHAR, -- where it is now
+  "threat_name" VARCHAR, -- name of the threat
+  "threat_category" VARCHAR, -- kind of threat, as the log names it
+  "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "confidence" VARCHAR, -- how sure, as the log names it
+  "policy_name" VARCHAR, -- rule or policy that decided
+  "policy_action" VARCHAR, -- what that policy does
+  "action_trigger" VARCHAR, -- what set off a later action
+  "action_result" VARCHAR, -- how it ended
+  "connectors" VARCHAR, -- connectors that it came through
+  "language" VARCHAR, -- language of its text
+  "cluster_uid" VARCHAR, -- group of messages that are alike
+  "attachment_count" INTEGER, -- number of its files
+  "url_count" INTEGER, -- number of its links
+  "url" VARCHAR, -- link
+  "url_hostname" VARCHAR, -- host of it
+  "url_scheme" VARCHAR, -- its scheme
+  "url_path" VARCHAR, -- its path
+  "url_query" VARCHAR, -- its query
+  "url_location" VARCHAR, -- where in the message it stands
+  "url_chain" VARCHAR[], -- links that it led through
+  "is_clicked_through" BOOLEAN, -- the user went on after the warning
+  "file_name" VARCHAR, -- file
+  "file_ext" VARCHAR, -- its extension
+  "file_type" VARCHAR, -- its type, as the log names it
+  "file_size" BIGINT, -- bytes
+  "file_sha256" VARCHAR, -- SHA256 of the file
+  "file_sha1" VARCHAR, -- SHA1 of the file
+  "file_md5" VARCHAR, -- MD5 of the file
+  "file_imphash" VARCHAR, -- IMPHASH of the file
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
+  "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
+  "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
+  "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
+  "record_hash" BIGINT, -- 64-bit hash of the record's own bytes or canonical fields
+  "src_offset" BIGINT NOT NULL, -- offset of the record in its artifact, bytes
+  "src_length" INTEGER, -- length of the record, bytes
+  "src_record_id" BIGINT, -- record number in its log (Windows: EventRecordID)
+  "parser" VARCHAR NOT NULL, -- parser that read it
+  "parser_version" VARCHAR NOT NULL, -- its version
+  "mapping_version" VARCHAR NOT NULL, -- version of the rules that named the columns
+  "parse_flags" INTEGER, -- 1 truncated, 2 from slack, 4 bad checksum, 8 time repaired, 16 name guessed, 32 zone assumed, 64 year inferred, 128 text repaired
+  "unmapped" MAP(VARCHAR, VARCHAR), -- fields of the record that no column holds
+  "raw" BLOB, -- the record's bytes, where they cannot be read again from the evidence
+  "labels" VARCHAR[] -- labels put on the row
+);
+
+-- A trace of use: prefetch (205019), deleted files (5007), program lists, shimcache, user assist, links, jump lists, SRUM, autostarts, and lists from memory.
+CREATE TABLE artifact_query (
+  "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
+  "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
+  "time_ns" SMALLINT, -- nanoseconds below the microsecond of `time`, 0 to 999
+  "time_desc" VARCHAR, -- which clock `time` is (created, si_modified, ...)
+  "class_uid" INTEGER, -- OCSF class
+  "category_uid" TINYINT, -- OCSF category
+  "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
+  "type_uid" BIGINT, -- class_uid * 100 + activity_id
+  "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
+  "status_id" TINYINT, -- 1 success, 2 failure
+  "device_hostname" VARCHAR, -- host that the record is about, as the record names it
+  "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
+  "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
+  "sensor_id" VARCHAR, -- sensor and interface that saw it
+  "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
+  "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
+  "event_code" VARCHAR, -- the log's number or name for this kind (Windows: EventID)
+  "original_event_uid" VARCHAR, -- the record's id in its log, as text
+  "event_version" SMALLINT, -- version of the event's template (Version)
+  "event_level" SMALLINT, -- 1 critical, 2 error, 3 warning, 4 information, 5 verbose
+  "event_task" INTEGER, -- Task
+  "event_opcode" SMALLINT, -- Opcode
+  "event_keywords" VARCHAR, -- Keywords, as 0x and hexadecimal digits
+  "event_pid" BIGINT, -- process that wrote the record (Execution ProcessID)
+  "event_tid" BIGINT, -- thread that wrote the record (Execution ThreadID)
+  "event_activity_uid" VARCHAR, -- Correlation ActivityID
+  "event_related_uid" VARCHAR, -- Correlation RelatedActivityID
+  "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
+  "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
+  "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "artifact" VARCHAR, -- kind: prefetch, amcache, shimcache, bam, userassist, lnk, ...
   "subject_path" VARCHAR, -- what was used: path
@@ -2116,12 +3863,30 @@ CREATE TABLE browser_activity (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2139,6 +3904,7 @@ CREATE TABLE browser_activity (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "browser" VARCHAR, -- browser
   "profile" VARCHAR, -- profile
@@ -2180,12 +3946,30 @@ CREATE TABLE inventory (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2203,11 +3987,9 @@ CREATE TABLE inventory (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "fact" VARCHAR, -- what is said: computer_name, machine_uid, os, time_zone, domain, interface, boot, user, profile, group, ...
-  "device_domain" VARCHAR, -- domain or workgroup of the host
-  "os_name" VARCHAR, -- operating system
-  "os_version" VARCHAR, -- its version
   "os_build" VARCHAR, -- its build
   "os_edition" VARCHAR, -- its edition
   "os_kernel" VARCHAR, -- release of its kernel
@@ -2242,6 +4024,25 @@ CREATE TABLE inventory (
   "password_set_time" TIMESTAMPTZ, -- when its password was set
   "account_created_time" TIMESTAMPTZ, -- when it was made
   "account_expires_time" TIMESTAMPTZ, -- when it expires
+  "device_category" VARCHAR, -- kind of host, as the log names it
+  "device_subtype" VARCHAR, -- the same in more detail
+  "device_uid_alt" VARCHAR, -- its id in the directory of a cloud
+  "agent_state" VARCHAR, -- whether the sensor is set up and at work
+  "join_type" VARCHAR, -- how it belongs to a directory
+  "is_joined" BOOLEAN, -- it belongs to a cloud's directory
+  "logged_on_users" VARCHAR, -- users logged on, as the log lists them
+  "exposure" VARCHAR, -- how exposed it is held to be
+  "interface_type" VARCHAR, -- kind of interface
+  "interface_state" VARCHAR, -- its state
+  "interface_vendor" VARCHAR, -- who made it
+  "interface_networks" VARCHAR, -- networks that it is in, as the log lists them
+  "interface_addresses" VARCHAR, -- its addresses, as the log lists them
+  "interface_gateways" VARCHAR, -- its gateways, as the log lists them
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_type" VARCHAR, -- kind of user
+  "cloud_provider" VARCHAR, -- cloud that it runs in
+  "cloud_resource_uid" VARCHAR, -- its id there
   "detail" VARCHAR, -- what else is said
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -2268,12 +4069,30 @@ CREATE TABLE detection_finding (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2291,6 +4110,7 @@ CREATE TABLE detection_finding (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "finding_uid" VARCHAR, -- the finding
   "title" VARCHAR, -- what it says
@@ -2298,7 +4118,27 @@ CREATE TABLE detection_finding (
   "analytic_name" VARCHAR, -- its name
   "analytic_type" VARCHAR, -- sigma, yara, suricata, edr, analytic, ...
   "analytic_version" VARCHAR, -- its version
+  "analytic_desc" VARCHAR, -- what it looks for
   "attack_techniques" VARCHAR[], -- ATT&CK techniques
+  "attack_technique_names" VARCHAR[], -- their names
+  "attack_tactics" VARCHAR[], -- ATT&CK tactics, or the maker's own
+  "attack_tactic_names" VARCHAR[], -- their names
+  "finding_desc" VARCHAR, -- what it says at length
+  "severity" VARCHAR, -- how bad it is, in the log's own word or number
+  "severity_num" BIGINT, -- the same as the log's own number
+  "finding_url" VARCHAR, -- page of the finding in the maker's console
+  "finding_status" VARCHAR, -- what became of it, as the log names it
+  "group_uid" VARCHAR, -- incident, detection or group that it is part of
+  "first_seen_time" TIMESTAMPTZ, -- when it was seen first
+  "last_seen_time" TIMESTAMPTZ, -- when it was seen last
+  "finding_created_time" TIMESTAMPTZ, -- when the finding was made
+  "finding_modified_time" TIMESTAMPTZ, -- when it was changed last
+  "product_name" VARCHAR, -- product that found it
+  "product_vendor" VARCHAR, -- who makes that
+  "policy_name" VARCHAR, -- policy that it went by
+  "policy_uid" VARCHAR, -- its id
+  "ioc_type" VARCHAR, -- kind of indicator that matched
+  "ioc_value" VARCHAR, -- the indicator
   "confidence_id" TINYINT, -- 1 low, 2 medium, 3 high
   "risk_score" DOUBLE, -- 0 to 100
   "evidence_table" VARCHAR, -- table of the rows that it is about
@@ -2312,12 +4152,60 @@ CREATE TABLE detection_finding (
   "threat_uid" VARCHAR, -- the maker's number of it
   "threat_category" VARCHAR, -- kind of threat, as the log names it
   "detection_source" VARCHAR, -- what noticed it, as the log names it
+  "finding_objective" VARCHAR, -- what the attacker is after, as the maker puts it
   "proc_cmd_line" VARCHAR, -- command line of what was found or stopped
   "file_path" VARCHAR, -- file
+  "file_name" VARCHAR, -- its name
   "file_sha256" VARCHAR, -- its SHA-256
+  "file_sha1" VARCHAR, -- its SHA-1
+  "file_md5" VARCHAR, -- its MD5
+  "file_size" BIGINT, -- its bytes
+  "proc_name" VARCHAR, -- file name of the image of what was found
+  "proc_path" VARCHAR, -- its image
+  "proc_pid" BIGINT, -- its process id
+  "proc_uid" VARCHAR, -- its unique id
+  "proc_created_time" TIMESTAMPTZ, -- when it was started
+  "proc_ended_time" TIMESTAMPTZ, -- when the process ended
+  "parent_path" VARCHAR, -- image of its parent
+  "parent_name" VARCHAR, -- file name of that image
+  "parent_cmd_line" VARCHAR, -- command line of its parent
+  "parent_pid" BIGINT, -- process id of its parent
+  "verdict" VARCHAR, -- what it was held to be, as the log names it
+  "evidence_type" VARCHAR, -- kind of thing that a piece of evidence is
+  "evidence_role" VARCHAR, -- its part in it: related, impacted, source, ...
+  "evidence_uid" VARCHAR, -- its id
+  "detection_status" VARCHAR, -- whether it was detected, blocked, prevented
+  "suspicion_level" VARCHAR, -- how suspicious that thing is
+  "remediation_state" VARCHAR, -- what has been done to it
+  "remediation" VARCHAR, -- the same in full
+  "resource_uid" VARCHAR, -- cloud resource or mailbox
+  "resource_name" VARCHAR, -- its name
+  "resource_type" VARCHAR, -- its kind
+  "email_uid" VARCHAR, -- message
+  "email_subject" VARCHAR, -- its subject
+  "app_name" VARCHAR, -- application that it is about
+  "app_uid" VARCHAR, -- its id
+  "url" VARCHAR, -- URL that it is about
+  "query_hostname" VARCHAR, -- name that was asked for
+  "reg_key_path" VARCHAR, -- registry key
+  "reg_value_name" VARCHAR, -- registry value
+  "reg_value_data" VARCHAR, -- data of its value
+  "src_port" INTEGER, -- port that it came from
+  "dst_port" INTEGER, -- port that it went to
+  "src_hostname" VARCHAR, -- host that it came from
+  "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "transport" VARCHAR, -- tcp, udp, ...
+  "conn_uid" VARCHAR, -- the flow that it was seen in
+  "community_id" VARCHAR, -- Community ID of that flow
   "dst_hostname" VARCHAR, -- host or URL that it went to
+  "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
+  "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
+  "cloud_account_name" VARCHAR, -- its name
+  "cloud_org_uid" VARCHAR, -- organization or tenant of that account
+  "cloud_project_uid" VARCHAR, -- project or resource group
+  "cloud_region" VARCHAR, -- region
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line
@@ -2325,9 +4213,60 @@ CREATE TABLE detection_finding (
   "actor_tid" BIGINT, -- its thread
   "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
   "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
   "user_name" VARCHAR, -- user that did it
   "user_domain" VARCHAR, -- domain or host of that user
   "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
   "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
@@ -2345,7 +4284,7 @@ CREATE TABLE detection_finding (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A log's record that no mapping names: complete, in `unmapped`.
+-- A log's record that no mapping names: complete, in `unmapped`; of sensors' records also who did it and what it is about.
 CREATE TABLE raw_event (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -2354,12 +4293,30 @@ CREATE TABLE raw_event (
   "class_uid" INTEGER, -- OCSF class
   "category_uid" TINYINT, -- OCSF category
   "activity_id" SMALLINT, -- OCSF activity of the class
+  "activity_name" VARCHAR, -- what was done, in the log's own words
   "type_uid" BIGINT, -- class_uid * 100 + activity_id
   "severity_id" TINYINT, -- OCSF severity: 1 informational ... 6 fatal
   "status_id" TINYINT, -- 1 success, 2 failure
   "device_hostname" VARCHAR, -- host that the record is about, as the record names it
   "device_uid" VARCHAR, -- host's own id (MachineGuid, agent id)
   "device_ip" VARCHAR, -- host's address
+  "device_public_ip" VARCHAR, -- address that the sensor's cloud saw the host come from
+  "device_mac" VARCHAR, -- host's link address
+  "device_domain" VARCHAR, -- domain or workgroup of the host
+  "device_type" VARCHAR, -- what kind of host it is: laptop, server, ...
+  "device_groups" VARCHAR[], -- groups that the sensor's console has the host in
+  "device_group_uids" VARCHAR[], -- their ids
+  "os_name" VARCHAR, -- operating system of the host
+  "os_version" VARCHAR, -- its version
+  "os_type" VARCHAR, -- its family: windows, linux, macos, ios, android
+  "agent_uid" VARCHAR, -- the sensor's own id, where the host has another one
+  "agent_version" VARCHAR, -- version of the sensor
+  "org_uid" VARCHAR, -- customer, tenant or account that the sensor belongs to
+  "org_name" VARCHAR, -- its name
+  "org_unit_uid" VARCHAR, -- part of it that the host is in (site, unit)
+  "org_unit_name" VARCHAR, -- its name
+  "device_city" VARCHAR, -- city that the host is in, by its address
+  "device_country" VARCHAR, -- its country
   "sensor_id" VARCHAR, -- sensor and interface that saw it
   "log_provider" VARCHAR, -- who wrote the record (Windows: Provider Name)
   "log_name" VARCHAR, -- the log it stood in (Windows: Channel)
@@ -2377,8 +4334,84 @@ CREATE TABLE raw_event (
   "event_user_uid" VARCHAR, -- SID under which the record was written (Security UserID)
   "event_user_name" VARCHAR, -- who that is, where the SID is the same on every host (NT AUTHORITY\SYSTEM)
   "log_provider_uid" VARCHAR, -- GUID of the provider
+  "logged_time" TIMESTAMPTZ, -- when it was logged or received, where that is another clock
   "message" VARCHAR, -- text of the record, where it has one of its own
   "event_xml" VARCHAR, -- the record as XML, where only that is complete
+  "file_path" VARCHAR, -- file that it is about
+  "file_name" VARCHAR, -- its name
+  "file_sha256" VARCHAR, -- SHA256 of it
+  "file_sha1" VARCHAR, -- SHA1 of it
+  "file_md5" VARCHAR, -- MD5 of it
+  "file_imphash" VARCHAR, -- IMPHASH of it
+  "src_ip" VARCHAR, -- address that it came from
+  "src_port" INTEGER, -- port that it came from
+  "dst_ip" VARCHAR, -- address that it went to
+  "dst_port" INTEGER, -- port that it went to
+  "dst_hostname" VARCHAR, -- host that it went to
+  "url" VARCHAR, -- URL that it is about
+  "reg_key_path" VARCHAR, -- registry key that it is about
+  "actor_path" VARCHAR, -- image of the process that did it
+  "actor_name" VARCHAR, -- file name of that image
+  "actor_cmd_line" VARCHAR, -- its command line
+  "actor_pid" BIGINT, -- its process id
+  "actor_tid" BIGINT, -- its thread
+  "actor_uid" VARCHAR, -- its unique id (ProcessGuid, sensor's id)
+  "actor_sha256" VARCHAR, -- SHA-256 of its image
+  "actor_sha1" VARCHAR, -- SHA-1 of its image
+  "actor_md5" VARCHAR, -- MD5 of its image
+  "actor_signed" BOOLEAN, -- its image is signed
+  "actor_signer" VARCHAR, -- who signed its image
+  "actor_desc" VARCHAR, -- description in the version information of its image
+  "actor_created_time" TIMESTAMPTZ, -- when its process was made
+  "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
+  "actor_size" BIGINT, -- bytes of its image
+  "actor_original_name" VARCHAR, -- name in its image's version information
+  "actor_internal_name" VARCHAR, -- internal name in the version information
+  "actor_company" VARCHAR, -- company in the version information
+  "actor_product" VARCHAR, -- product in the version information
+  "actor_file_version" VARCHAR, -- version in the version information
+  "actor_elevation" VARCHAR, -- its token elevation type
+  "actor_cwd" VARCHAR, -- its working directory
+  "actor_parent_path" VARCHAR, -- image of its parent
+  "actor_parent_name" VARCHAR, -- file name of that image
+  "actor_parent_cmd_line" VARCHAR, -- command line of the parent
+  "actor_parent_pid" BIGINT, -- process id of the parent
+  "actor_parent_uid" VARCHAR, -- unique id of the parent
+  "actor_parent_sha256" VARCHAR, -- SHA-256 of the parent's image
+  "actor_parent_user_name" VARCHAR, -- user of the parent, with its domain where given
+  "actor_parent_user_uid" VARCHAR, -- its SID or number
+  "actor_parent_sha1" VARCHAR, -- SHA-1 of the parent's image
+  "actor_parent_md5" VARCHAR, -- MD5 of the parent's image
+  "actor_parent_signed" BOOLEAN, -- the parent's image is signed
+  "actor_parent_signer" VARCHAR, -- who signed the parent's image
+  "actor_parent_desc" VARCHAR, -- description in the version information of the parent's image
+  "actor_parent_created_time" TIMESTAMPTZ, -- when the parent's process was made
+  "actor_parent_integrity" VARCHAR, -- the parent's integrity level
+  "os_actor_path" VARCHAR, -- image of the process that the system saw do it, where the sensor says that it did it for the actor
+  "os_actor_name" VARCHAR, -- its file name
+  "os_actor_cmd_line" VARCHAR, -- its command line
+  "os_actor_pid" BIGINT, -- its process id
+  "os_actor_uid" VARCHAR, -- its unique id
+  "os_actor_sha256" VARCHAR, -- SHA-256 of its image
+  "os_actor_sha1" VARCHAR, -- SHA-1 of its image
+  "os_actor_md5" VARCHAR, -- MD5 of its image
+  "os_actor_signed" BOOLEAN, -- its image is signed
+  "os_actor_signer" VARCHAR, -- who signed its image
+  "os_actor_desc" VARCHAR, -- description in the version information of its image
+  "os_actor_created_time" TIMESTAMPTZ, -- when it was made
+  "os_actor_user_name" VARCHAR, -- user that it ran as
+  "os_actor_user_domain" VARCHAR, -- domain or host of that user
+  "session_terminal" VARCHAR, -- terminal session that it ran in
+  "session_is_remote" BOOLEAN, -- it ran in a session from another host (RDP)
+  "session_src_ip" VARCHAR, -- address of that host
+  "session_src_hostname" VARCHAR, -- name of that host
+  "user_name" VARCHAR, -- user that did it
+  "user_domain" VARCHAR, -- domain or host of that user
+  "user_uid" VARCHAR, -- its SID or number
+  "user_uid_alt" VARCHAR, -- its id in the directory of a cloud (object id)
+  "user_email" VARCHAR, -- its mail address or principal name (UPN)
+  "session_uid" VARCHAR, -- its logon session (LogonId)
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -2439,7 +4472,8 @@ CREATE TABLE artifact (
   "bytes_structure" BIGINT, -- bytes of headers, padding and the like
   "bytes_slack" BIGINT, -- bytes without meaning to the format
   "bytes_unexplained" BIGINT, -- bytes that are none of these
-  "counters" MAP(VARCHAR, BIGINT) -- records that are counted and kept nowhere, by kind
+  "counters" MAP(VARCHAR, BIGINT), -- records that are counted and kept nowhere, by kind
+  "devices" STRUCT(device_hostname VARCHAR, device_uid VARCHAR, device_ip VARCHAR, device_mac VARCHAR, device_domain VARCHAR, os_name VARCHAR, log_provider VARCHAR, first_time TIMESTAMPTZ, last_time TIMESTAMPTZ, rows BIGINT)[] -- hosts that its rows name: by what, when, in how many rows; null: not gathered (of small event logs, `evtx_file` says it)
 );
 
 -- One record that was seen and could not be read.

@@ -31,6 +31,8 @@ NOBODY = Siblings(lambda _name: False, lambda _name, _most: None)
 
 def read_with(path: str, siblings: Siblings) -> str | None:
     """Why a file that no parser takes needs none: it is read together with another one."""
+    if not path.lower().endswith(COMPANIONS):
+        return None
     name = path.replace("\\", "/").rpartition("/")[2]
     for ending in COMPANIONS:
         main = name[: -len(ending)]

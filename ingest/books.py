@@ -3,13 +3,15 @@
 import datetime
 import os
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from tracelake.ingest.events import Facts, Identity
 from tracelake.ingest.sofar import SoFar
-from tracelake.normalize import MAPPING_VERSION, TABLES
+from tracelake.normalize import TABLES, mapping
+from tracelake.normalize.tables.books import DEVICE_KEYS
 
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
@@ -30,7 +32,7 @@ def artifact_row(
         "sha256": facts.sha256,
         "parser": facts.parser,
         "parser_version": version if taken else None,
-        "mapping_version": MAPPING_VERSION if taken else None,
+        "mapping_version": mapping.load().version if taken else None,
         "refused": list(facts.refused.items()),
         "records": facts.records,
         "in_rows": facts.in_rows,
@@ -45,8 +47,19 @@ def artifact_row(
             facts.size - explained if taken and facts.size is not None else None
         ),
         "counters": list(facts.counters.items()),
+        "devices": _devices(facts),
         "ingested": now(),
     }
+
+
+def _devices(facts: Facts) -> list[dict[str, Any]] | None:
+    if facts.devices is None:
+        return None
+    return [
+        {**dict(zip(DEVICE_KEYS, key, strict=True)), "first_time": first, "last_time": last,
+         "rows": rows}
+        for key, (first, last, rows) in facts.devices
+    ]
 
 
 def source_row(
@@ -81,6 +94,45 @@ def source_row(
 def batch_of(table: str, rows: list[dict[str, Any]]) -> pa.RecordBatch:
     """Rows of a book as a batch of its table."""
     return pa.RecordBatch.from_pylist(rows, schema=TABLES[table].schema)
+
+
+@dataclass(slots=True)
+class Listing:
+    """Files of which only the name, the size and the hash are to be said, column by column: there
+    may be millions, and a row of its own for each would cost more than to read many of them."""
+
+    numbers: list[int] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    # Why no parser takes each: the place in `_words`, of which there are few.
+    _why: list[int] = field(default_factory=list)
+    _words: dict[str, int] = field(default_factory=dict)
+
+    def add(self, number: int, path: str, size: int, sha256: str, why: str) -> None:
+        """Takes in a file."""
+        self.numbers.append(number)
+        self.paths.append(printable(path))
+        self.sizes.append(size)
+        self.hashes.append(sha256)
+        self._why.append(self._words.setdefault(why, len(self._words)))
+
+    def batch(self, engagement: str, source_id: str, unit: str, version: str) -> pa.RecordBatch:
+        """The rows of `artifact`, as `artifact_row` has them."""
+        facts = (Facts("", None, {"*": why}) for why in self._words)
+        rows = [artifact_row(engagement, source_id, 0, unit, version, each) for each in facts]
+        same = batch_of("artifact", rows).take(pa.array(self._why, pa.int32()))
+        ends = pa.array(range(len(self.paths) + 1), pa.int32())
+        own: dict[str, pa.Array] = {
+            "artifact_no": pa.array(self.numbers, same.schema.field("artifact_no").type),
+            "paths": pa.ListArray.from_arrays(ends, pa.array(self.paths, pa.string())),
+            "size": pa.array(self.sizes, same.schema.field("size").type),
+            "sha256": pa.array(self.hashes, same.schema.field("sha256").type),
+        }
+        columns = zip(same.schema.names, same.columns, strict=True)
+        arrays = [own.get(name, column).cast(same.schema.field(name).type)
+                  if name in own else column for name, column in columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=same.schema)
 
 
 def facts_of(row: dict[str, Any]) -> Facts:

@@ -3,26 +3,42 @@
 import os
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from tracelake.ingest.books import artifact_row, source_row
+from tracelake.ingest.books import Listing, artifact_row, source_row
 from tracelake.ingest.events import Event, Facts, Identity, Task
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
-from tracelake.normalize import MAPPING_VERSION, Provenance
+from tracelake.normalize import Provenance, extra, mapping
 from tracelake.parsers.artifact import Parser
 from tracelake.version import VERSION
 
-LeftOver = dict[int, tuple[Facts, pa.RecordBatch | None]]
-"""Artifacts without a unit of their own by number (nobody took them, or they cannot be opened),
-with their damage."""
+
+@dataclass(slots=True)
+class LeftOver:
+    """Artifacts without a unit of their own: nobody took them, or they cannot be opened.
+
+    Attributes:
+        rows: by their number, with their damage.
+        listing: those that are only listed.
+    """
+
+    rows: dict[int, tuple[Facts, pa.RecordBatch | None]] = field(default_factory=dict)
+    listing: Listing = field(default_factory=Listing)
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.listing.numbers)
+
 
 
 def unit_id(source_id: str, number: int, parser: Parser) -> str:
-    """What is committed together: one artifact, read by one version of one parser."""
-    return f"{source_id[:16]}-{number}-{parser.name}-{parser.version.replace('.', '_')}"
+    """What is committed together: one artifact, read by one version of one parser, and with the
+    same mapping files of an analyst."""
+    version = parser.version.replace(".", "_") + extra.mark(extra.files()).replace(extra.MARK, "-m")
+    return f"{source_id[:16]}-{number}-{parser.name}-{version}"
 
 
 def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -> Provenance:
@@ -33,7 +49,7 @@ def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -
         artifact_no=number,
         parser=parser.name if parser else "container",
         parser_version=parser.version if parser else VERSION,
-        mapping_version=MAPPING_VERSION,
+        mapping_version=mapping.load().version,
     )
 
 
@@ -44,8 +60,8 @@ def close_left(lake: Lake, pack: Pack, task: Task, source_id: str, left: LeftOve
     if not left:
         return
     # The same in every run that leaves the same: what is in does not come again.
-    numbers = zlib.crc32(",".join(map(str, sorted(left))).encode())
-    unit = f"{source_id[:16]}-left-{numbers:08x}"
+    numbers = ",".join(map(str, sorted((*left.rows, *left.listing.numbers))))
+    unit = f"{source_id[:16]}-left-{zlib.crc32(numbers.encode()):08x}"
     outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
     _put_left(lake, outlet, unit, source_id, left)
     yield from outlet.close(task, Facts("", None), 0.0)
@@ -77,7 +93,10 @@ def close_source(
 
 
 def _put_left(lake: Lake, outlet: Outlet, unit: str, source_id: str, left: LeftOver) -> None:
-    for number, (found, damage) in left.items():
+    if left.listing.numbers:
+        listed = left.listing.batch(lake.engagement, source_id, unit, VERSION)
+        outlet.book_all("artifact", listed)
+    for number, (found, damage) in left.rows.items():
         if damage is not None:
             outlet.put("damage", damage, provenance(lake, source_id, number, None))
         outlet.book(

@@ -10,15 +10,13 @@ HEAD = 65536
 # Evidence that responders do bring and that is not opened yet: to be told by its name, not by
 # what each parser misses in it.
 NOT_YET: dict[bytes, str] = {}
+_MAGICS = (*KINDS, *NOT_YET)
 
-
-# Formats of text: of a file that is none, and that nobody asks for by its path, their parsers are
-# not asked. That matters where every file of an image is opened.
-OF_TEXT = {
-    "auditd", "defender_log", "jsonl", "ps_history", "ps_transcript", "syslog", "task_xml", "w3c",
-    "weblog",
-}
-NOT_OF_TEXT = tuple(parser for parser in PARSERS if parser.name not in OF_TEXT)
+# Bytes that no encoding of text has, but for escapes and what was typed into a history; one in so
+# many is let pass.
+NOT_IN_TEXT = bytes({*range(1, 32)} - set(b"\t\n\v\f\r\x1b"))
+MOST_STRANGE = 20
+NOT_OF_TEXT = tuple(parser for parser in PARSERS if not parser.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +57,45 @@ def identify(head: bytes, path: str, parsers: tuple[Parser, ...] = PARSERS) -> I
     return Identified(best, near if best is None and near else refused)
 
 
+def taker(head: bytes, path: str) -> Parser | None:
+    """The parser of a file that nobody asks for by its path. As `identify`, without the reasons:
+    where every file of an image is opened, there may be millions."""
+    if not head or _known(head) is not None:
+        return None
+    best: Parser | None = None
+    best_match = no = Match.NO
+    for parser in PARSERS if may_be_text(head) else NOT_OF_TEXT:
+        match = parser.match(head, path)[0]
+        if match is no:
+            continue
+        if match > best_match:
+            best, best_match = parser, match
+        if match == Match.CONTENT:
+            break
+    return best
+
+
 def may_be_text(head: bytes) -> bool:
-    """Whether a file may be text: it has no zero bytes, or those of UTF-16."""
+    """Whether a file may be text: it has no zero bytes and few other ones that text has not, or
+    the zeros of UTF-16."""
     first = head[:1024]
-    if b"\0" not in first or first[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
+    zeros = first.count(0)
+    if not zeros:
+        strange = len(first) - len(first.translate(None, NOT_IN_TEXT))
+        return strange * MOST_STRANGE <= len(first)
+    if zeros * 4 < len(first) - 1:
+        return False
     half = len(first) // 2
-    return max(first[::2].count(0), first[1::2].count(0)) * 2 > half
+    few, many = sorted((first[::2].count(0), first[1::2].count(0)))
+    return many * 2 > half and few * 4 <= half
 
 
 def _known(head: bytes) -> str | None:
+    if not head.startswith(_MAGICS):
+        return None
     for magic, kind in KINDS.items():
         if head.startswith(magic):
             return f"{NAMES[kind]} inside another container, or a piece of one: unpack it"
-    for magic, what in NOT_YET.items():
-        if head.startswith(magic):
-            return what
-    return None
+    return next(what for magic, what in NOT_YET.items() if head.startswith(magic))

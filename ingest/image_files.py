@@ -4,6 +4,7 @@ Each file system is read by its library (libfsntfs, libfsext, ...; others: image
 of libyal's look alike, so one class does for them; what differs is in a table.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from tracelake.native.errors import Corrupt
 SPARSE = 1  # a flag of an extent
 # The blocks of a folder's index in NTFS, as a stream has a name, and their type of attribute.
 INDEX, ALLOCATION = "$I30", 160
+# Entries of the folders that are walked through that are kept, not to be looked for twice: some
+# 10 MB.
+MOST_KEPT = 2048
 DIRECTORY, REGULAR, LINK = 0x4000, 0x8000, 0xA000
 
 
@@ -96,6 +100,7 @@ class FileSystem:
         self._window = Window(volume.disk)
         self._of = volume
         self._tsk: TskFileSystem | None = None
+        self._kept = 0
         if opened is None:
             opened = library(self._kind.library).volume()
             try:
@@ -162,7 +167,7 @@ class FileSystem:
             yield from self._streams(entry, path)
 
     def _entries(self, folder: Any, path: str) -> Iterator[tuple[str, Any] | Listed]:
-        found: list[tuple[str, int]] = []
+        found: list[tuple[str, int, Any]] = []
         trouble: Exception | None = None
         broken = 0
         try:
@@ -170,24 +175,33 @@ class FileSystem:
         except BROKEN as error:
             yield Listed(path, 0, trouble=Corrupt("folder", 0, why(error)))
             return
+        keep = self._kept + count <= MOST_KEPT
         for number in range(count):
             try:
-                name = folder.get_sub_file_entry(number).get_name()
+                entry = folder.get_sub_file_entry(number)
+                name = entry.get_name()
             except BROKEN as error:
                 trouble, broken = error, broken + 1
                 continue
             if name and name not in (".", ".."):
-                found.append((name, number))
+                found.append((name, number, entry if keep else None))
         if trouble is not None:
             why_not = f"{broken} of its {count} entries cannot be read: {why(trouble)}"
             yield Listed(path, 0, trouble=Corrupt("folder", 0, why_not))
-        for name, number in sorted(found):
+        # From the end, so that each is let go of when it has been given.
+        found.sort(reverse=True)
+        self._kept += len(found) if keep else 0
+        while found:
+            name, number, entry = found.pop()
             inside = f"{path}/{name}" if path else name
-            try:
-                entry = folder.get_sub_file_entry(number)
-            except BROKEN as error:
-                yield Listed(inside, 0, trouble=Corrupt("file", 0, why(error)))
-                continue
+            if keep:
+                self._kept -= 1
+            else:
+                try:
+                    entry = folder.get_sub_file_entry(number)
+                except BROKEN as error:
+                    yield Listed(inside, 0, trouble=Corrupt("file", 0, why(error)))
+                    continue
             yield inside, entry
 
     def _streams(self, entry: Any, path: str) -> Iterator[Listed]:
@@ -218,8 +232,11 @@ class FileSystem:
         unread = None if size is not None else "it has no blocks of its own"
         yield Listed(f"{path}:{INDEX}", identifier, INDEX, size, unread)
 
-    def open(self, listed: Listed) -> Opened:
+    def open(self, listed: Listed, dated: bool = False) -> Opened:
         """A file's content.
+
+        Args:
+            dated: say when it was written last, too.
 
         Raises:
             EvidenceError: it cannot be opened.
@@ -232,13 +249,14 @@ class FileSystem:
             entry = self._find(listed.identifier)
             if entry is None:
                 raise Corrupt("file", 0, "it is not there any more")
+            modified = _written(entry) if dated else None
             if listed.stream is not None:
                 entry = entry.get_alternate_data_stream_by_name(listed.stream)
             size = int(entry.get_size())
             start, stored = _begin_and_stored(entry, size, listed.path)
         except BROKEN as error:
             raise Corrupt("file", 0, why(error)) from error
-        return Opened(Content(entry, size, start), size - start, stored)
+        return Opened(Content(entry, size, start), size - start, stored, modified)
 
     def find(self, path: str) -> Listed | None:
         """The file of a path as `walk` lists it, without walking."""
@@ -277,6 +295,17 @@ class FileSystem:
         except BROKEN:
             pass  # as far as it can be read
         return found
+
+
+def _written(entry: Any) -> float | None:
+    """When a file was written last; None where it does not say, or says what cannot be."""
+    try:
+        time: datetime.datetime | None = entry.get_modification_time()
+    except BROKEN:
+        return None
+    if time is None or time.year <= 1970:
+        return None
+    return time.replace(tzinfo=datetime.UTC).timestamp()
 
 
 def _child(entry: Any, name: str) -> Any:

@@ -6,8 +6,10 @@ with names sorted. So they do not depend on the parsers, on what is opened, nor 
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import BinaryIO
 
 from tracelake.ingest.beside import Siblings
@@ -20,7 +22,16 @@ from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import Guard, Readable
-from tracelake.ingest.want import AUDIT, NOT_WANTED, STAGE_OF, Wanted, every, rank_of
+from tracelake.ingest.want import (
+    ARCHIVED,
+    AUDIT,
+    NOT_WANTED,
+    STAGE_OF,
+    Wanted,
+    every,
+    is_archive,
+    rank_of,
+)
 from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
 from tracelake.parsers.artifact import Rank
 
@@ -34,6 +45,8 @@ IMAGE, VOLUME, FIRST = 0, 1, 2
 LOCKED, STORE = "encrypted, not opened", "shadow copy of"
 INDEXES = "the index of a folder, in which deleted names may be: --carve reads it"
 BLOCK = 4 << 20
+# Files that are kept in mind, not to walk over all folders again: some 20 MB.
+MOST_REST = 1 << 16
 
 
 class _Late:
@@ -80,6 +93,8 @@ class ImageWalk(Base):
         self._volumes: dict[int, Volume] = {}
         self._systems: dict[int, FileSystem | TskFileSystem | EvidenceError] = {}
         self._files: list[str] = []
+        # What no parser asks for, where the walk has met all of it: it spares the second one.
+        self._rest: list[tuple[int, Listed]] | None = None
         try:
             self._media = open_media(path, kind, content)
             self._files = self._media.files
@@ -125,7 +140,8 @@ class ImageWalk(Base):
             yield IMAGE, broken(self._name, "image", unended)
         if self.plan is None:
             self.plan = []
-            yield from self._look(wanted)
+            keep = self._how.every_file and STAGE_OF[Rank.REST] in stages
+            yield from self._look(wanted, keep)
         for planned in sorted(self.plan):
             if STAGE_OF[planned.rank] in stages and wanted(planned.number):
                 listed = Listed(planned.path, planned.identifier, planned.stream, planned.size)
@@ -163,15 +179,21 @@ class ImageWalk(Base):
             raise member.trouble
         return member.open()
 
-    def _look(self, wanted: Wanted) -> Iterator[tuple[int, Member]]:
-        """Walks over all volumes, and plans what is to be opened. Gives what is wrong."""
+    def _look(self, wanted: Wanted, keep: bool) -> Iterator[tuple[int, Member]]:
+        """Walks over all volumes, and plans what is to be opened. Gives what is wrong.
+
+        Args:
+            keep: the rest is asked for by this walk, too: keep in mind what it is.
+        """
         assert self.plan is not None
+        rest: list[tuple[int, Listed]] = []
         for slot in self._volumes:
             for number, listed in self._listed(slot):
                 if listed.trouble is not None:
                     if wanted(number):
                         yield number, broken(self._path(slot, listed), "image", listed.trouble)
-                elif listed.unread is not None:
+                    continue
+                if listed.unread is not None:
                     if listed.stream == INDEX and not self._how.indexes:
                         self.not_opened[INDEXES] += 1
                 elif (rank := rank_of(listed.path)) is not None:
@@ -181,23 +203,34 @@ class ImageWalk(Base):
                             listed.size or 0,
                         )
                     )
+                    continue
                 elif not self._how.every_file:
-                    self.not_opened[NOT_WANTED] += 1
+                    why_not = ARCHIVED if is_archive(listed.path) else NOT_WANTED
+                    self.not_opened[why_not] += 1
+                if keep:
+                    rest.append((number, listed))
+                    keep = len(rest) < MOST_REST
+        if keep:
+            self._rest = rest
 
     def _others(self, wanted: Wanted) -> Iterator[tuple[int, Member]]:
         """What no parser asks for, for --all-files."""
         planned = {each.number for each in self.plan or ()}
-        for slot in self._volumes:
-            for number, listed in self._listed(slot):
-                if number in planned or not wanted(number) or listed.trouble is not None:
-                    continue
-                if listed.stream == INDEX:
-                    continue  # what deleted names are in, for who asks for them
-                if listed.unread is not None:
-                    path = self._path(slot, listed)
-                    yield number, Member(path, nothing, unread=listed.unread)
-                else:
-                    yield number, self._member(slot, listed, False)
+        rest: Iterable[tuple[int, Listed]]
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+        else:
+            rest = chain.from_iterable(map(self._listed, self._volumes))
+        for number, listed in rest:
+            if number in planned or not wanted(number) or listed.trouble is not None:
+                continue
+            if listed.stream == INDEX:
+                continue  # what deleted names are in, for who asks for them
+            slot = number // ROOM
+            if listed.unread is not None:
+                yield number, Member(self._path(slot, listed), nothing, unread=listed.unread)
+            else:
+                yield number, self._member(slot, listed, False)
 
     def _listed(self, slot: int) -> Iterator[tuple[int, Listed]]:
         volume = self._volumes[slot]
@@ -246,7 +279,7 @@ class ImageWalk(Base):
         try:
             if isinstance(system, EvidenceError):
                 raise system
-            opened = system.open(listed)
+            opened = system.open(listed, decompress)
         except EvidenceError as error:
             return Member(path, nothing, listed.size, error)
         if opened.size and opened.stored == 0:
@@ -258,13 +291,9 @@ class ImageWalk(Base):
             return Member(path, lambda: guard, opened.size, beside=beside, asked=False)
         archived, found = nested(guard, path, opened.size, 0)
         if archived:
-            why_not = "an archive in an image: export it and ingest it"
-            return Member(path, nothing, opened.size, unread=why_not)
+            return Member(path, nothing, opened.size, unread=ARCHIVED)
         (member,) = found
-        return Member(
-            member.path, member.open, member.size, member.trouble, member.unread,
-            member.container, beside=beside,
-        )
+        return replace(member, beside=beside, modified=opened.modified)
 
     def _beside(self, slot: int, listed: Listed) -> Siblings:
         names: dict[str, Listed] | None = None

@@ -48,6 +48,7 @@ class Outlet:
         self._waiting: list[_Piece] = []
         self._rows = self._bytes = 0
         self._books: list[tuple[str, dict[str, Any]]] = []
+        self._whole: list[tuple[str, pa.RecordBatch]] = []
         self._writer: UnitWriter | None = None
         self._stand_in: StandIn | None = None
 
@@ -74,6 +75,10 @@ class Outlet:
         """Takes in a row of a table of books."""
         self._books.append((table, row))
 
+    def book_all(self, table: str, rows: pa.RecordBatch) -> None:
+        """Takes in many rows of a table of books."""
+        self._whole.append((table, rows))
+
     def settle(self, unit: str, constants: Provenance, stand_in: StandIn) -> None:
         """Gives the unit the name and the provenance that it would have had from the beginning,
         had the id of its source been known.
@@ -91,12 +96,14 @@ class Outlet:
     def close(self, task: Task, facts: Facts | None, cpu_seconds: float) -> Iterator[Event]:
         """Hands the unit over, or leaves it to the pack; says what became ready by that."""
         if self._writer is None:
-            member = _Member(self._waiting, self._books)
+            member = _Member(self._waiting, self._books, self._whole)
             ready = UnitReady(task, None, facts, cpu_seconds)
             yield from self._pack.add(member, ready, self._rows, self._bytes)
             return
         for table, row in self._books:
             self._writer.write(table, batch_of(table, [row]))
+        for table, rows in self._whole:
+            self._writer.write(table, rows)
         yield UnitReady(task, self._writer.close(self._stand_in), facts, cpu_seconds)
 
     def discard(self) -> None:
@@ -125,6 +132,7 @@ class _Piece:
 class _Member:
     pieces: list[_Piece]
     books: list[tuple[str, dict[str, Any]]]
+    whole: list[tuple[str, pa.RecordBatch]]
 
 
 @dataclass(slots=True)
@@ -195,6 +203,9 @@ class Pack:
                 writer.write(table, _together(table, pieces), _shares(pieces))
             for table, rows in books.items():
                 writer.book(table, batch_of(table, rows))
+            for member in members:
+                for table, batch in member.whole:
+                    writer.book(table, batch)
             return writer.close()
         except BaseException:
             writer.discard()

@@ -17,7 +17,7 @@ from functools import partial
 from tracelake.ingest.beside import in_folder, read_with
 from tracelake.ingest.books import artifact_row
 from tracelake.ingest.closing import LeftOver, close_left, close_source, provenance, unit_id
-from tracelake.ingest.containers import Member, kind_of
+from tracelake.ingest.containers import ARCHIVE_KINDS, Member, kind_of
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -35,15 +35,15 @@ from tracelake.ingest.events import (
 )
 from tracelake.ingest.failures import told
 from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of, stamp_of
-from tracelake.ingest.identify import HEAD, NOT_OF_TEXT, identify, may_be_text
+from tracelake.ingest.identify import HEAD, identify, taker
 from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
-from tracelake.ingest.streams import UpTo
+from tracelake.ingest.streams import Looked, UpTo
 from tracelake.ingest.walk import Walk, walk_of
-from tracelake.ingest.want import AUDIT
+from tracelake.ingest.want import ARCHIVED, AUDIT
 from tracelake.lake.lake import Lake
 from tracelake.lake.standin import StandIn, new_stand_in
 from tracelake.native.account import Account
@@ -54,6 +54,7 @@ from tracelake.parsers.artifact import Parser
 NOBODY = "no parser takes it"
 # Files that no parser took wait for the end of their source, up to this many.
 MOST_LEFT = 2000
+MOST_LISTED = 20_000
 
 Ask = Callable[[Hashed], Decision]
 
@@ -92,7 +93,7 @@ class _Source:
         self._size = 0
         self._is = Identity("", None)
         self._sofar = SoFar()
-        self._left: LeftOver = {}
+        self._left = LeftOver()
         self._listed = 0
 
     def take_in(self, ask: Ask) -> Iterator[Event]:
@@ -245,11 +246,11 @@ class _Source:
         done = self._sofar.numbers
         for number, member in walk.members(stages, lambda n: n not in done):
             yield from self._member(number, member)
-            if len(self._left) >= MOST_LEFT:
+            if len(self._left.rows) >= MOST_LEFT or len(self._left) >= MOST_LISTED:
                 yield from self._close_left()
 
     def _close_left(self) -> Iterator[Event]:
-        left, self._left = self._left, {}
+        left, self._left = self._left, LeftOver()
         yield from self._tell_listed()
         yield from close_left(self._lake, self._pack, self.task, self._is.source_id, left)
 
@@ -260,6 +261,9 @@ class _Source:
         if member.unread is not None:
             yield self._leave(number, Facts(member.path, None, {"*": member.unread}))
             return
+        if self.task.how.every_file and not member.asked:
+            yield from self._look_at(number, member)
+            return
         sha256: Callable[[], str]
         if member.whole:  # it has been hashed just now
             stream, sha256 = member.open(), partial(str, self._is.sha256 or "")
@@ -269,30 +273,41 @@ class _Source:
         feed = Feed(stream)
         try:
             head = feed.peek(HEAD)
-            if member.asked or may_be_text(head):
-                found = identify(head, member.path)
-            else:
-                found = identify(head, member.path, NOT_OF_TEXT)
+            found = identify(head, member.path)
             if found.parser is None:
                 size = member.size if head else 0
                 refused = found.refused
                 if (why := read_with(member.path, member.beside)) is not None:
                     refused = {"*": why}
                 facts = Facts(member.path, None, refused, size)
-                if self.task.how.every_file and member.asked:
-                    size = feed.drain()
-                    yield self._leave(number, replace(facts, size=size, sha256=sha256()))
-                elif self.task.how.every_file:
-                    self._list(number, Facts(
-                        member.path, None, {"*": why or NOBODY}, feed.drain(), sha256()
-                    ))
-                else:
-                    yield self._leave(number, facts)
+                if self.task.how.every_file:
+                    facts = replace(facts, size=feed.drain(), sha256=sha256())
+                yield self._leave(number, facts)
                 return
         except EvidenceError as error:
             yield self._leave(number, Facts(member.path, None), error)
             return
         yield from self._unit(number, member, found.parser, feed, sha256)
+
+    def _look_at(self, number: int, member: Member) -> Iterator[Event]:
+        """A file that nobody asks for by its path, of which there may be millions: listed with
+        its hash, unless its content is what a parser reads."""
+        try:
+            stream = Looked(member.open(), HEAD)
+            parser = taker(stream.head, member.path)
+            if parser is None:
+                size = stream.sum_up()
+                why = read_with(member.path, member.beside) or NOBODY
+                if kind_of(stream.head) in ARCHIVE_KINDS:
+                    why = ARCHIVED
+                self._left.listing.add(number, member.path, size, stream.hexdigest(), why)
+                self._sofar.numbers.add(number)
+                self._listed += 1
+                return
+        except EvidenceError as error:
+            yield self._leave(number, Facts(member.path, None), error)
+            return
+        yield from self._unit(number, member, parser, Feed(stream), stream.hexdigest)
 
     def _carve(self, file: io.FileIO, carved: frozenset[int]) -> Iterator[Event]:
         """What the artifacts' formats no longer count as their own, as units of its own. The
@@ -376,12 +391,6 @@ class _Source:
             yield Read(self.task.path, hashed=more if hashed else 0, parsed=more)
             told = at
 
-    def _list(self, number: int, facts: Facts) -> None:
-        """Leaves a file of which nothing else was expected: there may be millions."""
-        self._left[number] = (facts, None)
-        self._sofar.add(number, facts)
-        self._listed += 1
-
     def _leave(self, number: int, facts: Facts, error: EvidenceError | None = None) -> Left:
         damage = None
         if error is not None:
@@ -389,6 +398,6 @@ class _Source:
             account.broken(error.offset, 0, error.what, error.why)
             damage = account.take_damage()
             facts = replace(facts, records=1, damage=1)
-        self._left[number] = (facts, damage)
+        self._left.rows[number] = (facts, damage)
         self._sofar.add(number, facts)
         return Left(self.task, facts, str(error) if error is not None else None)

@@ -214,24 +214,38 @@ class Guard:
 
     def readinto(self, buffer: memoryview) -> int:
         """Fills the buffer. Raises EvidenceError for anything the evidence is to blame for."""
+        if self._read1 is not None:
+            data = self.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
         try:
-            n = self._read(buffer)
-        except EvidenceError:
-            raise
-        except EOFError as error:
-            raise Truncated(self._what, self._given, sentence(error)) from error
-        except (zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-            raise Corrupt(self._what, self._given, sentence(error)) from error
-        except OSError as error:  # gzip.BadGzipFile is one, as is a disk that cannot be read
-            if self._given and str(error).startswith("Not a gzipped file"):
-                why = "its content ends here, and what follows in the file is no gzip stream"
-                raise Corrupt(self._what, self._given, why) from error
-            raise Corrupt(self._what, self._given, sentence(error)) from error
+            n = self._stream.readinto(buffer) or 0
         except Exception as error:
-            if not blames_evidence(error):
+            blamed = self._blamed(error)
+            if blamed is None:
                 raise
-            raise Corrupt(self._what, self._given, sentence(error)) from error
-        self._given += n
+            raise blamed from error
+        self._count(n)
+        return n
+
+    def read1(self, size: int) -> bytes:
+        """The next bytes, at most `size`, none at the end; as they come from the layer below,
+        without a copy where it gives bytes itself. Raises as `readinto`."""
+        if self._read1 is None:
+            buffer = bytearray(size)
+            return bytes(memoryview(buffer)[: self.readinto(memoryview(buffer))])
+        try:
+            data: bytes = self._read1(size)
+        except Exception as error:
+            blamed = self._blamed(error)
+            if blamed is None:
+                raise
+            raise blamed from error
+        self._count(len(data))
+        return data
+
+    def _count(self, more: int) -> None:
+        self._given += more
         if self._given > FREE_EXPANSION and self._expanded() > MAX_RATIO:
             raise Unsupported(
                 self._what,
@@ -239,14 +253,20 @@ class Guard:
                 f"expands more than {MAX_RATIO}-fold, which no log or capture does; "
                 "unpack it by hand if it is genuine",
             )
-        return n
 
-    def _read(self, buffer: memoryview) -> int:
-        if self._read1 is None:
-            return self._stream.readinto(buffer) or 0
-        data = self._read1(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def _blamed(self, error: Exception) -> EvidenceError | None:
+        """What an error says of the evidence; None where it is to be raised as it is."""
+        what, at, why = self._what, self._given, sentence(error)
+        if isinstance(error, EvidenceError):
+            return None
+        if isinstance(error, EOFError):
+            return Truncated(what, at, why)
+        if isinstance(error, OSError):  # gzip.BadGzipFile is one, as is a disk that cannot be read
+            if at and str(error).startswith("Not a gzipped file"):
+                why = "its content ends here, and what follows in the file is no gzip stream"
+            return Corrupt(what, at, why)
+        known = isinstance(error, zlib.error | lzma.LZMAError | zstandard.ZstdError)
+        return Corrupt(what, at, why) if known or blames_evidence(error) else None
 
     def _expanded(self) -> float:
         packed = self._packed.tell() if self._packed is not None else self._packed_size
@@ -268,6 +288,58 @@ class Hashed:
 
     def hexdigest(self) -> str:
         """SHA-256 of the bytes that were read so far, 64 hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
+class Looked:
+    """A stream at whose head somebody looks before it is known what becomes of it: parsed, from
+    its begin, or only hashed, and then its bytes are not copied.
+
+    Args:
+        stream: its bytes. head: how many to look at.
+    """
+
+    # Bytes taken at once where nobody parses them.
+    STEP = 1 << 20
+
+    def __init__(self, stream: Readable, head: int) -> None:
+        if not isinstance(stream, Guard):
+            stream = Guard(stream, "file")
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+        first = stream.read1(head)
+        self._ended = not first
+        while not self._ended and len(first) < head:
+            more = stream.read1(head - len(first))
+            self._ended = not more
+            first += more
+        self.head = first
+        self._held = memoryview(first)
+
+    def sum_up(self) -> int:
+        """Hashes all there is; returns how many bytes."""
+        size = len(self._held)
+        self._sha256.update(self._held)
+        while not self._ended:
+            data = self._stream.read1(self.STEP)
+            self._ended = not data
+            self._sha256.update(data)
+            size += len(data)
+        return size
+
+    def readinto(self, buffer: memoryview) -> int:
+        """See `Hashed`."""
+        if self._held:
+            n = min(len(buffer), len(self._held))
+            buffer[:n] = self._held[:n]
+            self._held = self._held[n:]
+        else:
+            n = self._stream.readinto(buffer)
+        self._sha256.update(buffer[:n])
+        return n
+
+    def hexdigest(self) -> str:
+        """See `Hashed`."""
         return self._sha256.hexdigest()
 
 

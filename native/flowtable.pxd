@@ -9,13 +9,13 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
-    static inline unsigned long long tl_fold(unsigned long long a, unsigned long long b) {
+    static inline unsigned long long tl_flow_fold(unsigned long long a, unsigned long long b) {
         unsigned __int128 m = (unsigned __int128)a * b;
         return (unsigned long long)m ^ (unsigned long long)(m >> 64);
     }
     """
     # Both halves of the 128-bit product: one multiplication mixes every bit into every other.
-    uint64_t fold "tl_fold"(uint64_t a, uint64_t b) noexcept nogil
+    uint64_t fold "tl_flow_fold"(uint64_t a, uint64_t b) noexcept nogil
 
 
 cdef struct Place:

@@ -8,11 +8,18 @@ from functools import cache, cached_property
 import pyarrow as pa
 
 from tracelake.normalize import TABLES, codes, template
-from tracelake.normalize.column import BOOL, WORD
+from tracelake.normalize.column import BOOL, TIME, WORD
 from tracelake.normalize.parsed import parse
 from tracelake.normalize.section import ANY, Condition, Event, Source
 from tracelake.normalize.tables.common import HEAD, LOG
-from tracelake.normalize.transforms import HASHES, NUMBERS, TRANSFORMS, default_transform
+from tracelake.normalize.transforms import (
+    EPOCHS,
+    HASHES,
+    NUMBERS,
+    TRANSFORMS,
+    WORDS,
+    default_transform,
+)
 
 FIXED = frozenset(
     {"time", "time_ns", "unmapped", "raw", "sub", "src_offset", "src_length", "record_hash",
@@ -25,6 +32,7 @@ OF_LOG = frozenset(field.name for field in (*HEAD, *LOG))
 
 SYSTEM = OF_LOG - FIXED - {
     "engagement_id", "time_desc", "class_uid", "activity_id", "status_id", "severity_id",
+    "activity_name",
 } | {"src_record_id"}
 """Columns that say where a record comes from: the log's own fields fill them, not named values."""
 
@@ -42,15 +50,20 @@ class MappingError(ValueError):
     """A mapping file says something that cannot be: where, and what."""
 
 
-def _line(text: str, section: str, key: str) -> int:
-    """The line on which `key` of `section` stands (1 if it cannot be told)."""
+def _line(text: str, section: str, key: str, entry: int = -1) -> int:
+    """The line on which `key` of `section` stands (1 if it cannot be told).
+
+    Args:
+        entry: of a section that is a list ([[shapes]]) which of its entries, from 0; -1: any.
+    """
     section = " ".join(section.split())
-    inside, at = section == "", 1
+    inside, at, entries = section == "", 1, 0
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*(.+?)\s*\]+\s*(#.*)?$", line)
         if header:
             name = re.sub(r"[\"'\s]+", " ", header[1]).replace(" .", ".").strip()
-            inside = name == section
+            entries += name == section.partition(".")[0]
+            inside = name == section and entry in (-1, entries - 1)
             at = number if inside else at
         elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
@@ -63,6 +76,8 @@ class File:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
+        self.entry = -1
+        """Which entry of a list of tables ([[shapes]], [[lines]]) is looked at; -1: none."""
         self._sections: dict[str, Event] = {}
         try:
             self.content = parse(text)
@@ -70,7 +85,11 @@ class File:
             raise MappingError(f"{name}: {error}") from error
 
     def refuse(self, section: str, key: str, why: str) -> MappingError:
-        at = _line(self.text, section, key)
+        entry = -1
+        if self.entry >= 0 and section in ("", "system", "lines", "lines.patterns"):
+            entry = self.entry
+            section = {"": "shapes", "system": "shapes.system"}.get(section, section)
+        at = _line(self.text, section, key, entry)
         return MappingError(f"{self.name}, line {at}: [{section}] {key}: {why}")
 
     def value_map(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
@@ -125,8 +144,19 @@ class File:
             r"[\w.-]+(/[\w.-]+)*(\+[\w.-]+)*", argument
         ):
             raise self.refuse(section, column, f"{argument!r} is no path of elements")
+        if transform.argument == "members" and not (
+            all(argument.split(".")) and len(argument.split(".")) <= 8
+        ):
+            raise self.refuse(section, column, f"{argument!r} is no path of at most 8 members")
+        if transform.argument == "unit?" and argument not in ("", "filetime", *EPOCHS):
+            units = ", ".join((*EPOCHS, "filetime"))
+            raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
+        if transform.argument == "cell" and not re.fullmatch(r"[1-9]\d? .+", argument):
+            raise self.refuse(section, column, f"{argument!r} is no number and text: cell 2 :")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
+        if transform.argument == "column" and not argument:
+            raise self.refuse(section, column, f"{name} needs a column")
         if argument and not transform.argument:
             raise self.refuse(section, column, f"{name} takes no argument")
         if transform.argument == "text":
@@ -168,6 +198,7 @@ class File:
             columns[column] = tuple(self.source(section, column, kind, one) for one in specs)
             if len({source.field for source in columns[column]}) != len(specs):
                 raise self.refuse(section, column, "names a field twice")
+        self._others(section, kinds, columns)
         # `rebuild` gives a chosen value to the first field, unless another one is known to be
         # set: that must be known without asking a second choice.
         firsts = {sources[0].field for sources in columns.values() if len(sources) > 1}
@@ -179,10 +210,30 @@ class File:
                     )
         return columns
 
+    def _others(
+        self, section: str, kinds: Mapping[str, pa.DataType],
+        columns: Mapping[str, tuple[Source, ...]],
+    ) -> None:
+        """Checks the columns that transforms of other columns look at."""
+        for column, sources in columns.items():
+            for source in sources:
+                of_another = TRANSFORMS[source.transform].argument in ("column", "column?")
+                if not of_another or not source.argument:
+                    continue
+                other = columns.get(source.argument, ())
+                wanted = (TIME,) if source.transform == "process_uid" else WORDS
+                if not other or kinds[source.argument] not in wanted:
+                    why = f"{source.argument!r} is no column of the section that fits"
+                    raise self.refuse(section, column, why)
+                if source.transform == "path_join" and (len(sources) > 1 or len(other) > 1):
+                    raise self.refuse(section, column, "has several fields to choose from")
+
     def constant(self, section: str, table: str, key: str, value: object) -> int | str:
         """The value that a column has on every row of a section."""
         kind = _kinds(table).get(key)
-        if key in FIXED or kind not in (*NUMBERS, WORD) or (kind == WORD and key in OF_LOG):
+        if key in FIXED or kind not in (*NUMBERS, WORD) or (
+            kind == WORD and key in OF_LOG and key != "activity_name"
+        ):
             raise self.refuse(section, key, f"{table} has no such column of numbers or words")
         if kind == WORD:
             if not isinstance(value, str) or not value:
@@ -252,10 +303,10 @@ class File:
         """By code the sections that name it, in the order of the file."""
         found: dict[str, list[tuple[str, tuple[Condition, ...]]]] = {}
         for section, body in self.content.items():
-            if section in ("provider", "maps", "sets", "shapes"):
+            if section in ("provider", "maps", "sets", "shapes", "lines"):
                 continue
             if not isinstance(body, dict):
-                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor an event"
+                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor [[lines]], nor an event"
                 raise self.refuse("", section, why)
             codes, when = self.kinds(section, body)
             for code in codes:

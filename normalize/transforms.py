@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+from tracelake.normalize.column import (
+    BIG, BIGS, BOOL, DOUBLE, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD,
+)
 
 NUMBERS = (TINY, SMALL, INT, BIG)
 WORDS = (TEXT, WORD)
@@ -19,8 +21,10 @@ class Transform:
         doc: what it does, and its inverse.
         argument: what stands after its name: "" nothing, "map" the name of a value map,
             "bits" the same with masks for keys, "hash" the name of a hash, "code" a code table
-            (normalize/codes.py), "code?" that or nothing, "path" of elements,
-            "text" a text, in quotes where it begins or ends with a space.
+            (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
+            numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
+            section fills, "column?" that or nothing,
+            "cell" a number and a text, "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -36,6 +40,11 @@ TRANSFORMS = {
     "number": Transform(
         NUMBERS, "Decimal or 0x number; inverse: decimal. Default of whole-number columns."
     ),
+    "decimal": Transform(
+        (DOUBLE,),
+        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a point. "
+        "Default of such columns.",
+    ),
     "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
     "signed_hex": Transform(
         WORDS, "A 64-bit mask given as a signed decimal (NXLog) as 0x...; inverse: signed decimal."
@@ -43,6 +52,12 @@ TRANSFORMS = {
     "truth": Transform((BOOL,), "true or false in any case; inverse: lower case. Default."),
     "time": Transform(
         (TIME,), "ISO 8601 or FILETIME; inverse: 2020-09-14T12:13:09.1234560Z. Default."
+    ),
+    "epoch": Transform(
+        (TIME,),
+        "A number, or its digits, of units since 1970: s, ms, us, ns, or filetime (100 ns since "
+        "1601); without one its size tells. Inverse: whole units in decimal, if one is named.",
+        argument="unit?",
     ),
     "utc_ms": Transform((TIME,), "Sysmon's 2020-09-14 12:13:09.123, UTC; inverse: the same."),
     "ip": Transform(
@@ -85,12 +100,42 @@ TRANSFORMS = {
         (TEXTS,),
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
     ),
+    "items": Transform(
+        (TEXTS, BIGS),
+        "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
+        "space.",
+    ),
+    "joined": Transform(
+        WORDS, "The elements of a JSON list of texts with a space between them: a command line of "
+        "its words.", derived=True,
+    ),
+    "json": Transform(
+        (*WORDS, *NUMBERS, TEXTS),
+        "The value at a path in a JSON text or list: `json 0.name`, `json *.ip`; a column of texts "
+        "takes all that fit the path, others the first.",
+        argument="members", derived=True,
+    ),
     "split": Transform(
         (TEXTS,),
         "Parts between white space; with a code table, what each stands for. Inverse: the parts "
         "with \\r\\n\\t\\t\\t between them.",
         argument="code?",
     ),
+    "parts": Transform(
+        (TEXTS,),
+        "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
+        argument="text", derived=True,
+    ),
+    "cell": Transform(
+        (*WORDS, *NUMBERS),
+        "One of the parts between a text, from 1: `src | cell 2 :` of 10.0.0.1:443:X0 is 443.",
+        argument="cell", derived=True,
+    ),
+    "dns_name": Transform(
+        WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",
+        derived=True,
+    ),
+    "dns_type": Transform(NUMBERS, "The number of its type.", derived=True),
     "param": Transform(
         WORDS, "The word for a message parameter (%%1833), others as they are; inverse: %%1833."
     ),
@@ -185,6 +230,11 @@ TRANSFORMS = {
     "digest": Transform(WORDS, "Hexadecimal digits of a hash in lower case; inverse: upper case."),
     "url_scheme": Transform(WORDS, "Scheme of a URL.", derived=True),
     "url_host": Transform(WORDS, "Host of a URL, without user and port.", derived=True),
+    "host": Transform(
+        WORDS,
+        "Host of a URL, also of one without its scheme (example.com:443/a), and of a host alone.",
+        derived=True,
+    ),
     "url_path": Transform(WORDS, "Path of a URL, with its first slash.", derived=True),
     "url_query": Transform(WORDS, "Query of a URL, without the question mark.", derived=True),
     "resource_path": Transform(
@@ -197,14 +247,29 @@ TRANSFORMS = {
     "process_uid": Transform(
         (TEXT,),
         "host:pid:time of a process that has no unique id of its own: lower-case host name, "
-        "decimal process id, microseconds since 1970 of the row's time.",
-        derived=True,
+        "decimal process id, microseconds since 1970 of the row's time, or of the time in another "
+        "column of the row (when the process was made): `ProcessId | process_uid "
+        "proc_created_time`.",
+        argument="column?", derived=True,
+    ),
+    "path_join": Transform(
+        WORDS,
+        "A folder, and in it the name that another column of the row has: `FolderPath | path_join "
+        "file_name`. Where the path ends with that name, it is the path already. Inverse of that: "
+        "as it is.",
+        argument="column",
+    ),
+    "techniques": Transform(
+        (TEXTS,), "Numbers of ATT&CK techniques that stand in the text: T1059.001.", derived=True
     ),
 }
 """All transforms by name. The native half is parsers/transforms.pyx."""
 
 PAIRS = {"account": "domain", "reg_value": "reg_key"}
 """Transforms of what follows a backslash, and those of what stands before it."""
+
+EPOCHS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Unit of a time since 1970 -> its nanoseconds."""
 
 HASHES = ("sha1", "md5", "sha256", "imphash")
 """In Sysmon's own order."""
@@ -214,6 +279,7 @@ DEFAULTS = (
     *((kind, "number") for kind in NUMBERS),
     (BOOL, "truth"),
     (TIME, "time"),
+    (DOUBLE, "decimal"),
 )
 
 

@@ -5,6 +5,7 @@ from tracelake.parsers import (
     auditd,
     bodyfile,
     bsm,
+    csv_table,
     defender_history,
     defender_log,
     defender_quarantine,
@@ -21,6 +22,8 @@ from tracelake.parsers import (
     linux_packages,
     lnk,
     mft,
+    netflow,
+    nfcapd,
     ntfs_boot,
     ntfs_index,
     ntfs_log,
@@ -45,6 +48,7 @@ from tracelake.parsers import (
     weblog,
     wer,
     wmi_repository,
+    zeek_tsv,
 )
 from tracelake.parsers.artifact import Parser
 
@@ -65,6 +69,8 @@ PARSERS: tuple[Parser, ...] = (
     jump_list.PARSER,
     lnk.PARSER,
     mft.PARSER,
+    netflow.PARSER,
+    nfcapd.PARSER,
     ntfs_boot.PARSER,
     ntfs_index.PARSER,
     ntfs_log.PARSER,
@@ -93,6 +99,8 @@ PARSERS: tuple[Parser, ...] = (
     linux_accounts.PARSER,
     linux_host.PARSER,
     linux_jobs.PARSER,
+    zeek_tsv.PARSER,
+    csv_table.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
 BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}

@@ -654,4 +654,5 @@ PARSER = Parser(
     read,
     files=("*/audit.log*", "*/log/audit/*", "audit.log*"),
     rank=Rank.LOGS,
+    text=True,
 )

@@ -112,5 +112,5 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
 
 PARSER = Parser(
     "bodyfile", VERSION, match, ("file_query",), read, files=("*bodyfile*", "*.body"),
-    rank=Rank.FILE_SYSTEM,
+    rank=Rank.FILE_SYSTEM, text=True,
 )  # fmt: skip

@@ -68,7 +68,7 @@ class Value:
 
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is a detection, and why not."""
-    if head[:8] == struct.pack("<II", 8, 8) and _MAGIC_BYTES in head[:512]:
+    if head[:8] == b"\x08\0\0\0\x08\0\0\0" and _MAGIC_BYTES in head[:512]:
         return Match.CONTENT, ""
     return Match.NO, "no values of a detection"
 

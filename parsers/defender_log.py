@@ -500,4 +500,5 @@ PARSER = Parser(
     files=("*/windows defender/support/mplog-*.log", "*/windows defender/support/mpdetection-*.log",
            "*/microsoft antimalware/support/mp*.log"),
     rank=Rank.LOGS,
+    text=True,
 )

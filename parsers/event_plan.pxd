@@ -49,11 +49,14 @@ cdef enum Way:
     W_URL_SCHEME, W_URL_HOST, W_URL_PATH, W_URL_QUERY, W_RESOURCE_PATH, W_DIGEST
     W_SOCKADDR_IP, W_SOCKADDR_PORT
     W_SPLIT, W_PARAM, W_CODE, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_XML
-    W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT
+    W_REG_KEY, W_REG_VALUE, W_STREAM, W_AUDIT, W_EPOCH, W_ITEMS, W_JSON
+    W_PATH_JOIN, W_TECHNIQUES, W_PARTS, W_DNS_NAME, W_DNS_TYPE
+    W_HOST, W_DECIMAL, W_JOINED
+    W_CELL
 
 
 cdef enum ColumnKind:
-    K_WORD, K_TEXT, K_INT, K_BOOL, K_TIME, K_TEXTS
+    K_WORD, K_TEXT, K_INT, K_BOOL, K_TIME, K_TEXTS, K_DOUBLE, K_BIGS
 
 
 cdef struct Plan
@@ -90,6 +93,9 @@ cdef struct Output:             # a column that a name fills
     int covered                 # hash: those that the field has columns for; account: has domain, reg_value: reg_key
     ValueMap* values
     PyObject* codes             # CodeTable; borrowed
+    int unit                    # epoch: which (since_epoch.pxd)
+    PyObject* other             # column of the same row that the transform looks at; borrowed
+    bint other_is_word          # it is a DictColumn
     const uint8_t* argument     # of transforms that take a text
     Py_ssize_t argument_length
     bint answers                # the field's text can be told from the column: it has an inverse
@@ -109,6 +115,7 @@ cdef struct Target:             # where a name goes
     int64_t repeats             # number that a repeat of the name was given last
     int64_t repeats_of          # in this event
     int64_t held                # event for which a column holds it exactly
+    bint lists                  # some column takes lists as JSON text
     bint kept                   # stands in `unmapped` whatever columns hold: a condition's field
     int count
     Output* outputs
@@ -184,6 +191,10 @@ cdef class EventPlans:
     cdef Plan* plan(
         self, const uint8_t* provider, Py_ssize_t n, int64_t event_id
     ) except NULL nogil
+    # That of events that are not mapped.
+    cdef inline Plan* raw(self) noexcept nogil:
+        return self._raw
+
     # The same for events that are told apart by a name.
     cdef Plan* plan_named(
         self, const uint8_t* provider, Py_ssize_t n, const uint8_t* code, Py_ssize_t code_length
@@ -194,8 +205,9 @@ cdef class EventPlans:
     cdef Target* target(self, Plan* plan, const uint8_t* name, Py_ssize_t n) except NULL nogil
     # A column that every table has, from fields of a shipper's own: a Bound for each of the
     # normalize.mapping.Source, of which the first that is set fills the column. Takes the GIL,
-    # as does `pair`.
-    cdef list bind(self, Plan* plan, str column, sources)
+    # as does `pair`. With `names`, the fields' names in the mapping, the columns that the plan
+    # itself takes them to are filled, too.
+    cdef list bind(self, Plan* plan, str column, sources, names=*)
     # A pair of `unmapped`, whatever the mapping says of its name.
     cdef Target* pair(self, Plan* plan, str name) except NULL
     # The same for names that are data, of which there is no end: a new name is not remembered,
@@ -225,5 +237,6 @@ cdef class EventPlans:
     cdef int _output_of(self, Output* out, Sheet sheet, str column, str transform) except -1
     cdef _place(self, made)
     cdef ValueMap* _value_map(self, values) except NULL
-    cdef int _argument(self, Output* out, source) except -1
+    cdef int _join_outputs(self, Target* target, const Target* more) except -1
+    cdef int _argument(self, Output* out, Sheet sheet, source) except -1
     cdef int _masks(self, ValueMap* made, values) except -1

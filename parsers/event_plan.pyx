@@ -19,6 +19,7 @@ from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.normalize import TABLES
 from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
 from tracelake.parsers.codes cimport code_table
+from tracelake.parsers.since_epoch import UNITS
 
 WAYS = {
     "text": W_TEXT, "number": W_NUMBER, "hex": W_HEX, "signed_hex": W_SIGNED_HEX,
@@ -37,6 +38,11 @@ WAYS = {
     "split": W_SPLIT, "param": W_PARAM, "code": W_CODE, "principal": W_PRINCIPAL,
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
+    "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
+    "decimal": W_DECIMAL, "cell": W_CELL,
+    "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
+    "host": W_HOST, "joined": W_JOINED,
+    "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
 }
 if WAYS.keys() != TRANSFORMS.keys():
     raise ImportError(f"transforms without a native half: {WAYS.keys() ^ TRANSFORMS.keys()}")
@@ -351,15 +357,16 @@ cdef class EventPlans:
             target.outputs[i].answers = (
                 not TRANSFORMS[transform].derived and transform not in PAIRS.values()
             )
+            target.lists |= transform in ("items", "joined", "json", "techniques")
             if source is not None:
-                self._argument(&target.outputs[i], source)
+                self._argument(&target.outputs[i], sheet, source)
             if transform == "hash":
                 target.outputs[i].covered = covered
             elif transform in PAIRS:
                 target.outputs[i].covered = PAIRS[transform] in there
         return 0
 
-    cdef int _argument(self, Output* out, source) except -1:
+    cdef int _argument(self, Output* out, Sheet sheet, source) except -1:
         """What stands behind the transform's name."""
         cdef bytes argument
         cdef str way = source.transform
@@ -370,6 +377,12 @@ cdef class EventPlans:
         if table:
             codes = code_table(table)       # lives as long as the process
             out.codes = <PyObject*>codes
+        elif source.argument and TRANSFORMS[way].argument in ("column", "column?"):
+            other = sheet.rows.column(source.argument)      # the Sheet keeps it
+            out.other = <PyObject*>other
+            out.other_is_word = pa.types.is_dictionary((<Column>other).type)
+        elif way == "epoch":
+            out.unit = UNITS[source.argument]
         elif way == "hash":
             out.hash = HASHES.index(source.argument)
         elif source.values:
@@ -407,7 +420,9 @@ cdef class EventPlans:
         elif pa.types.is_timestamp(kind):
             out.kind = K_TIME
         elif pa.types.is_list(kind):
-            out.kind = K_TEXTS
+            out.kind = K_TEXTS if pa.types.is_string(kind.value_type) else K_BIGS
+        elif pa.types.is_floating(kind):
+            out.kind = K_DOUBLE
         else:
             out.kind = K_INT
             limit = 1 << (kind.bit_width - 1)
@@ -530,9 +545,23 @@ cdef class EventPlans:
         target.repeats_of = serial
         return next_one
 
-    cdef list bind(self, Plan* plan, str column, sources):
+    cdef int _join_outputs(self, Target* target, const Target* more) except -1:
+        """Gives a target the columns of another one, too."""
+        cdef Output* outputs = <Output*>self._block(
+            (target.count + more.count) * sizeof(Output)
+        )
+        memcpy(outputs, target.outputs, target.count * sizeof(Output))
+        memcpy(outputs + target.count, more.outputs, more.count * sizeof(Output))
+        target.outputs = outputs
+        target.count += more.count
+        target.lists |= more.lists
+        return 0
+
+    cdef list bind(self, Plan* plan, str column, sources, names=None):
         cdef Choice* choice = NULL
         cdef Bound bound
+        cdef Target* known
+        cdef bytes name
         cdef Py_ssize_t rank
         cdef list made
         targets = []
@@ -540,13 +569,22 @@ cdef class EventPlans:
             choice = self._new_choice(plan, len(sources))
         for rank, source in enumerate(sources):
             bound = Bound()
-            bound.target = self._free_target(plan, source.field.encode())
+            name = (source.field if names is None else names[rank]).encode()
+            bound.target = self._free_target(plan, name)
             made = [(column, source.transform, source, None)]
             if column == "src_record_id":
                 made.append((*SECOND[RECORD_ID], None, None))
             elif column == "event_keywords" and plan.audited:
                 made.append((*SECOND[KEYWORDS], None, None))
             self._outputs(bound.target, made, <Sheet>plan.sheet)
+            known = NULL
+            if names is not None:
+                known = <Target*>names_find(
+                    plan.names, <const uint8_t*><const char*>name, len(name)
+                )
+            if known is not NULL:
+                bound.target.kept = known.kept
+                self._join_outputs(bound.target, known)
             if choice is not NULL:
                 bound.target.outputs[0].choice = choice
                 bound.target.outputs[0].rank = rank

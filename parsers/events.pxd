@@ -21,12 +21,18 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from tracelake.native.columns cimport Buffer, DictColumn
 from tracelake.native.key cimport Key
 from tracelake.parsers.event_plan cimport EventPlans, Output, Plan, Sheet, Target
-from tracelake.parsers.transforms cimport EventRow
+from tracelake.parsers.transforms cimport UIDS, EventRow, ProcessUid
 from tracelake.parsers.values cimport Value
 
 
 cdef struct Waiting:
     Target* target
+    Value value
+
+
+cdef struct Join:               # a path that is to be made of two columns when the event ends
+    Target* target
+    Output* output
     Value value
 
 
@@ -48,18 +54,23 @@ cdef struct Late:               # a value of `unmapped` that is put when the eve
 cdef enum:
     ORIGINS = 1024
     LATES = 16
+    JOINS = 8
 
 
 cdef class Events:
     cdef EventPlans plans
     cdef Buffer _text               # a value's text, while transforms read it
     cdef Buffer _waiting            # Waiting, of the event at hand
+    cdef Buffer _path               # a path made of two columns
     cdef int _waits
     cdef Late[LATES] _late
     cdef int _lates
     cdef bint _later
+    cdef Join[JOINS] _join
+    cdef int _joins
     # The event at hand.
     cdef EventRow at
+    cdef ProcessUid[UIDS] _uids
     cdef PyObject* _sheet
     cdef int64_t _serial
     cdef Origin[ORIGINS] _origins
@@ -120,5 +131,8 @@ cdef class Events:
     cdef int _candidate(self, Target* target, Output* out, const Value* v) except -1 nogil
     cdef Waiting* _waited(self, int i) noexcept nogil
     cdef int _choose(self) except -1 nogil
-    cdef int _process_uid(self) except -1 nogil
+    cdef int _join_later(self, Target* target, Output* out, const Value* v) except -1 nogil
+    cdef int _join_paths(self) except -1 nogil
+    cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
+    cdef int _process_uids(self) except -1 nogil
     cdef uint64_t _canonical(self) except? 0 nogil

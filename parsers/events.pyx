@@ -18,10 +18,12 @@ from tracelake.native.key cimport Key, key_of
 from tracelake.native.text cimport put_int, utf8_valid
 from tracelake.parsers.event_plan import SYSTEM
 from tracelake.parsers.event_plan cimport (
-    K_WORD, W_GUID, W_NUMBER, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
+    K_WORD, W_GUID, W_NUMBER, W_PATH_JOIN, W_TEXT, Choice, Condition, EventPlans, Output, Plan, Sheet, Target,
 )
 from tracelake.parsers.flags cimport TEXT_REPAIRED
-from tracelake.parsers.transforms cimport EXACT, NOT, counts_as_unset, fill, set_time
+from tracelake.parsers.transforms cimport (
+    EXACT, NOT, ProcessUid, counts_as_unset, fill, set_time,
+)
 from tracelake.parsers.values cimport (
     GUID, INT, NOTHING, TEXT, TEXT_VALID, UINT, UTF16, Value, is_unset, raw_size, render,
     room_for, value_of,
@@ -52,6 +54,8 @@ cdef class Events:
         self.plans = EventPlans(mappings)
         self._text = Buffer()
         self._waiting = Buffer()
+        self._path = Buffer()
+        self.at.uid = self._uids
 
     # --- one event ----------------------------------------------------------------------------
 
@@ -70,7 +74,8 @@ cdef class Events:
         self.at.has_logged = False
         self.at.has_record_id = False
         self.at.level = -1
-        self.at.uid_column = NULL
+        self.at.uids = 0
+        self._joins = 0
         for i in range(plan.constants):
             (<IntColumn>plan.constant_columns[i]).put(self.at.row, plan.constant_values[i])
         for i in range(plan.words):
@@ -92,6 +97,8 @@ cdef class Events:
         cdef int i
         if value is not NULL:
             self._view(value, &p, &n)
+        if when.count == 0:
+            return (n > 0) == when.equal
         for i in range(when.count):
             if when.sizes[i] == n and memcmp(when.texts[i], p, n) == 0:
                 return when.equal
@@ -102,7 +109,7 @@ cdef class Events:
         cdef const uint8_t* p = NULL
         cdef Py_ssize_t n = 0
         cdef int i, filled
-        cdef bint waits = False, exact = False, answered = False
+        cdef bint waits = False, joins = False, exact = False, answered = False
         cdef Output* out
         if target.seen == self._serial:
             target = self.plans.again(target, self._serial)
@@ -128,6 +135,9 @@ cdef class Events:
                 self._candidate(target, out, value)
                 waits = True
                 continue
+            if out.transform == W_PATH_JOIN and self._join_later(target, out, value):
+                joins = True
+                continue
             filled = fill(&self.at, out, value, p, n)
             # Of several columns the first that has a value is asked for the field's text.
             if filled != NOT and out.answers and not answered:
@@ -135,7 +145,7 @@ cdef class Events:
                 exact = filled == EXACT
         if exact and not target.kept:
             target.held = self._serial
-        elif not waits:
+        elif not waits and not joins:
             return self._pair(target, value)
         return 0
 
@@ -318,20 +328,89 @@ cdef class Events:
         """The record's own bytes, in the row."""
         return (<Sheet>self._sheet).raw.put(self.at.row, p, n)
 
-    cdef int _process_uid(self) except -1 nogil:
+    cdef int _join_later(self, Target* target, Output* out, const Value* v) except -1 nogil:
+        """1 where the path is made when the row ends, 0 where there are too many."""
+        if self._joins == JOINS:
+            return 0
+        self._join[self._joins] = Join(target, out, v[0])
+        self._joins += 1
+        return 1
+
+    cdef int _join_paths(self) except -1 nogil:
+        """Fills the columns that are a folder and a name in it; a folder that is not to be told
+        from them is a pair, too."""
+        cdef const uint8_t* name = NULL
+        cdef const uint8_t* p = NULL
+        cdef uint8_t* room
+        cdef Py_ssize_t size, n = 0
+        cdef Join* one
+        cdef Output* out
+        cdef int i, k
+        cdef bint waits
+        for i in range(self._joins):
+            one = &self._join[i]
+            out = one.output
+            self._view(&one.value, &p, &n)
+            size = _text_at(out, self.at.row, &name)
+            if size <= 0 or _ends_with(p, n, name, size):
+                if out.kind == K_WORD:
+                    (<DictColumn>out.column).put_valid(self.at.row, p, n)
+                else:
+                    (<TextColumn>out.column).put_valid(self.at.row, p, n)
+                if not one.target.kept:
+                    one.target.held = self._serial
+                continue
+            room = self._room(n + size + 1)
+            memcpy(room, p, n)
+            if p[n - 1] != 92 and p[n - 1] != 47:
+                room[n] = 47 if p[0] == 47 else 92
+                n += 1
+            memcpy(room + n, name, size)
+            if out.kind == K_WORD:
+                (<DictColumn>out.column).put_valid(self.at.row, room, n + size)
+            else:
+                (<TextColumn>out.column).put_valid(self.at.row, room, n + size)
+            waits = one.target.held == self._serial
+            for k in range(self._waits):
+                waits |= self._waited(k).target == one.target
+            if not waits:
+                self._pair(one.target, &one.value)
+        return 0
+
+    cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil:
+        self._path.length = 0
+        self._path.reserve(n)
+        return self._path.data
+
+    cdef int _process_uids(self) except -1 nogil:
         cdef uint8_t* room
         cdef const uint8_t* host = NULL
         cdef Py_ssize_t n = _word_at((<Sheet>self._sheet).device_hostname, self.at.row, &host), i
-        if n <= 0 or not self.at.has_time:
+        cdef Py_ssize_t size
+        cdef ProcessUid* uid
+        cdef int64_t time
+        cdef int k
+        if n <= 0:
             return 0
-        room = (<TextColumn>self.at.uid_column).room(self.at.row, n + 48)
-        for i in range(n):
-            room[i] = host[i] | 32 if 65 <= host[i] <= 90 else host[i]
-        room[n] = 58
-        n += 1 + put_int(room + n + 1, self.at.uid_pid)
-        room[n] = 58
-        n += 1 + put_int(room + n + 1, self.at.time)
-        return (<TextColumn>self.at.uid_column).wrote(n)
+        for k in range(self.at.uids):
+            uid = &self.at.uid[k]
+            if uid.time is NULL:
+                if not self.at.has_time:
+                    continue
+                time = self.at.time
+            elif (<IntColumn>uid.time).length == self.at.row + 1:
+                time = (<int64_t*>(<IntColumn>uid.time).at)[self.at.row]
+            else:
+                continue
+            room = (<TextColumn>uid.column).room(self.at.row, n + 48)
+            for i in range(n):
+                room[i] = host[i] | 32 if 65 <= host[i] <= 90 else host[i]
+            room[n] = 58
+            size = n + 1 + put_int(room + n + 1, uid.pid)
+            room[size] = 58
+            size += 1 + put_int(room + size + 1, time)
+            (<TextColumn>uid.column).wrote(size)
+        return 0
 
     cdef uint64_t _canonical(self) except? 0 nogil:
         """Hash of what every copy of a log's record has in common, however it was shipped: log,
@@ -374,10 +453,12 @@ cdef class Events:
         cdef int i
         if self._lates:
             self._look_up((<Sheet>self._sheet).unmapped.values)
+        if self._joins:
+            self._join_paths()
         if self._waits:
             self._choose()
-        if self.at.uid_column is not NULL:
-            self._process_uid()
+        if self.at.uids:
+            self._process_uids()
         if self._pairs >= 0:
             (<Sheet>self._sheet).unmapped.close(self._pairs)
         for i in range(self.at.plan.defaults):
@@ -445,13 +526,17 @@ cdef class Events:
         return bool(full)
 
     cdef bint _fits_any(self, Plan* plan, pairs) except -1:
-        cdef bytes field = (<const char*>plan.when.field)[:plan.when.field_length]
+        """Whether an event with these named values fits all conditions of a plan."""
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
         cdef Value value
+        named = {}
         for name, kind, content in pairs:
-            if name.encode() == field:
+            if name not in named:
                 value = value_of(kind, content)
-                return self.fits(plan, &value)
-        return self.fits(plan, NULL)
+                self._view(&value, &p, &n)
+                named[name] = (<const char*>p)[:n].decode()
+        return all([one.holds(named.get(one.field)) for one in (<object>plan.event).when])
 
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""
@@ -505,6 +590,33 @@ cdef inline Py_ssize_t _word_at(
     offsets = <int32_t*>column.words.offsets.data
     p[0] = column.words.data.data + offsets[code]
     return offsets[code + 1] - offsets[code]
+
+
+cdef inline Py_ssize_t _text_at(
+    const Output* out, Py_ssize_t row, const uint8_t** p
+) noexcept nogil:
+    """The text at `row` of the column that an output looks at, or -1 where it is null."""
+    if out.other_is_word:
+        return _word_at(<DictColumn>out.other, row, p)
+    if (<TextColumn>out.other).length != row + 1:
+        return -1
+    p[0] = (<TextColumn>out.other).data.data + (<TextColumn>out.other).ends[row]
+    return (<TextColumn>out.other).ends[row + 1] - (<TextColumn>out.other).ends[row]
+
+
+cdef inline bint _ends_with(
+    const uint8_t* p, Py_ssize_t n, const uint8_t* name, Py_ssize_t size
+) noexcept nogil:
+    """Whether `name` is the last part of a path, in whatever case."""
+    cdef Py_ssize_t i
+    cdef uint8_t a, b
+    if n < size or (n > size and p[n - size - 1] != 92 and p[n - size - 1] != 47):
+        return False
+    for i in range(size):
+        a, b = p[n - size + i], name[i]
+        if a != b and ((a | 32) != (b | 32) or not 97 <= (a | 32) <= 122):
+            return False
+    return True
 
 
 cdef inline uint64_t _fold(DictColumn column, Py_ssize_t row, uint64_t seed) noexcept nogil:

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, malloc, realloc
 from libc.string cimport memcpy
 
 from tracelake.native.columns cimport BoolColumn, Column, DictColumn, IntColumn
-from tracelake.parsers.event_plan cimport K_BOOL, K_INT, K_WORD, Output, Sheet
+from tracelake.parsers.event_plan cimport K_BOOL, K_INT, K_WORD, W_PATH_JOIN, Output, Sheet
 from tracelake.parsers.evtx_plan cimport MAX_HELD
 from tracelake.parsers.transforms cimport EventRow
 
@@ -26,7 +26,7 @@ cdef bint _can_be_repeated(Target* target, Py_ssize_t row) noexcept nogil:
         return False
     for i in range(target.count):
         out = &target.outputs[i]
-        if out.choice is not NULL:
+        if out.choice is not NULL or out.transform == W_PATH_JOIN:
             return False
         if out.kind != K_WORD and out.kind != K_INT and out.kind != K_BOOL:
             return False
@@ -39,7 +39,7 @@ cdef bint _same_row(const EventRow* a, const EventRow* b) noexcept nogil:
     return (
         a.flags == b.flags and a.has_time == b.has_time and a.has_logged == b.has_logged
         and a.has_record_id == b.has_record_id and a.level == b.level
-        and a.uid_column == b.uid_column
+        and a.uids == b.uids
     )
 
 

@@ -75,3 +75,8 @@ cdef class Flows:
     cdef int _row(self, Flow* f) except -1 nogil
     cdef int _udp(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil
 
+
+# The type that answers an ICMP type of a protocol, -1 where none does.
+cdef int icmp_counterpart(uint8_t protocol, uint8_t type) noexcept nogil
+# Whether an address is of one's own network: one that is not globally reachable.
+cdef bint internal(const Address* a) noexcept nogil

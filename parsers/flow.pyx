@@ -105,7 +105,7 @@ cdef bint _begun_by_receiver(const Packet* p, uint16_t a, uint16_t b) noexcept n
     return True
 
 
-cdef int _icmp_counterpart(uint8_t protocol, uint8_t type) noexcept nogil:
+cdef int icmp_counterpart(uint8_t protocol, uint8_t type) noexcept nogil:
     """The type that answers `type` (RFC 792, 950, 1256, 4443, 4861, 2710, 4620, 6275); -1
     where none does."""
     if protocol == ICMP:
@@ -220,7 +220,7 @@ cdef class Flows:
             b = be16(h + 2)
         else:
             a = h[0]
-            counterpart = _icmp_counterpart(p.protocol, h[0])
+            counterpart = icmp_counterpart(p.protocol, h[0])
             one_way = counterpart < 0
             b = h[1] if one_way else <uint16_t>counterpart
         hash = self._hash(p, a, b)
@@ -533,7 +533,7 @@ cdef class Flows:
         cdef const Side* r = &f.side[RESP]
         cdef uint8_t[64] text
         cdef const char* state = _state(f)
-        cdef bint from_inside = _internal(&f.address[ORIG]), to_inside = _internal(&f.address[RESP])
+        cdef bint from_inside = internal(&f.address[ORIG]), to_inside = internal(&f.address[RESP])
         if f.first != NO_TIME:
             self.time.put(row, f.first // 1000)
             self.time_ns.put(row, f.first % 1000)
@@ -697,7 +697,7 @@ cdef int _list_networks() except -1:
 _list_networks()
 
 
-cdef bint _internal(const Address* a) noexcept nogil:
+cdef bint internal(const Address* a) noexcept nogil:
     """Whether an address is of one's own network."""
     cdef const Address* prefix
     cdef const Address* mask

@@ -96,4 +96,5 @@ PARSER = Parser(
     read,
     files=("*consolehost_history.txt", "*/psreadline/*_history.txt"),
     rank=Rank.USE,
+    text=True,
 )

@@ -229,4 +229,5 @@ PARSER = Parser(
     read,
     files=("*powershell_transcript*.txt", "*transcript*.txt"),
     rank=Rank.USE,
+    text=True,
 )

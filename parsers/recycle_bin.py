@@ -54,7 +54,7 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
         head: its first bytes, 64 KiB at most.
         path: its path inside its source.
     """
-    name = re.split(r"[/\\]", path)[-1].lower().replace("%24", "$")
+    name = path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lower().replace("%24", "$")
     if len(head) >= HEAD + 8:
         version, size, ticks = struct.unpack_from("<QQQ", head)
         if version in (1, 2) and size < 1 << 60:

@@ -203,4 +203,5 @@ PARSER = Parser(
     files=("*/inf/setupapi*.log", "*/windows/setupapi*.log", "windows/setupapi*.log",
            "winnt/setupapi*.log"),
     rank=Rank.USE,
+    text=True,
 )

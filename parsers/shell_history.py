@@ -248,4 +248,5 @@ PARSER = Parser(
     files=("*_history", "*/.histfile", "*/.zhistory", "*.lesshst", "*/fish/fish_history",
            "*history*.txt"),
     rank=Rank.EXECUTION,
+    text=True,
 )  # fmt: skip

@@ -237,4 +237,5 @@ PARSER = Parser(
     read,
     files=("*/system32/tasks/*", "*/syswow64/tasks/*", "*/system32/tasks_migrated/*"),
     rank=Rank.USE,
+    text=True,
 )

@@ -15,6 +15,16 @@ cdef enum Filled:
     EXACT = 2
 
 
+cdef struct ProcessUid:         # an id that is to be made when the row ends
+    PyObject* column
+    PyObject* time              # column of the process's time; NULL: the row's
+    int64_t pid
+
+
+cdef enum:
+    UIDS = 6                    # of one event: the process, its parents, who did it
+
+
 cdef struct EventRow:
     # The row that an event fills, and what its end needs of the values on their way.
     Plan* plan
@@ -28,8 +38,8 @@ cdef struct EventRow:
     bint has_record_id
     int64_t record_id
     int64_t level               # -1: none
-    PyObject* uid_column        # proc_uid is to be made of uid_pid; NULL: it is not
-    int64_t uid_pid
+    int uids
+    ProcessUid* uid             # room for UIDS of them
 
 
 # Puts a value into its column; returns Filled. `p`, `n`: the value's text, which is only absent

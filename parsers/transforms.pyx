@@ -6,23 +6,28 @@ holds the text exactly; normalize/rebuild.py is the way back.
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp
+from libc.stdlib cimport free, malloc, strtod
+from libc.string cimport memcmp, memcpy, memcpy
 
-from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
+from tracelake.native.columns cimport (
+    BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, TextColumn,
+)
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS, W_DOMAIN,
-    W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_IP, W_LINE, W_LINE_DOMAIN,
-    W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PRINCIPAL, W_PRINCIPAL_DOMAIN,
-    W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP,
-    W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TEXT, W_TIME, W_TRUTH, W_URL_SCHEME, W_UTC_MS,
-    W_XML, Output, ValueMap,
+    K_BIGS, K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT,
+    W_BEFORE, W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CELL, W_CODE, W_DECIMAL,
+    W_DIGEST, W_DNS_ANSWERS, W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT,
+    W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE,
+    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL,
+    W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID,
+    W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TECHNIQUES,
+    W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
+from tracelake.parsers.json_parts cimport each_value
 from tracelake.parsers.parts cimport Part, part_of, sockaddr
+from tracelake.parsers.since_epoch cimport parse_epoch
 from tracelake.parsers.text_parts cimport find_xml, next_word, unescape
 from tracelake.parsers.texts cimport (
     find_endpoint, find_text, hex_guid, hex_text, line_value, mof_value,
@@ -145,6 +150,153 @@ cdef int _fill_time(
     # `time` keeps the digits below the microsecond beside it; other columns do not.
     put_iso_time(made, us, below if system_time else 0)
     return EXACT if same(made, 28, p, n) else LOSSY
+
+
+cdef int _fill_epoch(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef int64_t us = 0
+    cdef int below = 0, done = parse_epoch(p, n, out.unit, &us, &below)
+    if done == 0:
+        return NOT
+    (<IntColumn>out.column).put(at.row, us)
+    return EXACT if done == 2 and below == 0 else LOSSY
+
+
+cdef int _fill_decimal(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef char[64] made
+    cdef Py_ssize_t i = 0, point = -1, first
+    cdef int digits = 0
+    cdef char* end = NULL
+    cdef double value
+    cdef bint plain = True
+    if n == 0 or n > 62:
+        return NOT
+    if p[0] == 45:
+        i = 1
+    first = i
+    while i < n:
+        if p[i] == 46 and point < 0:
+            point = i
+        elif (p[i] | 32) == 101 and digits:
+            plain = False
+            break               # what follows is for strtod
+        elif p[i] < 48 or p[i] > 57:
+            return NOT
+        elif p[i] != 48 or digits:
+            digits += 1
+        i += 1
+    memcpy(made, p, n)
+    made[n] = 0
+    value = strtod(made, &end)
+    if end != &made[0] + n or n == first or value - value != 0:
+        return NOT              # not all of it, or beyond any double
+    (<DoubleColumn>out.column).put(at.row, value)
+    # What Python and DuckDB write: of fifteen digits no other text is the same number.
+    if not plain or digits > 15 or point < 0 or point == first or n - point > 5 and digits < 2:
+        return LOSSY
+    if (p[n - 1] == 48 and n - point != 2) or (p[first] == 48 and point != first + 1):
+        return LOSSY
+    if value != 0 and -0.001 < value < 0.001:
+        return LOSSY
+    return EXACT if digits or first == 0 else LOSSY
+
+
+cdef struct Collecting:
+    EventRow* at
+    Output* out
+    Py_ssize_t first            # of the row's items; -1: no list is open
+    Py_ssize_t item
+    Py_ssize_t size             # of the list as JSON text, were it made again
+    bint put
+
+
+cdef int _collect_number(Collecting* c, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """A whole number of a list; one with a fraction is cut, and the list stands in `unmapped`."""
+    cdef int64_t number = 0
+    cdef Py_ssize_t whole = 0
+    while whole < n and p[whole] != 46:
+        whole += 1
+    if parse_number(p, whole, &number) != 1:
+        return 0
+    if c.first < 0:
+        c.first = c.item = (<ListColumn>c.out.column).open(c.at.row)
+    (<IntColumn>(<ListColumn>c.out.column).items).put(c.item, number)
+    c.item += 1
+    c.size += whole + 1 if p[0] != 48 or whole == 1 else 0
+    c.put = True
+    return 0
+
+
+cdef int _collect(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Collecting* c = <Collecting*>to
+    if c.out.kind == K_BIGS:
+        return _collect_number(c, p, n)
+    if c.out.kind != K_TEXTS:
+        c.put = n > 0 and _put_part(c.at, c.out, p, n) != NOT
+        return c.put
+    if c.first < 0:
+        c.first = c.item = (<ListColumn>c.out.column).open(c.at.row)
+    (<TextColumn>(<ListColumn>c.out.column).items).put_valid(c.item, p, n)
+    c.item += 1
+    c.size += n + 3             # its quotes, and a comma or bracket
+    c.put = True
+    return 0
+
+
+cdef int _fill_json(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Values of a JSON text; of a list all of them."""
+    cdef Collecting c = Collecting(at, out, -1, 0, 1, False)
+    cdef bint is_list = n > 1 and p[0] == 91
+    if out.transform == W_JSON:
+        each_value(p, n, out.argument, out.argument_length, _collect, &c)
+    elif is_list:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _collect, &c)
+    else:
+        _collect(&c, p, n)      # one alone, as some shippers write a list of one
+    if c.first >= 0:
+        (<ListColumn>out.column).close(c.item)
+    if not c.put:
+        return NOT
+    # A list of other than plain texts (numbers, escapes, white space) has another size.
+    return EXACT if is_list and out.transform == W_ITEMS and c.size == n else LOSSY
+
+
+cdef struct Joining:
+    uint8_t* made
+    Py_ssize_t size
+
+
+cdef int _join(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Joining* j = <Joining*>to
+    if j.size:
+        j.made[j.size] = 32
+        j.size += 1
+    memcpy(j.made + j.size, p, n)
+    j.size += n
+    return 0
+
+
+cdef int _fill_joined(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The elements of a JSON list as one text; a text that is no list as it is."""
+    cdef Joining j = Joining(NULL, 0)
+    if n == 0:
+        return NOT
+    if p[0] != 91:
+        _word(at, out, p, n)
+        return LOSSY
+    j.made = <uint8_t*>malloc(n)        # each element had a comma or bracket of its own
+    if j.made is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _join, &j)
+        if j.size == 0:
+            return NOT
+        _word(at, out, j.made, j.size)
+        return LOSSY
+    finally:
+        free(j.made)
 
 
 cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -399,6 +551,114 @@ cdef int _fill_split(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) 
     return EXACT if exact and last == n else LOSSY
 
 
+cdef inline bint _is_letter(uint8_t c) noexcept nogil:
+    return 48 <= c <= 57 or 97 <= (c | 32) <= 122
+
+
+cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] < 48 or p[i] > 57:
+            return False
+    return True
+
+
+cdef int _fill_techniques(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    """T and four digits, perhaps with a dot and three more, as a word of its own."""
+    cdef Py_ssize_t i = 0, size, item = -1
+    while i + 5 <= n:
+        if p[i] != 84 or not _are_digits(p + i + 1, 4) or (i > 0 and _is_letter(p[i - 1])):
+            i += 1
+            continue
+        size = 5
+        if i + 9 <= n and p[i + 5] == 46 and _are_digits(p + i + 6, 3):
+            size = 9
+        if i + size < n and _is_letter(p[i + size]):
+            i += 1
+            continue
+        if item < 0:
+            item = (<ListColumn>out.column).open(at.row)
+        (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + i, size)
+        item += 1
+        i += size
+    if item < 0:
+        return NOT
+    (<ListColumn>out.column).close(item)
+    return LOSSY
+
+
+cdef int _fill_host(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Part part
+    cdef Py_ssize_t end = 0, colon
+    if part_of(W_URL_HOST, p, n, &part):
+        _word(at, out, part.at, part.size)
+        return LOSSY
+    while end < n and p[end] != 47 and p[end] != 63 and p[end] != 35:
+        end += 1
+    colon = 0
+    while colon < end and p[colon] != 58:
+        colon += 1
+    # Of a host without brackets more than one colon is an IPv6 address.
+    if colon < end and _are_digits(p + colon + 1, end - colon - 1):
+        end = colon
+    if end == 0 or (end < n and p[end] == 47 and end + 1 < n and p[end + 1] == 47):
+        return NOT
+    _word(at, out, p, end)
+    return LOSSY
+
+
+cdef int _fill_parts(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """Parts between a text, those that are not empty."""
+    cdef Py_ssize_t start = 0, size, end, item = -1, begin
+    while start <= n:
+        size = find_text(p + start, n - start, out.argument, out.argument_length)
+        end = n if size < 0 else start + size
+        begin = start
+        start = end + out.argument_length
+        while begin < end and p[begin] <= 32:
+            begin += 1
+        while begin < end and p[end - 1] <= 32:
+            end -= 1
+        if begin < end:
+            if item < 0:
+                item = (<ListColumn>out.column).open(at.row)
+            (<TextColumn>(<ListColumn>out.column).items).put_valid(item, p + begin, end - begin)
+            item += 1
+        if size < 0:
+            break
+    if item < 0:
+        return NOT
+    (<ListColumn>out.column).close(item)
+    return LOSSY
+
+
+cdef int _fill_dns(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The name, or the number of the type, of `type:  28 name`."""
+    cdef Py_ssize_t i = 5, digits
+    cdef int64_t number = 0
+    cdef bint typed = n > 5 and memcmp(p, <const char*>b"type:", 5) == 0
+    while typed and i < n and p[i] == 32:
+        i += 1
+    digits = i
+    while typed and i < n and 48 <= p[i] <= 57:
+        i += 1
+    typed = typed and i > digits
+    if out.transform == W_DNS_TYPE:
+        if typed and parse_number(p + digits, i - digits, &number) == 1:
+            return LOSSY if _number(at, out, number) else NOT
+        return NOT
+    while typed and i < n and p[i] == 32:
+        i += 1
+    if not typed:
+        i = 0
+    if i == n:
+        return NOT
+    _word(at, out, p + i, n - i)
+    return LOSSY
+
+
 cdef int _fill_code(
     EventRow* at, Output* out, const Value* v, const uint8_t* p, Py_ssize_t n
 ) except -1 nogil:
@@ -545,6 +805,37 @@ cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_cell(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """One of the parts between a text; the argument is its number and the text."""
+    cdef const uint8_t* mark = out.argument
+    cdef Py_ssize_t m = out.argument_length, at_byte = 0, size
+    cdef int64_t value = 0
+    cdef int number = 0
+    while m and 48 <= mark[0] <= 57:
+        number = number * 10 + mark[0] - 48
+        mark += 1
+        m -= 1
+    mark += 1
+    m -= 1
+    while number > 1:
+        size = find_text(p + at_byte, n - at_byte, mark, m)
+        if size < 0:
+            return NOT
+        at_byte += size + m
+        number -= 1
+    size = find_text(p + at_byte, n - at_byte, mark, m)
+    if size < 0:
+        size = n - at_byte
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        if parse_number(p + at_byte, size, &value) != 1 or not _number(at, out, value):
+            return NOT
+        return LOSSY
+    _word(at, out, p + at_byte, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
@@ -635,11 +926,29 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_CELL:
+        return _fill_cell(at, out, p, n)
+    if way == W_DECIMAL:
+        return _fill_decimal(at, out, p, n)
+    if way == W_PARTS:
+        return _fill_parts(at, out, p, n)
+    if way == W_DNS_NAME or way == W_DNS_TYPE:
+        return _fill_dns(at, out, p, n)
+    if way == W_EPOCH:
+        return _fill_epoch(at, out, p, n)
+    if way == W_JOINED:
+        return _fill_joined(at, out, p, n)
+    if way == W_ITEMS or way == W_JSON:
+        return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:
-        if parse_number(p, n, &number) == 1:
-            at.uid_column = out.column
-            at.uid_pid = number
+        if at.uids < UIDS and parse_number(p, n, &number) == 1:
+            at.uid[at.uids] = ProcessUid(out.column, out.other, number)
+            at.uids += 1
         return NOT
+    if way == W_HOST:
+        return _fill_host(at, out, p, n)
+    if way == W_TECHNIQUES:
+        return _fill_techniques(at, out, p, n)
     if way == W_SOCKADDR_IP or way == W_SOCKADDR_PORT:
         size = sockaddr(p, n, made, &number)
         if size == 0:

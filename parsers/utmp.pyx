@@ -85,7 +85,7 @@ def layout_of(head, path):
     Args:
         head: its first bytes. path: its path, for its name.
     """
-    found = NAMED.search(re.split(r"[/\\]", path)[-1].lower())
+    found = NAMED.search(path[max(path.rfind("/"), path.rfind("\\")) + 1:].lower())
     name = found.group(1) if found else ""
     if head[:10] == b"utmpx-1.00" and len(head) >= 628:
         return "utmpx", "<" if struct.unpack_from("<h", head, 296)[0] == SIGNATURE else ">"
@@ -99,6 +99,8 @@ def layout_of(head, path):
                 if judged and False not in judged:
                     return layout, order
         return None
+    if not name and (head[:1] > b"\x09" or head[1:2] > b"\x09"):
+        return None  # neither order of bytes makes a kind of record of these two
     for layout, size, wide in (("utmp32", 384, False), ("utmp64", 400, True)):
         for order in "<>":
             judged = []

@@ -318,4 +318,5 @@ PARSER = Parser(
     files=("*/logfiles/*.log", "*/u_ex*.log", "*/ex??????.log", "*/httperr*.log",
            "*/pfirewall.log*"),
     rank=Rank.LOGS,
+    text=True,
 )

@@ -113,4 +113,5 @@ PARSER = Parser(
     read,
     files=("*.wer",),
     rank=Rank.USE,
+    text=True,
 )

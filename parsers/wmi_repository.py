@@ -12,7 +12,6 @@ pages keep of deleted ones (parse_flags 2). Each is a row of `artifact_query`, a
 `wmi_subscription`, with the columns that Sysmon's events 19 to 21 have.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 from itertools import pairwise
@@ -65,9 +64,8 @@ def descriptors(page: bytes | bytearray) -> list[tuple[int, int, int]]:
 
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is the repository's objects, and why not."""
-    name = re.split(r"[/\\]", path)[-1].lower()
-    here = descriptors(head[:PAGE])
-    if name.endswith("objects.data"):
+    here = descriptors(head[:PAGE]) if int.from_bytes(head[4:8], "little") < PAGE else []
+    if path.lower().endswith("objects.data"):
         return (Match.CONTENT if here else Match.NAME), ""
     two = len(head) >= 2 * PAGE and here and descriptors(head[PAGE : 2 * PAGE])
     if two and here[0][1] == DESCRIPTOR * (len(here) + 1):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.examine import Outcome, read
+from tests.netflow_build import NOT_PACKED, ZSTD, seeds
 from tests.ntfs_build import usn
 from tracelake.parsers import PARSERS
 
@@ -55,6 +56,7 @@ def samples() -> list[tuple[str, str, bytes, range]]:
     changes = b"".join(usn(f"file {i}", reason=i, version=2 + i % 2) for i in range(20))
     index = lzma.decompress((BOOKS / "grr.i30.xz").read_bytes())
     first = lzma.decompress((BOOKS / "grr.logfile.xz").read_bytes())[: 6 * 4096]
+    flows = dict(seeds())
     registry = lzma.decompress((ROOT / "tests/data/regipy/SAM.xz").read_bytes())
     return [
         ("pcap", "pcap", capture, range(len(capture) + 1)),
@@ -72,6 +74,12 @@ def samples() -> list[tuple[str, str, bytes, range]]:
         ("evtx", "slack", events, range(end, len(events) + 1, 997)),
         ("mft", "table", table, range(0, len(table) + 1, 7)),
         ("usn", "journal", changes, range(len(changes) + 1)),
+        ("netflow", "messages", flows["all"], range(len(flows["all"]) + 1)),
+        ("netflow", "data first", flows["v9 late"], range(len(flows["v9 late"]) + 1)),
+        *(
+            ("nfcapd", name, flows[name], range(len(flows[name]) + 1))
+            for name in (f"nfcapd.2.{NOT_PACKED}", f"nfcapd.2.{ZSTD}", f"nfcapd.1.{NOT_PACKED}")
+        ),
         ("ntfs_index", "index", index * 2, range(4090, 2 * len(index) + 1, 3)),
         ("ntfs_log", "log", first, range(4096, len(first) + 1, 61)),
     ]

@@ -7,6 +7,7 @@ import pytest
 from tests.fuzz.containers import container_seeds, examine_container
 from tests.fuzz.corpus import corpus
 from tests.fuzz.examine import examine
+from tests.fuzz.functions import examine_functions, function_seeds
 from tests.fuzz.mutate import mutated
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Parser
@@ -46,6 +47,15 @@ def test_bytes_of_no_format(parser: Parser) -> None:
         examine(parser, rng.randbytes(n))
         examine(parser, b"\0" * n)
         examine(parser, b"\xff" * n)
+
+
+def test_mutated_bytes_for_native_functions() -> None:
+    rng = random.Random(4)
+    seeds = function_seeds()
+    assert any(examine_functions(seed).unpacked for seed in seeds)
+    assert any(examine_functions(seed).huffman for seed in seeds)
+    called = [examine_functions(mutated(rng, seeds)) for _ in range(4 * INPUTS)]
+    assert len({each.signature for each in called}) > INPUTS // 6
 
 
 def test_mutated_containers() -> None:

@@ -290,7 +290,7 @@ def test_local_time_of_nxlog(
         (b"{not json}", "no member name"),
         (b'{"a" 1}', "not JSON"),
         (b'{"a":1', "does not end"),
-        (b'\xff\xfe{\0"\0', "UTF-16"),
+        (b'\xff\xfe{\0"\0', "does not end"),
         (b"# comment\n{}", "does not begin"),
     ],
 )
@@ -378,3 +378,14 @@ def test_conditions_and_defaults_hold_in_every_shape(
         assert made["Object"] == "x"
         section = event.section(made)
         assert (section.table if section else "raw_event") == found
+
+
+def test_a_name_with_dots_is_the_path_that_it_looks_like() -> None:
+    nested = {"winlog": {"event_id": 1, "channel": "C", "computer_name": "H",
+                         "provider_name": "P", "event_data": {"x": "1"}},
+              "@timestamp": "2024-01-01T00:00:00.000Z"}
+    flat = {f"winlog.{key}": text for key, text in nested["winlog"].items() if key != "event_data"}
+    flat |= {"@timestamp": nested["@timestamp"]}
+    for record in (nested, flat):
+        ((_, row),), _ = read(json.dumps(record).encode())
+        assert (row["log_provider"], row["log_name"], row["device_hostname"]) == ("P", "C", "H")

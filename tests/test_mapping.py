@@ -1,5 +1,6 @@
 """Mapping and shape files: what the shipped ones say, and what the checker refuses."""
 
+import io
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,24 +9,31 @@ from typing import Any
 import pytest
 
 from tracelake import normalize
+from tracelake.native.account import Account
+from tracelake.native.feed import Feed
 from tracelake.normalize import TABLES, mapping, shapes
 from tracelake.normalize.mapping_file import MappingError
 from tracelake.normalize.parsed import FOLDER
+from tracelake.normalize.rebuild import pairs
 from tracelake.normalize.section import Condition, Source
 from tracelake.normalize.transforms import TRANSFORMS
+from tracelake.parsers import jsonl
+from tracelake.parsers.artifact import Artifact
 from tracelake.parsers.event_plan import WAYS
-from tracelake.parsers.objects import Objects
 
 
 def rows_of(
     records: Iterable[dict[str, Any]], mappings: mapping.Mappings, known: Iterable[shapes.Shape]
 ) -> list[tuple[str, dict[str, Any]]]:
     """The rows of JSON objects, in their order."""
-    objects = Objects(mappings, known)
+    known = tuple(known)
     made = []
-    for number, record in enumerate(records):
-        assert objects.put(json.dumps(record).encode(), number)
-        ((table, batch),) = objects.events.take(True)
+    for record in records:
+        data = json.dumps(record).encode()
+        artifact = Artifact("test.json", Feed(io.BytesIO(data)), Account())
+        ((table, batch),) = [
+            made for made in jsonl.read(artifact, mappings, known) if made[1].num_rows
+        ]
         made += [(table, row) for row in batch.to_pylist()]
     return made
 
@@ -212,6 +220,39 @@ def test_rows_of_a_vendors_events() -> None:
     assert second["status_id"] == 2
 
 
+def test_lists_and_texts_that_hold_json() -> None:
+    vendor = """
+provider = "V"
+[[shapes]]
+has = "v"
+[shapes.system]
+["*"]
+table = "dns_activity"
+["*".columns]
+answers = "answers | items"
+query_hostname = "asked | json 0.name"
+src_ip = "more | json ip"
+"""
+    files = [("vendors/v.toml", vendor)]
+    events = mapping.read(files)
+    lines = [
+        {"v": 1, "answers": ["a", "b"], "asked": [{"name": "n"}], "more": '{"ip": "10.0.0.1"}'},
+        {"v": 1, "answers": ["a", 1], "asked": "no JSON", "more": {"ip": "10.0.0.1"}},
+        {"v": 1, "answers": "a", "asked": []},
+    ]
+    made = [row for _, row in rows_of(lines, events, shapes.read([*files, REST]))]
+    found = [(row.get("answers"), row.get("query_hostname"), row.get("src_ip")) for row in made]
+    assert found == [(["a", "b"], "n", "10.0.0.1"), (["a", "1"], None, None), (["a"], None, None)]
+    assert dict(made[0]["unmapped"]) == {
+        "v": "1", "asked": '[{"name":"n"}]', "more": '{"ip": "10.0.0.1"}'
+    }
+    assert dict(made[1]["unmapped"]) == {
+        "v": "1", "answers": '["a",1]', "asked": "no JSON", "more.ip": "10.0.0.1"
+    }
+    event = events.events["V", "*"]
+    assert pairs(made[0], event)["answers"] == '["a","b"]'
+
+
 def test_sections_share_sets_of_columns() -> None:
     loaded = mapping.read([("m.toml", """
         provider = "P"
@@ -304,6 +345,9 @@ WHEN = 'provider = "P"\n["1 where  A = b"]\ntable = "process_activity"\n'
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\nRead = 1\n',
          "line 7: [maps.m] Read: is no mask of 64 bits"),
         (HEADER + '[1.columns]\nproc_pid = "X | bits m"\n[maps.m]\n0x0 = 1\n', "is no mask"),
+        (HEADER + '[1.columns]\nproc_created_time = "X | epoch h"\n', "no unit 'h'; there are s,"),
+        (HEADER + '[1.columns]\nproc_path = "X | json a..b"\n', "is no path of at most 8 members"),
+        (HEADER + '[1.columns]\nproc_path = "X | json"\n', "is no path of at most 8 members"),
         (HEADER + 'with = "s"\n', "line 4: [1] with: the file has no [sets.s]"),
         (HEADER + 'with = ["s"]\n[sets.s]\nproc_pth = "X"\n', "has no such column"),
         ('provider = "P"\nextra = 1\n', "is neither"),
@@ -321,7 +365,7 @@ REST = ("z.toml", "")
 
 
 def test_shapes_are_tried_from_the_most_to_the_least_particular() -> None:
-    counts = [len(shape.has) for shape in shapes.load()]
+    counts = [len(shape.has) + bool(shape.each) for shape in shapes.load()]
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == 0
 

@@ -166,6 +166,8 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "signed_hex": ("proc_path", ["-9223372036854775808", "-1", "5"]),
     "truth": ("module_signed", ["true", "false"]),
     "time": ("file_created_time", ["2020-09-14T12:13:09.1234560Z", "1601-01-01T00:00:00.0000000Z"]),
+    "epoch": ("file_created_time", ["1600085589123", "0", "-1"]),
+    "items": ("answers", ['["a","b \u00e9"]', '["x"]']),
     "utc_ms": ("file_created_time", ["2020-09-14 12:13:09.123"]),
     "ip": ("proc_path", ["10.0.0.1", "fe80::1"]),
     "guid": ("proc_path", ["{747f3d96-9acd-61af-d301-000000000102}"]),
@@ -199,6 +201,10 @@ def filled(way: str, text: str) -> Any:
             return text == "true"
         case "time":
             return datetime.strptime(text[:-2], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
+        case "epoch":
+            return datetime.fromtimestamp(int(text) / 1000, UTC)
+        case "items":
+            return json.loads(text)
         case "utc_ms":
             return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
         case "guid_upper" | "digest":
@@ -219,7 +225,9 @@ def filled(way: str, text: str) -> Any:
                                  if not how.derived and name not in OWN_TESTS])
 def test_every_transform_has_its_inverse_in_sql(way: str) -> None:
     column, texts = SAMPLES[way]
-    source = Source("F", way, values=(("one", 1), ("two", 2), ("uno", 1)) if way == "map" else ())
+    argument = "ms" if way == "epoch" else ""
+    values = (("one", 1), ("two", 2), ("uno", 1)) if way == "map" else ()
+    source = Source("F", way, argument, values)
     sql = fields.inverse(column, source)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")

@@ -13,7 +13,7 @@ from tracelake.analysis.views import quote
 from tracelake.normalize import codes
 from tracelake.normalize.mapping import Mappings
 from tracelake.normalize.section import ANY, Condition, Event, Source
-from tracelake.normalize.transforms import HASHES, PAIRS, TRANSFORMS
+from tracelake.normalize.transforms import EPOCHS, HASHES, PAIRS, TRANSFORMS
 
 EXACT = frozenset({"text", "sid", "logon_id"})
 """Transforms that keep every text as it is: a column that has a value holds it exactly."""
@@ -61,8 +61,18 @@ def inverse(column: str, source: Source) -> str | None:
             return f"upper({name})"
         case "time":
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
+        case "decimal":
+            return f"CAST({name} AS VARCHAR)"
         case "utc_ms":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
+        case "epoch":
+            micros = f"epoch_us({name})"
+            if source.argument == "filetime":
+                return f"CAST({micros} * 10 + 116444736000000000 AS VARCHAR)"
+            nanos = EPOCHS.get(source.argument)
+            return f"CAST({micros} * 1000 // {nanos} AS VARCHAR)" if nanos else None
+        case "items":
+            return f"CAST(to_json({name}) AS VARCHAR)"
         case "param":
             return f"coalesce({_parameters()}[{name}], {name})"
         case "split":

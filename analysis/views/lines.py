@@ -127,6 +127,14 @@ LINES: dict[str, str] = {
         "coalesce(url_hostname, '') || coalesce(url_path, '') || coalesce('?' || url_query, '')",
         "status_code", FLOW, "left(user_agent, 200)",
     ),
+    "cloud_activity": _line(
+        "coalesce(user_name, user_email, user_uid, 'someone')", "api_operation", "api_service",
+        "'from ' || src_ip", "api_error",
+    ),
+    "mail_activity": _line(
+        "coalesce(header_from, mail_from)", "'to ' || rcpt_to", "left(subject, 200)", "url",
+        "disposition",
+    ),
     "tls_activity": _line("tls_version", "sni", FLOW, "cert_subject", "ja4"),
     "smb_activity": _line(
         "coalesce(command, dce_operation, 'smb')", "share", "file_path", "named_pipe", FLOW,

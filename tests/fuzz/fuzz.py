@@ -24,6 +24,7 @@ from pathlib import Path
 from tests.fuzz.containers import Opened, container_seeds, examine_container
 from tests.fuzz.corpus import ROOT, corpus
 from tests.fuzz.examine import Outcome, examine
+from tests.fuzz.functions import Called, examine_functions, function_seeds
 from tests.fuzz.mutate import mutated
 from tracelake.parsers import BY_NAME
 
@@ -36,16 +37,17 @@ HANG_S = 20
 MEMORY_GROWTH_KIB = 512 << 10
 KEEP = 400
 
-Target = Callable[[bytes], Outcome | Opened]
+Target = Callable[[bytes], Outcome | Opened | Called]
 TARGETS: dict[str, Target] = {name: partial(examine, p) for name, p in BY_NAME.items()}
 TARGETS["containers"] = examine_container
+TARGETS["functions"] = examine_functions
 
 
 def work(seconds: float, seed: int, only: str | None) -> None:
     """The worker: reads mutated inputs until the time is over."""
     rng = random.Random(seed)
     names = [name for name in TARGETS if only in (None, name)]
-    seeds = corpus() | {"containers": container_seeds()}
+    seeds = corpus() | {"containers": container_seeds(), "functions": function_seeds()}
     kept = {name: list(each) for name, each in seeds.items()}
     known: dict[str, set[object]] = {name: set() for name in names}
     done = dict.fromkeys(names, 0)

@@ -1,0 +1,3 @@
+UNITS: dict[str, int]
+
+def epoch(text: bytes, unit: str = "") -> tuple[int, int, bool] | None: ...

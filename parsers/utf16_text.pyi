@@ -1,0 +1,6 @@
+from tracelake.native.feed import Feed
+
+class Utf16Text:
+    odd: int
+    def __init__(self, feed: Feed, big: bool) -> None: ...
+    def readinto(self, into: memoryview) -> int: ...
