@@ -33,6 +33,8 @@ VALUE = re.compile(
 )
 # What a name is where the file's own does not say that it is a table.
 NAME = re.compile(r"[^\W\d_]?[\w@#*][\w@#.$:/()%+\[\] -]{0,62}[\w)\]%#]?")
+# Columns of AWS' flow logs have blanks between them.
+FLOWS = re.compile(rb"(?=[^\n]*\bsrcaddr\b)(?:[a-z][a-z-]* ){4,}[a-z-]+\r?\n")
 UTC = re.compile(r"\s*\[UTC\]$")
 
 
@@ -81,6 +83,8 @@ def _names(row: list[bytes]) -> tuple[str, ...]:
 def _forms(text: bytes, whole: bool) -> list[Form]:
     """The forms that a text can have, the likeliest first."""
     start, said = _start(text)
+    if FLOWS.match(text, start):
+        said = " "
     found = []
     spaced = " " if SPACED.match(text, start) else ""
     for delimiter in said or DELIMITERS + spaced:
@@ -138,6 +142,8 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
     if not forms:
         return Match.NO, "no line of several cells at its start"
     form = forms[0]
+    if form.delimiter == " ":
+        return Match.CONTENT, ""
     consistent = form.fitting * 10 >= form.looked_at * (5 if named else 9)
     enough = form.looked_at >= (0 if named else 2) and len(form.names) >= (2 if named else 4)
     if not (consistent and enough):

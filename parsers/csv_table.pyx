@@ -1,5 +1,10 @@
 """Tables as text: CSV and TSV files, exports of log systems, with a line of names at their top.
 
+Where the columns are of no shape that is known, and one of them holds the event as it was sent
+(`_raw` of Splunk, `payload` of QRadar, `event.original` and `message` of Elastic, `SyslogMessage` of
+Sentinel), that is looked at as a line of a log is (payload.pyx): if a shape knows it, the row is the
+event's, and the columns of the export stand in `unmapped` under `export`.
+
 Specification: RFC 4180, and what programs write beside it (see cells.pyx): commas, semicolons, tabs
 or bars between the cells, UTF-8 or UTF-16, a `sep=;` or `#TYPE` line before the names.
 
@@ -22,7 +27,6 @@ from libc.string cimport memchr, memcmp
 from tracelake.native.account cimport Account
 from tracelake.native.errors import EvidenceError
 from tracelake.normalize.mapping import load as load_mappings
-from tracelake.normalize.shapes import load as load_shapes
 from tracelake.parsers.anytext cimport AnyText
 from tracelake.parsers.artifact import NO_ROWS_YET, Parser, Rank
 from tracelake.parsers.cells cimport (
@@ -30,8 +34,12 @@ from tracelake.parsers.cells cimport (
 )
 from tracelake.parsers.csv_form import form_of, match
 from tracelake.parsers.flags cimport TEXT_REPAIRED, TRUNCATED
+from tracelake.parsers.payload cimport Payloads
 from tracelake.parsers.shaped cimport KEEP_NEVER, Shaped
+from tracelake.parsers.syslog_head cimport Head, read_head
+from tracelake.native.text cimport put_iso_time
 from tracelake.parsers.values cimport TEXT, Value
+from tracelake.parsers.written_time cimport UNSAID, parse_written
 
 VERSION = "1"
 # A record that is longer is damage: memory is bounded.
@@ -41,6 +49,9 @@ cdef Py_ssize_t STEP = 65536
 cdef int64_t VAIN = 64 << 20            # bytes looked at in vain, beyond which quotes end with
 cdef int64_t VAIN_RATIO = 4             # their line; and as a multiple of those read well
 cdef int RAW = 4096                     # bytes of a damaged record that are kept
+# Columns of exports that hold the event as it was sent, and those that say when.
+INNER = ("_raw", "event.original", "payload", "utf8 payload", "syslogmessage", "rawlog", "message")
+CLOCKS = ("_time", "@timestamp", "timegenerated", "log source time", "start time", "timestamp")
 cdef int PER_TURN = 4096                # records between two looks at whether a batch is full
 
 
@@ -48,18 +59,28 @@ cdef class _Reader:
     """Records of one artifact, in order."""
     cdef AnyText text
     cdef Account account
+    cdef Payloads payloads
     cdef Shaped shaped
+    cdef list exported          # nodes below `export`
+    cdef Py_ssize_t inner       # column that holds the event as it was sent; -1: none
+    cdef Py_ssize_t clock       # column that says when it was; -1: none
     cdef Cells cells
     cdef uint8_t delimiter
     cdef bytes names            # the line of names
+    cdef bytes kept             # of the record at hand: what values point into
+    cdef int32_t host_node
+    cdef int32_t time_node
     cdef list nodes
     cdef Py_ssize_t columns
     cdef bint in_lines          # quotes no longer go over line ends
     cdef int64_t vain
 
-    def __cinit__(self, artifact, mappings, shapes):
+    def __cinit__(self, artifact):
         self.account = artifact.account
-        self.shaped = Shaped(mappings, shapes)
+        self.payloads = Payloads()
+        self.shaped = self.payloads.shaped
+        self.host_node = self.shaped.tape.at("syslog.host")
+        self.time_node = self.shaped.tape.at("syslog.time")
 
     def __dealloc__(self):
         cells_free(&self.cells)
@@ -76,6 +97,10 @@ cdef class _Reader:
         self.account.bytes_structure += self.text.advance(form.end)
         self.columns = len(form.names)
         self.nodes = [self.node(name) for name in form.names]
+        self.exported = [self.node(f"export.{name}") for name in form.names]
+        lower = [name.lower() for name in form.names]
+        self.inner = next((lower.index(name) for name in INNER if name in lower), -1)
+        self.clock = next((lower.index(name) for name in CLOCKS if name in lower), -1)
         return 0
 
     cdef object node(self, str name):
@@ -211,7 +236,12 @@ cdef class _Reader:
         if self.text.repaired and memchr(p, 0xEF, size) is not NULL:
             flags |= TEXT_REPAIRED
         self.shaped.tape.begin()
-        self.fill(p)
+        self.fill(p, self.nodes)
+        if 0 <= self.inner < self.cells.count and self.shaped.looks.recognise().has == 0:
+            sent = self.cell(p, self.inner)
+            if not self.event(p, sent):
+                self.shaped.tape.begin()
+                self.fill(p, self.nodes)
         length = self.text.span(size)
         full = self.shaped.end_record(p, self.cells.length, offset, length, 0, flags, KEEP_NEVER)
         self.account.records += 1
@@ -220,7 +250,51 @@ cdef class _Reader:
         self.text.advance(size)
         return 2 if full else 1
 
-    cdef int fill(self, const uint8_t* p) except -1:
+    cdef bytes cell(self, const uint8_t* p, Py_ssize_t i):
+        """The text of a cell."""
+        cdef Py_ssize_t n = self.cells.cell[i].end - self.cells.cell[i].start
+        cdef bytearray made
+        if not self.cells.cell[i].doubled:
+            return (<const char*>p)[self.cells.cell[i].start : self.cells.cell[i].end]
+        made = bytearray(n + 1)
+        n = put_cell(&self.cells.cell[i], p, 34, <uint8_t*><char*>made)
+        return bytes(made[:n])
+
+    cdef bint event(self, const uint8_t* p, bytes sent) except -1:
+        """Puts the event that a cell holds on the tape, and the export's columns behind it; False
+        where no shape knows it."""
+        cdef const uint8_t* text = <const uint8_t*><const char*>sent
+        cdef Head head
+        cdef bint headed = read_head(text, len(sent), &head)
+        cdef Value value
+        cdef bytes when
+        cdef uint8_t* made
+        cdef Py_ssize_t size
+        cdef int64_t us = 0
+        cdef int below = 0, said
+        if not self.payloads.take(text, len(sent), &head, &headed):
+            return False
+        if self.shaped.looks.recognise().has == 0:
+            return False
+        self.kept = sent
+        if headed and head.host.n:
+            value = Value(TEXT, head.host.p, head.host.n, 0)
+            self.shaped.tape.add(self.host_node, &value)
+        if 0 <= self.clock < self.cells.count:
+            when = self.cell(p, self.clock)
+            said = parse_written(
+                <const uint8_t*><const char*>when, len(when), UNSAID, &us, &below
+            )
+            if said:
+                made = self.shaped.tape.room(32)
+                size = put_iso_time(made, us, below) - (said == 2)
+                self.shaped.tape.used(size)
+                value = Value(TEXT, made, size, 0)
+                self.shaped.tape.add(self.time_node, &value)
+        self.fill(p, self.exported)
+        return True
+
+    cdef int fill(self, const uint8_t* p, list nodes) except -1:
         """Puts the cells on the tape."""
         cdef Value value
         cdef uint8_t* made
@@ -235,15 +309,15 @@ cdef class _Reader:
                 value.n = put_cell(&self.cells.cell[i], p, 34, made)
                 value.p = made
                 self.shaped.tape.used(value.n)
-            if i >= self.columns:
-                self.beyond(i)
-            self.shaped.tape.add(<int32_t>self.nodes[i], &value)
+            if i >= len(nodes):
+                self.beyond(i, nodes)
+            self.shaped.tape.add(<int32_t>nodes[i], &value)
         return 0
 
-    cdef int beyond(self, Py_ssize_t i) except -1:
+    cdef int beyond(self, Py_ssize_t i, list nodes) except -1:
         """A column behind the last name."""
-        while len(self.nodes) <= i:
-            self.nodes.append(self.node(f"column {len(self.nodes) + 1}"))
+        while len(nodes) <= i:
+            nodes.append(self.node(f"column {len(nodes) + 1}"))
         return 0
 
 
@@ -253,7 +327,7 @@ def read(artifact):
     Raises:
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
-    cdef _Reader reader = _Reader(artifact, load_mappings(), load_shapes())
+    cdef _Reader reader = _Reader(artifact)
     cdef int i, done = 1
     try:
         reader.begin(artifact)

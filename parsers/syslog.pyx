@@ -72,7 +72,7 @@ HEADS = re.compile(
 # Lines without such a head that are looked at for events that they may carry.
 PROBED = 20
 # Logs that look alike and are not of syslog.
-NOT_SYSLOG = re.compile(rb"\{\"|<\?xml|#\w+:")
+NOT_SYSLOG = re.compile(rb"\{\"|<\?xml|#\w+:|[a-z][^\n]*\bsrcaddr\b")
 
 
 def match(head, path):

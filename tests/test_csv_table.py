@@ -143,6 +143,40 @@ def test_what_pythons_writer_writes(rows: list[list[str]]) -> None:
     assert values(read) == [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def test_events_inside_of_exports() -> None:
+    data = (
+        b'"_time",host,source,"_raw"\n'
+        b'"2021-08-03T10:11:12.000+0000",fw,udp,"logid=""13"" type=""traffic"" subtype=""local"" '
+        b'level=""notice"" srcip=10.1.100.11 dstip=1.2.3.4"\n'
+        b'"1627985472.5",fw,udp,"Aug 03 10:11:12 fw1 : %ASA-6-302016: Teardown UDP connection 4 for '
+        b'o:192.0.2.2/53 to i:10.1.1.1/1025 duration 0:00:01 bytes 5"\n'
+        b'"2021-08-03T10:11:12.000+0000",x,y,"nothing, really"\n'
+    )
+    read = Read("csv", data)
+    first, second = read.rows["network_activity"]
+    assert (first["log_provider"], first["src_ip"]) == ("Fortinet FortiGate", "10.1.100.11")
+    assert first["time"].isoformat() == "2021-08-03T10:11:12+00:00"
+    assert first["unmapped"]["export.host"] == "fw"
+    assert first["unmapped"]["export._raw"].startswith('logid="13"')
+    assert (second["event_code"], second["device_hostname"]) == ("302016", "fw1")
+    assert second["time"].isoformat() == "2021-08-03T10:11:12.500000+00:00"
+    assert values(read)[0]["_raw"] == "nothing, really"
+
+
+def test_flow_logs_of_aws() -> None:
+    data = (
+        b"version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes "
+        b"start end action log-status\n2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 "
+        b"4249 1418530010 1418530070 ACCEPT OK\n"
+    )
+    assert MATCH(data, "flow.log") == (Match.CONTENT, "")
+    assert BY_NAME["syslog"].match(data, "flow.log")[0] == Match.NO
+    rows = Read("csv", data).rows["network_activity"]
+    bare = Read("syslog", data[data.index(b"\n") + 1 :]).rows["network_activity"]
+    for (row,) in (rows, bare):
+        assert (row["src_ip"], row["dst_port"], row["action_id"]) == ("172.31.16.139", 22, 1)
+
+
 def test_exports_of_the_shared_data(shared: Path) -> None:
     counts = {}
     for file in sorted((shared / "edr").rglob("*.csv")):

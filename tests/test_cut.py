@@ -36,6 +36,16 @@ AUDIT = (
 )
 
 
+CELLS = b'time,user,src_ip,note\r\n2024-05-01T10:00:00Z,ann,1.2.3.4,"a, ""b""\nc"\r\n,bob,,x\n'
+ZEEK = (
+    b"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n"
+    b"#fields\tts\tuid\tid.orig_h\tid.orig_p\tproto\tlocal_orig\ttunnel_parents\n"
+    b"#types\ttime\tstring\taddr\tport\tenum\tbool\tset[string]\n"
+    b"1300475167.096535\tCh1\t1.2.3.4\t5353\tudp\tT\tCa,C\\x2c\n1300475168.5\t-\t-\t-\ticmp\tF\t(empty)\n"
+)
+DEVICES = (ROOT / "tests" / "data" / "devices" / "lines.log").read_bytes()
+
+
 def lines(path: str, count: int) -> bytes:
     return b"".join((EVIDENCE / path).read_bytes().splitlines(keepends=True)[:count])
 
@@ -65,6 +75,10 @@ def samples() -> list[tuple[str, str, bytes, range]]:
         ("hive", "base block", registry, range(4096)),
         ("hive", "bins", registry, range(4096, 4096 + 20480 + 1, 7)),
         ("syslog", "syslog", SYSLOG, range(len(SYSLOG) + 1)),
+        ("syslog", "devices", DEVICES, range(0, len(DEVICES) + 1, 3)),
+        ("csv", "cells", CELLS, range(len(CELLS) + 1)),
+        ("csv", "utf-16", CELLS.decode().encode("utf-16"), range(2 * len(CELLS) + 3)),
+        ("zeek", "conn", ZEEK, range(len(ZEEK) + 1)),
         ("weblog", "combined", ACCESS, range(len(ACCESS) + 1)),
         ("w3c", "iis", W3C, range(len(W3C) + 1)),
         ("auditd", "audit", AUDIT, range(len(AUDIT) + 1)),

@@ -56,6 +56,7 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
     """Seeds by parser, from `examples/evidence` and, where they lie, the large test data."""
     paths = sorted(p for p in EVIDENCE.rglob("*") if p.is_file())
     paths += sorted((ROOT / "tests" / "data").rglob("*.xz"))
+    paths += sorted((ROOT / "tests" / "data" / "devices").glob("*.log"))
     if shared and SHARED.is_dir():
         for folder in ("pcap", "evtx", "edr", "oracles", "triage"):
             found = sorted(p for p in (SHARED / folder).rglob("*") if p.is_file())
