@@ -17,11 +17,22 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import duckdb
+import pyarrow as pa
 
-from tracelake.analysis import process_tree
+from tracelake.analysis import identity, process_tree
 from tracelake.analysis.host_book import HostBook
 from tracelake.analysis.process_rows import ProcessRows
-from tracelake.analysis.views import GROUPS, base, host, intake, known, quote, timeline, witness
+from tracelake.analysis.views import (
+    GROUPS,
+    base,
+    devices,
+    host,
+    intake,
+    known,
+    quote,
+    timeline,
+    witness,
+)
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES
 
@@ -34,7 +45,10 @@ CATALOG = re.compile(
 # Views over many tables.
 MANY = {"timeline", "timeline_once", "ocsf", "ecs", "zeek", "sigma"}
 # What stands on `artifact_host`, which takes a moment to make.
-HOSTS = {"artifact_host", "host", "timeline", "timeline_once", "copied", "witness"}
+HOSTS = {
+    "artifact_host", "host", "host_said", "host_evidence", "host_address", "host_remark",
+    "host_interface", "device_fact", "timeline", "timeline_once", "copied", "witness",
+}
 # Views that stand on a table that a query over them does not name.
 OVER = {"script_full": "script_activity", "usn": "file_activity"}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
@@ -155,14 +169,53 @@ class Session:
             table = TABLES["inventory"]
             inventory = base.plain(table, self._events["inventory"], Window())
             self._connection.execute(host.attribution(inventory))
+            self._identify()
             cited = f"SELECT {base.row_id(table)} AS row_id, * FROM ({inventory})"
-            self._connection.execute(known.view(cited))
+            for statement in (*known.views(cited), devices.EVIDENCE, devices.ADDRESS):
+                self._connection.execute(statement)
             used = [name for name, files in self._events.items() if files]
             self._connection.execute(timeline.view(self.window, self._local(used)))
             for statement in witness.views(used):
                 self._connection.execute(statement)
             self._connection.execute(timeline.ONCE)
             self._attributed = True
+
+    def _identify(self) -> None:
+        """Makes `device_fact` of what rows name their hosts by, and the tables that say whose
+        each of that is."""
+        run = self._connection.execute
+        files: dict[str, list[str]] = {}
+        if run(f"{devices.UNGATHERED} LIMIT 1").fetchone() is not None:
+            for name in self._events:
+                files[name] = self._inside(self._snapshot.files(name))
+        run(devices.facts(files, [name for name, held in files.items() if held]))
+        told = [
+            identity.Told((source, number), *rest)
+            for source, number, *rest in run(devices.TOLD).fetchall()
+        ]
+        owners = {
+            (source, number): identity.Owner(key, shown, tuple(labels or ()))
+            for source, number, key, shown, labels in run(devices.OWNERS).fetchall()
+        }
+        settled = identity.settle(told, owners)
+        counts = {(one.at, one.name, one.uid): one.rows for one in told}
+        rows: dict[str, list[tuple[object, ...]]] = {
+            "host_said": [
+                (*at, name, uid, key, shown, counts[at, name, uid])
+                for (at, name, uid), (key, shown) in settled.said.items()
+            ],
+            "host_of_uid": list(settled.uids.items()),
+            "host_of_name": list(settled.names.items()),
+            "host_remark": list(settled.remarks),
+        }
+        for table, columns in devices.TABLES_OF.items():
+            run(f"CREATE OR REPLACE TABLE {table} ({columns})")
+            names = [part.split()[0] for part in columns.split(", ")]
+            if rows[table]:
+                listed = [dict(zip(names, row, strict=True)) for row in rows[table]]
+                self._connection.register("listed", pa.Table.from_pylist(listed))
+                run(f"INSERT INTO {table} SELECT {', '.join(names)} FROM listed")
+                self._connection.unregister("listed")
 
     def _local(self, used: Sequence[str]) -> set[str]:
         """The tables with times that their host's zone corrects."""
@@ -232,8 +285,6 @@ class Session:
         # A process may have begun before the session's window.
         files = self._inside(self._snapshot.files("process_activity"))
         listed = self._inside(self._snapshot.files("artifact_query"))
-        pa_=base.plain(TABLES["process_activity"], files, Window())
-        self._connection.execute(f"""CREATE OR REPLACE TABLE host_said AS SELECT d.*, {known._key('d.device_hostname','h')} AS host_key, {host.of_row('d.device_hostname','h')} AS host FROM (SELECT DISTINCT source_id, artifact_no, device_hostname, device_uid FROM ({pa_})) AS d LEFT JOIN artifact_host AS h USING (source_id, artifact_no)""")
         hosts = HostBook(self._connection)
         rows = ProcessRows(
             self._connection, files, base.plain(TABLES["artifact_query"], listed, Window()), hosts,

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from tracelake.ingest.events import Facts, Identity
 from tracelake.ingest.sofar import SoFar
-from tracelake.normalize import MAPPING_VERSION, TABLES
+from tracelake.normalize import TABLES, mapping
+from tracelake.normalize.tables.books import DEVICE_KEYS
 
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
@@ -31,7 +32,7 @@ def artifact_row(
         "sha256": facts.sha256,
         "parser": facts.parser,
         "parser_version": version if taken else None,
-        "mapping_version": MAPPING_VERSION if taken else None,
+        "mapping_version": mapping.load().version if taken else None,
         "refused": list(facts.refused.items()),
         "records": facts.records,
         "in_rows": facts.in_rows,
@@ -46,8 +47,19 @@ def artifact_row(
             facts.size - explained if taken and facts.size is not None else None
         ),
         "counters": list(facts.counters.items()),
+        "devices": _devices(facts),
         "ingested": now(),
     }
+
+
+def _devices(facts: Facts) -> list[dict[str, Any]] | None:
+    if facts.devices is None:
+        return None
+    return [
+        {**dict(zip(DEVICE_KEYS, key, strict=True)), "first_time": first, "last_time": last,
+         "rows": rows}
+        for key, (first, last, rows) in facts.devices
+    ]
 
 
 def source_row(

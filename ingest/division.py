@@ -69,7 +69,6 @@ class _PartState:
     """A part that was begun. `waits`: its worker has asked and has no answer yet."""
 
     hand: Hand
-    begun: bool = False
     waits: bool = False
     facts: PartFacts | None = None
     keys: bytes | None = None
@@ -117,9 +116,7 @@ class Division:
         size = self._stamp[0]
         self._size = size
         self._at = 0  # where the next range begins
-        self._borders = (
-            self._parts.borders(cast(BinaryIO, self._file), size) if self._parts.borders else None
-        )
+        self._borders = self._parts.borders(cast(BinaryIO, self._file), size)
         self._seed = secrets.randbits(64)
         self._stand_in = new_stand_in()
         self._hash_given = False
@@ -163,8 +160,6 @@ class Division:
         """Whether there is a part for another worker."""
         if len(self._states) >= self._workers:
             return False
-        if self._borders is None:
-            return True
         return self._size - self._at >= WORTH_JOINING or not self._states
 
     # --- what workers say
@@ -227,15 +222,12 @@ class Division:
         elif question.alone:
             self._read_alone()
         elif isinstance(question, WantRange):
-            state.answer(self._next_range(state))
+            state.answer(self._next_range())
         else:
             state.facts = question
             self._compare()
 
-    def _next_range(self, state: _PartState) -> Range | None:
-        if self._borders is None:  # every part reads everything, once
-            first, state.begun = not state.begun, True
-            return (0, self._size) if first else None
+    def _next_range(self) -> Range | None:
         start = self._at
         if start >= self._size:
             return None
@@ -248,7 +240,7 @@ class Division:
 
     def _compare(self) -> None:
         """Tells the parts of each other when all are read and the source is wanted."""
-        begun = self._at >= self._size if self._borders else len(self._states) == self._workers
+        begun = self._at >= self._size
         facts = [state.facts.facts for state in self._states if state.facts is not None]
         if self._hashed is None or not begun or not facts or len(facts) < len(self._states):
             return

@@ -7,6 +7,7 @@ from tracelake.ingest.want import LAST_STAGE
 from tracelake.lake.writer import WrittenUnit
 
 if TYPE_CHECKING:
+    from tracelake.ingest.devices import Devices
     from tracelake.ingest.sofar import SoFar
 
 Stamp = tuple[int, int]
@@ -96,6 +97,7 @@ class Facts:
     bytes_structure: int = 0
     bytes_slack: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+    devices: "Devices | None" = None
 
     @property
     def closes(self) -> bool:

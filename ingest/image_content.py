@@ -65,8 +65,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file to be read: its stream, its size, and how many bytes of it are stored."""
+    """A file to be read: its stream, its size, how many bytes of it are stored, and when it was
+    written last (seconds since 1970, UTC), where that was asked for and is known."""
 
     content: Content
     size: int
     stored: int | None
+    modified: float | None = None

@@ -4,6 +4,7 @@ Each file system is read by its library (libfsntfs, libfsext, ...; others: image
 of libyal's look alike, so one class does for them; what differs is in a table.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -231,8 +232,11 @@ class FileSystem:
         unread = None if size is not None else "it has no blocks of its own"
         yield Listed(f"{path}:{INDEX}", identifier, INDEX, size, unread)
 
-    def open(self, listed: Listed) -> Opened:
+    def open(self, listed: Listed, dated: bool = False) -> Opened:
         """A file's content.
+
+        Args:
+            dated: say when it was written last, too.
 
         Raises:
             EvidenceError: it cannot be opened.
@@ -245,13 +249,14 @@ class FileSystem:
             entry = self._find(listed.identifier)
             if entry is None:
                 raise Corrupt("file", 0, "it is not there any more")
+            modified = _written(entry) if dated else None
             if listed.stream is not None:
                 entry = entry.get_alternate_data_stream_by_name(listed.stream)
             size = int(entry.get_size())
             start, stored = _begin_and_stored(entry, size, listed.path)
         except BROKEN as error:
             raise Corrupt("file", 0, why(error)) from error
-        return Opened(Content(entry, size, start), size - start, stored)
+        return Opened(Content(entry, size, start), size - start, stored, modified)
 
     def find(self, path: str) -> Listed | None:
         """The file of a path as `walk` lists it, without walking."""
@@ -290,6 +295,17 @@ class FileSystem:
         except BROKEN:
             pass  # as far as it can be read
         return found
+
+
+def _written(entry: Any) -> float | None:
+    """When a file was written last; None where it does not say, or says what cannot be."""
+    try:
+        time: datetime.datetime | None = entry.get_modification_time()
+    except BROKEN:
+        return None
+    if time is None or time.year <= 1970:
+        return None
+    return time.replace(tzinfo=datetime.UTC).timestamp()
 
 
 def _child(entry: Any, name: str) -> Any:

@@ -68,14 +68,15 @@ class TskFileSystem:
     def _is_there(self, name: Any) -> bool:
         return not int(name.flags) & int(self._tsk.TSK_FS_NAME_FLAG_UNALLOC)
 
-    def open(self, listed: Listed) -> Opened:
-        """See `FileSystem.open`."""
+    def open(self, listed: Listed, dated: bool = False) -> Opened:
+        """See `FileSystem.open`. FAT has the time of the host's zone: it is within a day."""
         try:
             file = self._system.open_meta(inode=listed.identifier)
             size = int(file.info.meta.size)
+            modified = int(file.info.meta.mtime) if dated else 0
         except BROKEN as error:
             raise Corrupt("file", 0, why(error)) from error
-        return Opened(Content(_Entry(file), size), size, None)
+        return Opened(Content(_Entry(file), size), size, None, float(modified) or None)
 
     def index_of(self, identifier: int) -> Opened:
         """The blocks of the index of an NTFS folder (its attribute $INDEX_ALLOCATION).

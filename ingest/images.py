@@ -7,6 +7,7 @@ with names sorted. So they do not depend on the parsers, on what is opened, nor 
 import contextlib
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import BinaryIO
@@ -21,7 +22,16 @@ from tracelake.ingest.image_tsk import TskFileSystem
 from tracelake.ingest.image_volumes import Volume, scan, shadow_copies, volumes_of_apfs
 from tracelake.ingest.sofar import Planned
 from tracelake.ingest.streams import Guard, Readable
-from tracelake.ingest.want import AUDIT, NOT_WANTED, STAGE_OF, Wanted, every, rank_of
+from tracelake.ingest.want import (
+    ARCHIVED,
+    AUDIT,
+    NOT_WANTED,
+    STAGE_OF,
+    Wanted,
+    every,
+    is_archive,
+    rank_of,
+)
 from tracelake.native.errors import Corrupt, EvidenceError, Unsupported
 from tracelake.parsers.artifact import Rank
 
@@ -195,7 +205,8 @@ class ImageWalk(Base):
                     )
                     continue
                 elif not self._how.every_file:
-                    self.not_opened[NOT_WANTED] += 1
+                    why_not = ARCHIVED if is_archive(listed.path) else NOT_WANTED
+                    self.not_opened[why_not] += 1
                 if keep:
                     rest.append((number, listed))
                     keep = len(rest) < MOST_REST
@@ -268,7 +279,7 @@ class ImageWalk(Base):
         try:
             if isinstance(system, EvidenceError):
                 raise system
-            opened = system.open(listed)
+            opened = system.open(listed, decompress)
         except EvidenceError as error:
             return Member(path, nothing, listed.size, error)
         if opened.size and opened.stored == 0:
@@ -280,13 +291,9 @@ class ImageWalk(Base):
             return Member(path, lambda: guard, opened.size, beside=beside, asked=False)
         archived, found = nested(guard, path, opened.size, 0)
         if archived:
-            why_not = "an archive in an image: export it and ingest it"
-            return Member(path, nothing, opened.size, unread=why_not)
+            return Member(path, nothing, opened.size, unread=ARCHIVED)
         (member,) = found
-        return Member(
-            member.path, member.open, member.size, member.trouble, member.unread,
-            member.container, beside=beside,
-        )
+        return replace(member, beside=beside, modified=opened.modified)
 
     def _beside(self, slot: int, listed: Listed) -> Siblings:
         names: dict[str, Listed] | None = None

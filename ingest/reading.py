@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 import pyarrow as pa
 
 from tracelake.ingest.beside import Read
+from tracelake.ingest.devices import Gathering
 from tracelake.ingest.events import Facts
 from tracelake.native.account import Account
 from tracelake.native.columns import Stretch
@@ -52,6 +53,7 @@ class Sink:
     def __init__(self, put: Put) -> None:
         self._put = put
         self._rows: Counter[str] = Counter()
+        self._devices: Gathering | None = Gathering()
         # A hostile artifact may be nothing but damage: those rows leave as they fill a batch.
         self.account = Account(lambda batch: self._put("damage", batch))
 
@@ -59,6 +61,10 @@ class Sink:
         """Passes rows on; whether there were any."""
         if not given.num_rows:
             return False
+        if isinstance(given, Stretch):
+            self._devices = None    # its columns go on with the next artifact
+        elif self._devices is not None:
+            self._devices.add(table, given)
         self._put(table, given)
         self._rows[table] += given.num_rows
         return True
@@ -82,6 +88,7 @@ class Sink:
             bytes_structure=account.bytes_structure,
             bytes_slack=account.bytes_slack,
             counters=dict(sorted(account.counters.items())),
+            devices=self._devices.all() if self._devices is not None else None,
         )
 
 
@@ -136,7 +143,9 @@ def summed(parts: Sequence[Facts], size: int, sha256: str) -> Facts:
     """The facts of an artifact that was read in parts."""
     rows: Counter[str] = Counter()
     counters: Counter[str] = Counter()
+    devices = Gathering()
     for part in parts:
+        devices.put(part.devices or ())
         rows.update(part.rows)
         counters.update(part.counters)
     return Facts(
@@ -154,4 +163,5 @@ def summed(parts: Sequence[Facts], size: int, sha256: str) -> Facts:
         bytes_structure=sum(part.bytes_structure for part in parts),
         bytes_slack=sum(part.bytes_slack for part in parts),
         counters=dict(sorted(counters.items())),
+        devices=devices.all(),
     )

@@ -17,7 +17,7 @@ from functools import partial
 from tracelake.ingest.beside import in_folder, read_with
 from tracelake.ingest.books import artifact_row
 from tracelake.ingest.closing import LeftOver, close_left, close_source, provenance, unit_id
-from tracelake.ingest.containers import Member, kind_of
+from tracelake.ingest.containers import ARCHIVE_KINDS, Member, kind_of
 from tracelake.ingest.events import (
     Decision,
     Event,
@@ -43,7 +43,7 @@ from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
 from tracelake.ingest.streams import Looked, UpTo
 from tracelake.ingest.walk import Walk, walk_of
-from tracelake.ingest.want import AUDIT
+from tracelake.ingest.want import ARCHIVED, AUDIT
 from tracelake.lake.lake import Lake
 from tracelake.lake.standin import StandIn, new_stand_in
 from tracelake.native.account import Account
@@ -298,6 +298,8 @@ class _Source:
             if parser is None:
                 size = stream.sum_up()
                 why = read_with(member.path, member.beside) or NOBODY
+                if kind_of(stream.head) in ARCHIVE_KINDS:
+                    why = ARCHIVED
                 self._left.listing.add(number, member.path, size, stream.hexdigest(), why)
                 self._sofar.numbers.add(number)
                 self._listed += 1

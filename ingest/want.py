@@ -27,6 +27,7 @@ LAST_STAGE = AUDIT
 STAGE_OF = {rank: stage for stage, ranks in enumerate(STAGES) for rank in ranks}
 
 NOT_WANTED = "no parser asks for a file of this path"
+ARCHIVED = "an archive in an image: export it and ingest it"
 Wanted = Callable[[int], bool]
 """Whether the file of a number is still to be read."""
 

@@ -31,6 +31,8 @@ def duckdb_type(kind: pa.DataType) -> str:
         return duckdb_type(kind.value_type)
     if pa.types.is_map(kind):
         return f"MAP({duckdb_type(kind.key_type)}, {duckdb_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{f.name} {duckdb_type(f.type)}' for f in kind)})"
     if pa.types.is_list(kind):
         return f"{duckdb_type(kind.value_type)}[]"
     return SIMPLE[kind]
@@ -192,9 +194,11 @@ def documents() -> dict[str, str]:
     """Name of each generated file in docs/ -> its text."""
     # Queries need this module, and not the mapping files.
     from tracelake.normalize.events_md import events_md
+    from tracelake.normalize.vendors_md import vendors_md
 
     return {
         "schema.sql": schema_sql(TABLES), "tables.md": tables_md(TABLES), "events.md": events_md(),
+        "vendors.md": vendors_md(),
     }
 
 

@@ -8,12 +8,16 @@ itself. Shippers of other people's events (Winlogbeat, NXLog) have a file of the
 named by their path, with dots: `winlog.event_data`.
 
     has = ["EventID", "SourceName", "EventTime"]    # an object of this shape has all of these;
-                                                    # `category=a|b`: with one of these texts
+                                                    # `category=a|b`: with one of these texts;
+                                                    # `!x`: and has no x
     provider = "SourceName"                         # or a list: the first that is there
     event = "EventID"
+    code = "conn"               # instead: all events of this shape are called so (vendors' files)
     data = ["", "a.b", "c.*"]   # objects whose members are named values: the object itself, the
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
+    capital = true              # names of those values begin with a capital letter, as Windows has
+                                # them (Wazuh makes it a small one)
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
     each = ["Records"]          # lists of objects that are records of their own (below),
     inside = ["result"]         # and an object that is
@@ -29,7 +33,10 @@ UTC by definition, with or without saying so; `local A B` is local time without 
 offset is that of A (the same clock) to B (UTC), two times taken in the same moment, to the next
 quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `unmapped`; `epoch U`
 is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
-since 1601); `epoch` alone tells the unit by the number's size.
+since 1601); `epoch` alone tells the unit by the number's size; `written` is a time as programs
+write it for people, in the ways of parsers/written_time.pyx, and may be put together of several
+members (`date + time + tz | written`); `written dmy` or `written mdy` says in which order dates like
+05/10/2019 are.
 
 Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
 object in these lists is a record, of whatever shape it has itself.
@@ -48,17 +55,21 @@ texts. One without any is for objects of no other shape.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tracelake.normalize import TABLES
+from tracelake.normalize import extra as analysts
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
 from tracelake.normalize.transforms import EPOCHS
 
-CLOCKS = {"zone": (0,), "utc": (0,), "local": (2,), "epoch": (0, 1)}
+CLOCKS = {"zone": (0,), "utc": (0,), "local": (2,), "epoch": (0, 1), "written": (0, 1)}
 """Clock -> how many words it takes."""
+
+ORDERS = ("mdy", "dmy")
+"""Orders of a date that `written` may be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +80,20 @@ class Clock:
     kind: str
     fields: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The members that it is put together of, more than one only of `written`."""
+        return tuple(self.path.split(" + "))
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member that an object of a shape has: its path, and its texts where only some will do."""
+    """A member that an object of a shape has: its path, and its texts where only some will do.
+    Where `absent`, it must not have it."""
 
     path: str
     values: tuple[str, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,7 @@ class Each:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How one shipper wraps events (see the module's docstring). Where `vendor` is set it is the
-    provider of all events, and `provider` is empty."""
+    provider of all events, and `provider` is empty; where `code` is, `event` is."""
 
     name: str
     vendor: str
@@ -104,9 +122,11 @@ class Shape:
     time: tuple[Clock, ...]
     logged: tuple[Clock, ...]
     system: Mapping[str, tuple[Source, ...]]
+    code: str = ""
     each: tuple[Each, ...] = ()
     own: bool = False
     others: int | None = None
+    capital: bool = False
 
     def names_of(self, sources: Iterable[Source]) -> list[str] | None:
         """Names of members that fill columns of every table and may fill others, too: those of a
@@ -130,6 +150,8 @@ def _texts(file: File, given: Mapping[str, object], key: str) -> tuple[str, ...]
 
 
 def _member(text: str) -> Member:
+    if text.startswith("!"):
+        return Member(text[1:], absent=True)
     path, equal, values = text.partition("=")
     return Member(path, tuple(values.split("|")) if equal else ())
 
@@ -150,17 +172,21 @@ def _clock(file: File, key: str, spec: str) -> Clock:
     if kind == "epoch" and not {*fields} <= {*EPOCHS, "filetime"}:
         units = ", ".join((*EPOCHS, "filetime"))
         raise file.refuse("", key, f"no unit {fields[0]!r}; there are {units}")
+    if kind == "written" and not {*fields} <= {*ORDERS}:
+        raise file.refuse("", key, f"no order {fields[0]!r}; there are {', '.join(ORDERS)}")
+    if " + " in path and kind != "written":
+        raise file.refuse("", key, f"only `written` is put together of several members, not {kind}")
     return Clock(path, kind, tuple(fields))
 
 
 KEYS = {
-    "has", "provider", "event", "data", "data_text", "json_text", "time", "logged", "system",
-    "each", "inside", "own", "others",
+    "has", "provider", "event", "code", "data", "data_text", "json_text", "time", "logged",
+    "system", "each", "inside", "own", "others", "capital",
 }
 
 
 def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> Shape:
-    for key in given.keys() - (KEYS - {"provider"} if vendor else KEYS | {"maps"}):
+    for key in given.keys() - (KEYS - {"provider"} if vendor else KEYS - {"code"} | {"maps"}):
         raise file.refuse("", key, f"is none of {', '.join(sorted(KEYS))}")
     schema = TABLES["raw_event"].schema
     system: dict[str, tuple[Source, ...]] = {}
@@ -168,6 +194,9 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
     if not isinstance(columns, dict):
         raise file.refuse("", "system", "is not a table of columns")
     event = _texts(file, given, "event")
+    code = given.get("code", "")
+    if not isinstance(code, str) or (code and event):
+        raise file.refuse("", "code", "is not a text, or stands beside `event`")
     if vendor and event and "event_code" not in columns:
         columns = columns | {"event_code": list(event)}
     for column, fields in columns.items():
@@ -183,6 +212,9 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
     own, others = given.get("own", False), given.get("others")
+    capital = given.get("capital", False)
+    if not isinstance(capital, bool):
+        raise file.refuse("", "capital", "is not true or false")
     if not isinstance(own, bool):
         raise file.refuse("", "own", "is not true or false")
     if others is not None and (type(others) is not int or others < 0):
@@ -199,6 +231,7 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         time=tuple(_clock(file, "time", spec) for spec in _texts(file, given, "time")),
         logged=tuple(_clock(file, "logged", spec) for spec in _texts(file, given, "logged")),
         system=system,
+        code=code,
         each=tuple(
             _each(text, alone)
             for key, alone in (("each", False), ("inside", True))
@@ -206,6 +239,7 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         ),
         own=own,
         others=others,
+        capital=capital,
     )
 
 
@@ -218,8 +252,10 @@ def _shapes(name: str, text: str) -> list[Shape]:
         return [_shape(file, stem, file.content, "")]
     if not isinstance(given, list) or not all(isinstance(shape, dict) for shape in given):
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
-    made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
-    for shape in made:
+    made = []
+    for file.entry, shape_given in enumerate(given):
+        shape = _shape(file, stem, shape_given, file.providers[0])
+        made.append(shape)
         if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made
@@ -247,12 +283,30 @@ def _shipped() -> tuple[tuple[str, str], ...]:
     )
 
 
+def check(files: Iterable[tuple[str, str]]) -> None:
+    """Raises MappingError where a file's shapes cannot be."""
+    for name, text in files:
+        if File(name, text).has_shapes:
+            _shapes(name, text)
+
+
+BARE = Shape("bare", "", (), (), (), ("",), (), (), (), (), {})
+"""Of everything: no time, no column, all members under their paths."""
+
+
 def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
     """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
-    before others that ask for as much. Raises MappingError, OSError."""
-    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    with_shapes = tuple(file for file in files if File(*file).has_shapes)
-    return read((*with_shapes, *_shipped())) if with_shapes else _shipped_shapes()
+    (of none, those that were said for the process: extra.py) before others that ask for as much.
+    Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return (BARE,)
+    files = analysts.read(extra) or analysts.files()
+    return _with(files) if any(File(*file).has_shapes for file in files) else _shipped_shapes()
+
+
+@lru_cache(maxsize=4)
+def _with(files: analysts.Files) -> tuple[Shape, ...]:
+    return read((*(file for file in files if File(*file).has_shapes), *_shipped()))
 
 
 @cache

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tracelake.normalize.column import BIG, BOOL, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD
+from tracelake.normalize.column import (
+    BIG, BIGS, BOOL, DOUBLE, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD,
+)
 
 NUMBERS = (TINY, SMALL, INT, BIG)
 WORDS = (TEXT, WORD)
@@ -22,7 +24,7 @@ class Transform:
             (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
             numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
             section fills, "column?" that or nothing,
-            "text" a text, in quotes where it begins or ends with a space.
+            "cell" a number and a text, "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -37,6 +39,11 @@ TRANSFORMS = {
     "text": Transform(WORDS, "The text as it is, both ways. Default of text columns."),
     "number": Transform(
         NUMBERS, "Decimal or 0x number; inverse: decimal. Default of whole-number columns."
+    ),
+    "decimal": Transform(
+        (DOUBLE,),
+        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a point. "
+        "Default of such columns.",
     ),
     "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
     "signed_hex": Transform(
@@ -94,7 +101,13 @@ TRANSFORMS = {
         "Sysmon's QueryResults: as `list`, without `type: n` and ::ffff:; inverse: as `list`.",
     ),
     "items": Transform(
-        (TEXTS,), "The elements of a JSON list of texts; inverse: the list, without white space."
+        (TEXTS, BIGS),
+        "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
+        "space.",
+    ),
+    "joined": Transform(
+        WORDS, "The elements of a JSON list of texts with a space between them: a command line of "
+        "its words.", derived=True,
     ),
     "json": Transform(
         (*WORDS, *NUMBERS, TEXTS),
@@ -112,6 +125,11 @@ TRANSFORMS = {
         (TEXTS,),
         "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
         argument="text", derived=True,
+    ),
+    "cell": Transform(
+        (*WORDS, *NUMBERS),
+        "One of the parts between a text, from 1: `src | cell 2 :` of 10.0.0.1:443:X0 is 443.",
+        argument="cell", derived=True,
     ),
     "dns_name": Transform(
         WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",
@@ -261,6 +279,7 @@ DEFAULTS = (
     *((kind, "number") for kind in NUMBERS),
     (BOOL, "truth"),
     (TIME, "time"),
+    (DOUBLE, "decimal"),
 )
 
 

@@ -50,8 +50,7 @@ class Part:
     """What one of several workers reads of an artifact (docs/parts.md).
 
     Attributes:
-        number, of: the part's number from 0, and how many there are at most. A parser without
-            `Parts.borders` keeps of all bytes what belongs to this number.
+        number, of: the part's number from 0, and how many there are at most.
         more: moves the artifact's feed to the part's next range; False when there is none. The
             first range is asked for as well.
         seed: the same in all parts, unknown to whoever made the evidence: for hashes of records
@@ -93,7 +92,7 @@ class Parts:
     Attributes:
         least: bytes below which it does not pay.
         borders: (file, its size) -> the offsets at which a reader of the whole begins anew, in
-            order; ranges between them are read independently. None: every part reads all bytes.
+            order; ranges between them are read independently.
         open: begins a part.
         settle: what `Reading.shared` gave, part by part -> what each has to leave out when it
             is read again; empty where it is right as it is.
@@ -101,7 +100,7 @@ class Parts:
     """
 
     least: int
-    borders: Callable[[BinaryIO, int], Iterator[int]] | None
+    borders: Callable[[BinaryIO, int], Iterator[int]]
     open: Callable[[Artifact, Part], Reading]
     settle: Callable[[Sequence[bytes]], list[bytes]]
     join: Callable[[Sequence[Any]], Iterator[tuple[str, pa.RecordBatch]]]

@@ -9,7 +9,8 @@ File (REGF) format" (libyal, libregf). To be read in this order:
 - `hive_lost.pyx`: deleted keys and values, and cells that no key leads to.
 - `hive_roots.py`: which hive it is. `hive_meaning.py`: which keys mean what, and who reads them.
 
-A hive is held in memory, up to `MOST` bytes. One that is dirty is read with the logs beside it;
+A hive is held in memory, up to `MOST` bytes; of a large one the bytes that nobody looks at are
+packed (held.pxd). One that is dirty is read with the logs beside it;
 where there are none, or they cannot be applied, it is read as it is, and a damage row says so.
 Rows of what a log has written keep their bytes in `raw`: the file itself does not have them.
 """
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
 from tracelake.parsers.artifact import NO_ROWS_YET, Artifact, Match, Parser, Rank
+from tracelake.parsers.held import Held
 from tracelake.parsers.hive_cells import Hive
 from tracelake.parsers.hive_keys import Key, key_at
 from tracelake.parsers.hive_log import Header, Replay, replay
@@ -32,7 +34,7 @@ from tracelake.parsers.hive_walk import FULL, MEANT, Walk
 
 VERSION = "1"
 MOST = 512 << 20
-LOG_MOST = 128 << 20
+LOG_MOST = 96 << 20  # bytes of its logs together
 PIECE = 1 << 20
 BASE = 4096
 LOG_KINDS = (1, 2, 6)
@@ -108,12 +110,12 @@ def read(artifact: Artifact) -> Iterator[tuple[str, pa.RecordBatch]]:
         raise stopped
 
 
-def _all(artifact: Artifact) -> tuple[bytearray, EvidenceError | None]:
+def _all(artifact: Artifact) -> tuple[Held, EvidenceError | None]:
     """The artifact's bytes, and what stopped the reading of them."""
-    data = bytearray()
+    data = Held("registry hive", MOST + LOG_MOST)
     try:
         while piece := artifact.feed.read(PIECE):
-            data += piece
+            data.extend(piece)
             if len(data) > MOST:
                 raise Unsupported("registry hive", 0, f"it is longer than {MOST >> 20} MiB")
     except Unsupported:
@@ -123,7 +125,7 @@ def _all(artifact: Artifact) -> tuple[bytearray, EvidenceError | None]:
     return data, None
 
 
-def _apply_logs(artifact: Artifact, data: bytearray) -> Replay:
+def _apply_logs(artifact: Artifact, data: Held) -> Replay:
     """Applies the logs beside the hive where it is dirty, and says what became of it."""
     account = artifact.account
     head = Header(data)
@@ -131,10 +133,12 @@ def _apply_logs(artifact: Artifact, data: bytearray) -> Replay:
         return Replay()
     name = artifact.path.replace("\\", "/").rsplit("/", 1)[-1]
     logs = []
+    room = LOG_MOST
     for ending in (".LOG1", ".LOG2", ".LOG"):
-        log = artifact.beside(name + ending, LOG_MOST)
+        log = artifact.beside(name + ending, room)
         if log:
             logs.append((ending[1:], log))
+            room -= len(log)
     applied = replay(data, logs, MOST)
     if applied.entries:
         account.records += applied.entries
@@ -148,14 +152,14 @@ def _apply_logs(artifact: Artifact, data: bytearray) -> Replay:
     return applied
 
 
-def _base_block(data: bytearray) -> tuple[int, int, str]:
+def _base_block(data: Held) -> tuple[int, int, str]:
     """(offset of the root cell, bytes of hive bins, file name) of a base block."""
-    root, bins = struct.unpack_from("<II", data, 36)
-    text = bytes(data[48:112]).decode("utf-16-le", "replace")
+    root, bins = struct.unpack("<II", data[36:44])
+    text = data[48:112].decode("utf-16-le", "replace")
     return root, bins, text.split("\0", 1)[0]
 
 
-def _root_key(hive: Hive, data: bytearray, cell: int) -> tuple[int, Key | None]:
+def _root_key(hive: Hive, data: Held, cell: int) -> tuple[int, Key | None]:
     """The root key: where the base block says, else the first that says so itself."""
     found = key_at(hive, cell, "", "")
     if found is not None:

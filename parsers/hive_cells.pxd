@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.held cimport Held
 
 
 cdef enum:
@@ -17,6 +18,8 @@ cdef enum:
     VALUE_LEAST = 20            # bytes of a value before its name
     SEGMENT = 16344             # bytes of data in one segment of big data
     NAME_MOST = 510             # bytes of a name (255 UTF-16 units)
+    CELL_MOST = 33554432        # bytes of a cell that are looked at
+    BIG_MOST = 67108864         # bytes of big data that are put together
 
 cdef enum Cell:
     CELL_GOOD = 0
@@ -39,8 +42,8 @@ cdef struct Data:
 
 
 cdef class Hive:
-    cdef readonly object data               # the bytearray; do not resize
-    cdef const uint8_t* p
+    cdef readonly Held held                 # its bytes; not to be added to
+    cdef const uint8_t* p                   # of them; `see` says which are in place
     cdef readonly Py_ssize_t size           # bytes that belong to the hive, base block included
     cdef readonly Py_ssize_t file_size      # bytes of the file as it was, before logs
     cdef readonly int minor
@@ -56,6 +59,15 @@ cdef class Hive:
     cdef readonly int64_t handed_bytes
     cdef uint8_t* slack                     # a bit for each 8 bytes: they are counted as slack
     cdef readonly object replayed           # sorted (begin, end) of what logs have written
+
+    # Puts bytes in place, by their file offset; they stay until the next `relax`, which says
+    # whether anything may have gone (held.pxd).
+    cdef inline const uint8_t* see(self, Py_ssize_t offset, Py_ssize_t length) noexcept nogil:
+        self.held.need(offset, length)
+        return self.p + offset
+
+    cdef inline bint relax(self) noexcept nogil:
+        return self.held.relax()
 
     cdef int cell(self, uint32_t offset, Cursor* out) noexcept nogil
     cdef int _find_bins(self) noexcept nogil

@@ -1,11 +1,12 @@
 from collections.abc import Iterable
 
 from tracelake.native.account import Account
+from tracelake.parsers.held import Held
 
 TROUBLES: tuple[str, ...]
 
 class Hive:
-    data: object
+    held: Held
     size: int
     file_size: int
     minor: int
@@ -13,7 +14,7 @@ class Hive:
     handed: int
     def __init__(
         self,
-        data: bytearray,
+        data: Held,
         file_size: int,
         account: Account,
         replayed: Iterable[tuple[int, int]] = (),

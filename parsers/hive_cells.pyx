@@ -6,6 +6,7 @@ from libc.string cimport memcpy
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, le16, le32, left, span, take
+from tracelake.parsers.held cimport Held
 
 from tracelake.native.errors import Corrupt
 
@@ -28,19 +29,17 @@ cdef class Hive:
     """The cells of a hive.
 
     Args:
-        data: the file with its logs applied.
+        data: the file with its logs applied, held.
         file_size: bytes of the file itself.
         account: of the artifact.
         replayed: sorted, merged (begin, end) file offsets of what logs have written.
     """
 
-    def __cinit__(self, bytearray data not None, Py_ssize_t file_size, Account account not None,
+    def __cinit__(self, Held data not None, Py_ssize_t file_size, Account account not None,
                   replayed=()):
-        cdef const uint8_t[::1] view = data
-        cdef Py_ssize_t bins
-        self.data = view            # keeps the bytearray from being resized
-        self.p = &view[0] if len(data) else NULL
-        self.size = len(data)
+        self.held = data
+        self.p = data.p
+        self.size = data.size
         self.file_size = file_size
         self.account = account
         self.replayed = tuple(replayed)
@@ -56,7 +55,7 @@ cdef class Hive:
         self._find_bins()
         self.minor = 5
         if self.size >= 48:
-            self.minor = <int>(le32(self.p + 24) & 0x7FFFFFFF)
+            self.minor = <int>(le32(self.see(24, 4)) & 0x7FFFFFFF)
             self.old_cells = self.minor <= 1
 
     def __dealloc__(self):
@@ -73,7 +72,8 @@ cdef class Hive:
         cdef const uint8_t* p
         self.ends[0] = 1
         while page < pages:
-            p = self.p + page * PAGE
+            self.relax()
+            p = self.see(page * PAGE, 32)
             end = page + 1
             size = 0
             if self.size - page * PAGE >= 32 and le32(p) == HBIN and (
@@ -85,9 +85,10 @@ cdef class Hive:
             else:
                 # What lies between bins that can be told is as good as one.
                 while end < pages and not (
-                    self.size - end * PAGE >= 32 and le32(self.p + end * PAGE) == HBIN
+                    self.size - end * PAGE >= 32 and le32(self.see(end * PAGE, 4)) == HBIN
                 ):
                     end += 1
+                    self.relax()
             for i in range(page, end):
                 self.ends[i] = <uint32_t>end
             page = end
@@ -100,7 +101,7 @@ cdef class Hive:
         cdef int64_t size
         if offset == NOWHERE or offset & 7 or at + 8 > self.size:
             return 0
-        size = <int32_t>le32(self.p + at)
+        size = <int32_t>le32(self.see(at, 4))
         if size < 0:
             size = -size
         size = min(size, <int64_t>self.ends[at // PAGE] * PAGE - at)
@@ -112,13 +113,12 @@ cdef class Hive:
         cdef int64_t size
         if offset == NOWHERE or offset & 7 or at + 8 > self.size:
             return CELL_NOWHERE
-        size = <int32_t>le32(self.p + at)
+        size = <int32_t>le32(self.see(at, 8))
         if -8 < size < 8 or size < -0x7FFFFFFF:
             return CELL_BROKEN
         end = min(<Py_ssize_t>self.ends[at // PAGE] * PAGE, self.size)
-        out[0] = span(
-            self.p + at + head, min(size if size > 0 else -size, end - at) - head, at + head
-        )
+        end = min(min(size if size > 0 else -size, end - at), <Py_ssize_t>CELL_MOST)
+        out[0] = span(self.see(at, end) + head, end - head, at + head)
         return CELL_GOOD if size < 0 else CELL_FREE
 
     cdef Py_ssize_t in_file(self, uint32_t offset) noexcept nogil:
@@ -268,7 +268,7 @@ cdef class Hive:
             self.use(<Py_ssize_t>listed + BASE, self.cell_size(listed), STRUCTURE)
         # Never more than the segments can hold, whatever size the value gives.
         n = min(wanted, min(count, left(&offsets) // 4) * <Py_ssize_t>SEGMENT)
-        n = min(n, self.size)
+        n = min(min(n, self.size), <Py_ssize_t>BIG_MOST)
         if n > self.big_room:
             grown = <uint8_t*>realloc(self.big, n)
             if grown is NULL:

@@ -110,8 +110,8 @@ cdef class Key:
     def values(self):
         """Its values, as far as they can be read."""
         cdef Cursor c, listed, v
-        cdef Py_ssize_t i, n
-        cdef uint32_t offset
+        cdef Py_ssize_t i, n, count
+        cdef uint32_t offset, at
         if self._values is not None:
             return self._values
         self._values = []
@@ -119,10 +119,14 @@ cdef class Key:
             return self._values
         if le16(c.at + 2) & 0x40 or le32(c.at + 36) == 0:
             return self._values
-        if self.hive.cell(le32(c.at + 40), &listed) > CELL_FREE:
+        at = le32(c.at + 40)
+        count = le32(c.at + 36)
+        if self.hive.cell(at, &listed) > CELL_FREE:
             return self._values
-        n = min(<Py_ssize_t>le32(c.at + 36), left(&listed) // 4)
+        n = min(count, left(&listed) // 4)
         for i in range(n):
+            if self.hive.relax():
+                self.hive.cell(at, &listed)
             offset = le32(listed.at + 4 * i)
             if self.hive.cell(offset, &v) > CELL_FREE or left(&v) < VALUE_LEAST:
                 continue
@@ -230,11 +234,14 @@ cdef class Key:
         if c.at[0] == 114 and c.at[1] == 105 and not inner:
             for i in range(min(count, (left(&c) - 4) // 4)):
                 self._listed(le32(c.at + 4 + 4 * i), out, True)
+                self.hive.cell(offset, &c)
             return 0
         if c.at[0] != 108 or c.at[1] not in (105, 102, 104):
             return 0
         step = 4 if c.at[1] == 105 else 8
         for i in range(min(count, (left(&c) - 4) // step)):
+            if self.hive.relax():
+                self.hive.cell(offset, &c)
             child = key_at(self.hive, le32(c.at + 4 + step * i), self.path)
             if child is not None:
                 out.append(child)

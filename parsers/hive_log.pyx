@@ -82,7 +82,8 @@ cdef class Header:
         cdef const uint8_t* p
         if len(data) < SECTOR:
             return
-        view = data
+        first = data[:SECTOR]
+        view = first
         p = &view[0]
         self.good = p[:4] == b"regf" and checksum(view) == le32(p + 508)
         self.first = le32(p + 4)
@@ -130,7 +131,7 @@ def replay(data, logs, most):
     """Applies logs to a dirty hive, as Windows does when it loads it.
 
     Args:
-        data: bytearray of the hive; is changed, and grows where a log has more.
+        data: bytearray of the hive, or it held; is changed, and grows where a log has more.
         logs: (name, bytes) of its logs, in the order LOG1, LOG2, LOG.
         most: bytes that the hive may have in the end.
     """

@@ -26,6 +26,7 @@ cdef enum:
     LEVELS = 64                 # that a lost key's path is followed up
     HEADER = 32                 # bytes of a bin's header
     VALUES_MOST = 65536         # of one lost key
+    RECORD_MOST = 131072        # bytes of a key or value that are looked at, name and all
 
 cdef uint64_t YEAR_1990 = 122752800000000000
 cdef uint64_t YEAR_2100 = 157469184000000000
@@ -54,7 +55,7 @@ cdef class Lost:
     cdef bytes root_path
     cdef readonly list cut_off
     cdef Py_ssize_t at, bin_end, end, free_at, free_end
-    cdef const uint8_t* list_at         # offsets of the values of the lost key at hand
+    cdef Py_ssize_t list_at             # where the list of the values of the lost key at hand is
     cdef Py_ssize_t list_left
     cdef int64_t unknown
     cdef int phase                      # 0: keys and their values, 1: values of no known key
@@ -91,10 +92,12 @@ cdef class Lost:
             while self.list_left:
                 if self.rows.rows.full():
                     return True
+                self.hive.relax()
                 self.next_value()
             while self.free_at < self.free_end:
                 if self.rows.rows.full():
                     return True
+                self.hive.relax()
                 self.look(self.free_at, self.free_end, True)
                 self.free_at += 8
                 if self.list_left:
@@ -114,6 +117,7 @@ cdef class Lost:
                 continue
             if self.rows.rows.full():
                 return True
+            self.hive.relax()
             self.next_cell()
 
     cdef int begin_free(self, Py_ssize_t begin, Py_ssize_t end) except -1 nogil:
@@ -124,7 +128,7 @@ cdef class Lost:
 
     cdef int next_bin(self) except -1 nogil:
         """Reads a bin's header at `at`; a broken one is damage, and the next page is tried."""
-        cdef const uint8_t* p = self.hive.p + self.at
+        cdef const uint8_t* p = self.hive.see(self.at, HEADER)
         cdef Py_ssize_t size, begin
         if self.end - self.at < HEADER:
             self.at = self.end
@@ -146,7 +150,8 @@ cdef class Lost:
             begin = self.at
             self.at = min(begin + 4096, self.end)
             while self.end - self.at >= HEADER:
-                p = self.hive.p + self.at
+                self.hive.relax()
+                p = self.hive.see(self.at, 4)
                 if p[0] == 104 and p[1] == 98 and p[2] == 105 and p[3] == 110:
                     break
                 self.at = min(self.at + 4096, self.end)
@@ -176,7 +181,7 @@ cdef class Lost:
             self.at = self.bin_end
             return 0
         at = self.at
-        size = <int32_t>le32(self.hive.p + at)
+        size = <int32_t>le32(self.hive.see(at, 8))
         offset = <uint32_t>(at - BASE)
         if -8 < size < 8 or size & 7 or (size if size > 0 else -size) > self.bin_end - at:
             if self.bin_end < self.end or size & 7 or -8 < size < 8:
@@ -201,8 +206,9 @@ cdef class Lost:
         if self.hive.was_used(at):
             return 0
         if end - at >= head + VALUE_LEAST:
-            c = span(self.hive.p + at + head, end - at - head, at + head)
+            c = span(self.hive.see(at, head + 2) + head, end - at - head, at + head)
             if c.at[1] == 107:
+                self.hive.see(at, min(end - at, <Py_ssize_t>RECORD_MOST))
                 if c.at[0] == 110 and self.phase == 0:
                     if self.is_key(&c) and self.hive.first_visit(offset):
                         return self.put_key(offset, &c, is_free)
@@ -276,14 +282,14 @@ cdef class Lost:
         # The list itself is still there only as far as nothing else has taken its place.
         run = self.hive.unused_run(listed.at - self.hive.p & ~7, 4 * count + 8)
         count = min(count, <uint32_t>(min(run, left(&listed)) // 4))
-        self.list_at = listed.at
+        self.list_at = listed.at - self.hive.p
         self.list_left = count
         self.hive.use(listed.at - self.hive.p & ~7, 4 * count, LOST if is_free else STRUCTURE)
         return 0
 
     cdef int next_value(self) except -1 nogil:
         """The next value of the lost key at hand, if it still is one."""
-        cdef uint32_t offset = le32(self.list_at)
+        cdef uint32_t offset = le32(self.hive.see(self.list_at, 4))
         cdef Cursor c
         cdef Py_ssize_t at = <Py_ssize_t>offset + BASE
         self.list_at += 4

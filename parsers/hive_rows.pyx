@@ -49,7 +49,7 @@ cdef class HiveRows:
     """
 
     def __cinit__(self, Hive hive not None, alias=None):
-        cdef Rows rows = Rows("registry_activity", TABLES["registry_activity"].schema)
+        cdef Rows rows = Rows("registry_activity", TABLES["registry_activity"].schema, 30720)
         self.hive = hive
         self.rows = rows
         self.time = rows.column("time")

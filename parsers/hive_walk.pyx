@@ -240,6 +240,8 @@ cdef class Walk:
         while self.value_at < self.value_count:
             if self.rows.rows.full():
                 return 1
+            if self.hive.relax():
+                self.hive.cell(self.value_list, &c)
             offset = le32(c.at + 4 * self.value_at)
             where = at_offset(&c) + 4 * self.value_at
             if self.bad_values >= BAD_MOST:
@@ -330,8 +332,11 @@ cdef class Walk:
                     b"the rest of it does not lead to keys",
                 )
                 break
+            if self.hive.relax():
+                self.hive.cell(offset, &c)
             if c.at[0] == 114:
                 inside = self.push_list(le32(c.at + 4 + 4 * i), depth, True)
+                self.hive.cell(offset, &c)
                 found += inside
                 bad = 0 if inside else bad + 1
             elif self.is_key(le32(c.at + 4 + step * i), where):

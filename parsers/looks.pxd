@@ -24,7 +24,7 @@ cdef enum:
 
 
 cdef enum How:                  # how a clock is read
-    ZONE, UTC, LOCAL, EPOCH
+    ZONE, UTC, LOCAL, EPOCH, WRITTEN
 
 
 cdef struct Clock:
@@ -35,6 +35,9 @@ cdef struct Clock:
     int unit                    # EPOCH: since_epoch.Unit
     int32_t same                # LOCAL: the same clock,
     int32_t utc                 # and UTC, in one moment
+    int parts                   # WRITTEN: members that it is put together of,
+    int32_t* part_nodes
+    int order                   # and written_time.Order
 
 
 cdef struct Said:               # what a shape says of a path
@@ -92,11 +95,13 @@ cdef struct Look:
     Py_ssize_t others           # most other values that it has; -1: any number
     int has                     # 0: of objects of no other shape
     int32_t* has_nodes
-    int32_t* has_tests          # 0: it is enough that it is there
+    int32_t* has_tests          # 0: it is enough that it is there; -1: it must not be
     int providers
     int32_t* provider_nodes
     int codes
     int32_t* code_nodes
+    const uint8_t* code         # of all records of the shape; NULL: it stands in the record
+    Py_ssize_t code_length
     const uint8_t* vendor       # NULL: the provider stands in the record
     Py_ssize_t vendor_length
     int orders                  # objects with named values that come before the rest

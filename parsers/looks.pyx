@@ -9,7 +9,8 @@ from tracelake.parsers.event_plan cimport Bound
 from tracelake.parsers.evtx_memo cimport free_memo
 from tracelake.parsers.since_epoch import UNITS
 
-HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH}
+HOWS = {"zone": ZONE, "utc": UTC, "local": LOCAL, "epoch": EPOCH, "written": WRITTEN}
+ORDER = {"": 0, "mdy": 1, "dmy": 2}         # written_time.Order
 
 cdef enum:
     SIGNS = 4096                # records are told by their signs, which are drawn; a power of two
@@ -76,7 +77,7 @@ cdef class Looks:
 
     cdef int _compile(self, Look* look, shape) except -1:
         cdef int i
-        cdef bytes vendor
+        cdef bytes vendor, code
         cdef Said* said
         look.shape = <void*><PyObject*>shape
         look.recent = <Chain**>self._block(RECENT * sizeof(void*))
@@ -90,6 +91,7 @@ cdef class Looks:
                 )
             else:
                 self.tape.watch(look.has_nodes[i])
+                look.has_tests[i] = -1 if member.absent else 0
         look.eaches = len(shape.each)
         look.each = <Nests*>self._block(look.eaches * sizeof(Nests))
         look.own = shape.own
@@ -108,6 +110,10 @@ cdef class Looks:
             vendor = shape.vendor.encode()
             look.vendor = self._bytes(vendor)
             look.vendor_length = len(vendor)
+        if shape.code:
+            code = shape.code.encode()
+            look.code = self._bytes(code)
+            look.code_length = len(code)
         look.root_names = "" in shape.data
         look.order_nodes = <int32_t*>self._block((len(shape.data) + 1) * sizeof(int32_t))
         look.said = <Said*>self._block(
@@ -159,7 +165,7 @@ cdef class Looks:
     cdef int _clock(self, Clock* clock, given) except -1:
         cdef bytes name = given.path.encode()
         clock.how = HOWS[given.kind]
-        clock.node = self.tape.at(given.path)
+        clock.node = self.tape.at(given.parts[0])
         clock.name = self._bytes(name)
         clock.name_length = len(name)
         if clock.how == LOCAL:
@@ -167,6 +173,10 @@ cdef class Looks:
             clock.utc = self.tape.at(given.fields[1])
         elif clock.how == EPOCH:
             clock.unit = UNITS["".join(given.fields)]
+        elif clock.how == WRITTEN:
+            clock.parts = len(given.parts)
+            clock.part_nodes = self._nodes(given.parts)
+            clock.order = ORDER["".join(given.fields)]
         return 0
 
     cdef Look* recognise(self) except NULL nogil:
@@ -208,7 +218,10 @@ cdef class Looks:
         cdef Py_ssize_t i
         cdef bint nests = look.eaches == 0
         for i in range(look.has):
-            if look.has_tests[i]:
+            if look.has_tests[i] < 0:
+                if self.tape.has(look.has_nodes[i]):
+                    return False
+            elif look.has_tests[i]:
                 if not self.tape.passes(look.has_nodes[i], look.has_tests[i]):
                     return False
             elif not self.tape.has(look.has_nodes[i]):
@@ -368,7 +381,9 @@ cdef class Looks:
                 return act
         above = self.act(wrap, self.tape.nodes[node].parent)
         path = (<const char*>self.tape.nodes[node].name)[:self.tape.nodes[node].length]
-        if not above.names and above.length:
+        if above.names and (<object><PyObject*>wrap.look.shape).capital:
+            path = path[:1].upper() + path[1:]
+        if not above.names and self.tape.nodes[node].parent:
             path = (<const char*>above.path)[:above.length] + b"." + path
         if act is NULL:
             act = <Act*>self._block(sizeof(Act))

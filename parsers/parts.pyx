@@ -34,6 +34,13 @@ cdef inline bint _give(
 cdef bint _url(int way, const uint8_t* p, Py_ssize_t n, Part* out) noexcept nogil:
     """A part of scheme://user@host:port/path?query#fragment (RFC 3986, 3)."""
     cdef Py_ssize_t colon = _find(p, 0, n, 58), host, end, path_end, query_end, i
+    if n and p[0] == 47 and (way == W_URL_PATH or way == W_URL_QUERY):
+        # What a request line holds: path and query alone.
+        query_end = _find(p, 0, n, 35)
+        path_end = _find(p, 0, query_end, 63)
+        if way == W_URL_PATH:
+            return _give(p, 0, path_end, out)
+        return _give(p, path_end + 1, query_end, out) if path_end < query_end else False
     if colon == 0 or n - colon < 3 or p[colon + 1] != 47 or p[colon + 2] != 47:
         return False
     if way == W_URL_SCHEME:

@@ -59,6 +59,7 @@ cdef class Shaped:
     cdef int _read_clock(
         self, const Clock* clock, const Value* value, int64_t* us, int* below
     ) except -1 nogil
+    cdef int _read_written(self, const Clock* clock, int64_t* us, int* below) except -1 nogil
     cdef int _zone_of(self, const Clock* clock, int64_t* us) except -1 nogil
     cdef int _held(self, const Clock* clock, int64_t us, int below) except -1 nogil
     cdef int _pairs(

@@ -1,19 +1,20 @@
 """A record on a tape into a row (see shaped.pxd)."""
 
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from tracelake.native.hash64 cimport hash64
 from tracelake.native.text cimport parse_iso_time, put_iso_time
-from tracelake.parsers.event_plan cimport PROVIDER, Sheet
+from tracelake.parsers.event_plan cimport EVENT_ID, PROVIDER, Sheet
 from tracelake.parsers.evtx_item cimport Item
 from tracelake.parsers.evtx_memo cimport put, remembered, repeat
 from tracelake.parsers.flags cimport TEXT_REPAIRED, ZONE_ASSUMED
 from tracelake.parsers.json_scan cimport TAKEN, compact_nest, scan_inside
-from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, ZONE
+from tracelake.parsers.looks cimport EPOCH, LOCAL, UTC, WRITTEN, ZONE
 from tracelake.parsers.since_epoch cimport parse_epoch
 from tracelake.parsers.tape cimport EMPTY, GONE, NEST, SCALAR, SPAN, WORD, text_of
 from tracelake.parsers.values cimport INT, NOTHING, TEXT, TEXT_VALID, UINT, bytes_value
+from tracelake.parsers.written_time cimport Order, parse_written
 
 cdef enum:
     QUARTER = 900000000         # microseconds
@@ -66,6 +67,9 @@ cdef class Shaped:
         if look.vendor is not NULL:
             vendor = bytes_value(TEXT_VALID, look.vendor, look.vendor_length)
             self.events.system(PROVIDER, &vendor)
+        if look.code is not NULL:
+            vendor = bytes_value(TEXT_VALID, look.code, look.code_length)
+            self.events.system(EVENT_ID, &vendor)
         self._clock = -1
         self._times(look)
         self._room(self.tape.count)
@@ -135,8 +139,11 @@ cdef class Shaped:
                 break
         if code is not NULL:
             text_of(&code.value, made, &p, &n)
+        elif look.code is not NULL:
+            p = look.code
+            n = look.code_length
         if look.vendor is not NULL:
-            if code is not NULL:
+            if p is not NULL:
                 plan = self.events.plans.plan_named(look.vendor, look.vendor_length, p, n)
             if plan is self.events.plans.raw():
                 plan = self.events.plans.plan_named(
@@ -225,6 +232,9 @@ cdef class Shaped:
             kind = 0
             if entry is not NULL:
                 kind = self._read_clock(clock, &entry.value, &us, &below)
+                if kind and entry.value.kind == TEXT:
+                    # What is known of such a text beside it: that its year was inferred.
+                    self.events.flag(<int>entry.value.number)
             if kind == 2 and clock.how == LOCAL:
                 kind = self._zone_of(clock, &us)
             if kind == 0:
@@ -256,8 +266,34 @@ cdef class Shaped:
             text_of(value, made, &p, &n)
             return parse_epoch(p, n, clock.unit, us, below) != 0
         if (value.kind != TEXT_VALID and value.kind != TEXT) or value.n > LONGEST_TIME:
-            return 0
+            if clock.how != WRITTEN:
+                return 0
+        if clock.how == WRITTEN:
+            return self._read_written(clock, us, below)
         return parse_iso_time(value.p, value.n, us, below)
+
+    cdef int _read_written(self, const Clock* clock, int64_t* us, int* below) except -1 nogil:
+        """As _read_clock, of a time that may be put together of several members: those that are
+        there, in their order."""
+        cdef uint8_t[4 * LONGEST_TIME] text
+        cdef uint8_t[64] made
+        cdef const Entry* entry
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0, size = 0
+        cdef int i
+        for i in range(clock.parts):
+            entry = self.tape.first(clock.part_nodes[i])
+            if entry is NULL:
+                continue
+            text_of(&entry.value, made, &p, &n)
+            if size + n + 1 > 4 * LONGEST_TIME:
+                return 0
+            if size:
+                text[size] = 32
+                size += 1
+            memcpy(text + size, p, n)
+            size += n
+        return parse_written(text, size, <Order>clock.order, us, below)
 
     cdef int _zone_of(self, const Clock* clock, int64_t* us) except -1 nogil:
         """Moves a local time to UTC; 0 where its zone cannot be told, though it should."""

@@ -6,21 +6,23 @@ holds the text exactly; normalize/rebuild.py is the way back.
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp
+from libc.stdlib cimport free, malloc, strtod
+from libc.string cimport memcmp, memcpy, memcpy
 
-from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, ListColumn, TextColumn
+from tracelake.native.columns cimport (
+    BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, TextColumn,
+)
 from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_time
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
-    K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT, W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DIGEST, W_DNS_ANSWERS,
-    W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
-    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
-    W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
-    W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
-    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
-    W_XML, Output, ValueMap,
+    K_BIGS, K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT,
+    W_BEFORE, W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CELL, W_CODE, W_DECIMAL,
+    W_DIGEST, W_DNS_ANSWERS, W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT,
+    W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE,
+    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL,
+    W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID,
+    W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TECHNIQUES,
+    W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.json_parts cimport each_value
@@ -159,6 +161,47 @@ cdef int _fill_epoch(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) 
     return EXACT if done == 2 and below == 0 else LOSSY
 
 
+cdef int _fill_decimal(
+    EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n
+) except -1 nogil:
+    cdef char[64] made
+    cdef Py_ssize_t i = 0, point = -1, first
+    cdef int digits = 0
+    cdef char* end = NULL
+    cdef double value
+    cdef bint plain = True
+    if n == 0 or n > 62:
+        return NOT
+    if p[0] == 45:
+        i = 1
+    first = i
+    while i < n:
+        if p[i] == 46 and point < 0:
+            point = i
+        elif (p[i] | 32) == 101 and digits:
+            plain = False
+            break               # what follows is for strtod
+        elif p[i] < 48 or p[i] > 57:
+            return NOT
+        elif p[i] != 48 or digits:
+            digits += 1
+        i += 1
+    memcpy(made, p, n)
+    made[n] = 0
+    value = strtod(made, &end)
+    if end != &made[0] + n or n == first or value - value != 0:
+        return NOT              # not all of it, or beyond any double
+    (<DoubleColumn>out.column).put(at.row, value)
+    # What Python and DuckDB write: of fifteen digits no other text is the same number.
+    if not plain or digits > 15 or point < 0 or point == first or n - point > 5 and digits < 2:
+        return LOSSY
+    if (p[n - 1] == 48 and n - point != 2) or (p[first] == 48 and point != first + 1):
+        return LOSSY
+    if value != 0 and -0.001 < value < 0.001:
+        return LOSSY
+    return EXACT if digits or first == 0 else LOSSY
+
+
 cdef struct Collecting:
     EventRow* at
     Output* out
@@ -168,8 +211,27 @@ cdef struct Collecting:
     bint put
 
 
+cdef int _collect_number(Collecting* c, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """A whole number of a list; one with a fraction is cut, and the list stands in `unmapped`."""
+    cdef int64_t number = 0
+    cdef Py_ssize_t whole = 0
+    while whole < n and p[whole] != 46:
+        whole += 1
+    if parse_number(p, whole, &number) != 1:
+        return 0
+    if c.first < 0:
+        c.first = c.item = (<ListColumn>c.out.column).open(c.at.row)
+    (<IntColumn>(<ListColumn>c.out.column).items).put(c.item, number)
+    c.item += 1
+    c.size += whole + 1 if p[0] != 48 or whole == 1 else 0
+    c.put = True
+    return 0
+
+
 cdef int _collect(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef Collecting* c = <Collecting*>to
+    if c.out.kind == K_BIGS:
+        return _collect_number(c, p, n)
     if c.out.kind != K_TEXTS:
         c.put = n > 0 and _put_part(c.at, c.out, p, n) != NOT
         return c.put
@@ -198,6 +260,43 @@ cdef int _fill_json(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
         return NOT
     # A list of other than plain texts (numbers, escapes, white space) has another size.
     return EXACT if is_list and out.transform == W_ITEMS and c.size == n else LOSSY
+
+
+cdef struct Joining:
+    uint8_t* made
+    Py_ssize_t size
+
+
+cdef int _join(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Joining* j = <Joining*>to
+    if j.size:
+        j.made[j.size] = 32
+        j.size += 1
+    memcpy(j.made + j.size, p, n)
+    j.size += n
+    return 0
+
+
+cdef int _fill_joined(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The elements of a JSON list as one text; a text that is no list as it is."""
+    cdef Joining j = Joining(NULL, 0)
+    if n == 0:
+        return NOT
+    if p[0] != 91:
+        _word(at, out, p, n)
+        return LOSSY
+    j.made = <uint8_t*>malloc(n)        # each element had a comma or bracket of its own
+    if j.made is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _join, &j)
+        if j.size == 0:
+            return NOT
+        _word(at, out, j.made, j.size)
+        return LOSSY
+    finally:
+        free(j.made)
 
 
 cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -706,6 +805,37 @@ cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_cell(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """One of the parts between a text; the argument is its number and the text."""
+    cdef const uint8_t* mark = out.argument
+    cdef Py_ssize_t m = out.argument_length, at_byte = 0, size
+    cdef int64_t value = 0
+    cdef int number = 0
+    while m and 48 <= mark[0] <= 57:
+        number = number * 10 + mark[0] - 48
+        mark += 1
+        m -= 1
+    mark += 1
+    m -= 1
+    while number > 1:
+        size = find_text(p + at_byte, n - at_byte, mark, m)
+        if size < 0:
+            return NOT
+        at_byte += size + m
+        number -= 1
+    size = find_text(p + at_byte, n - at_byte, mark, m)
+    if size < 0:
+        size = n - at_byte
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        if parse_number(p + at_byte, size, &value) != 1 or not _number(at, out, value):
+            return NOT
+        return LOSSY
+    _word(at, out, p + at_byte, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
@@ -796,12 +926,18 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_CELL:
+        return _fill_cell(at, out, p, n)
+    if way == W_DECIMAL:
+        return _fill_decimal(at, out, p, n)
     if way == W_PARTS:
         return _fill_parts(at, out, p, n)
     if way == W_DNS_NAME or way == W_DNS_TYPE:
         return _fill_dns(at, out, p, n)
     if way == W_EPOCH:
         return _fill_epoch(at, out, p, n)
+    if way == W_JOINED:
+        return _fill_joined(at, out, p, n)
     if way == W_ITEMS or way == W_JSON:
         return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:

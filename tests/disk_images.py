@@ -1,6 +1,7 @@
 """Disks made in tests: partition tables, logical and encrypted volumes, from the specifications."""
 
 import hashlib
+import os
 import shutil
 import struct
 import subprocess
@@ -14,8 +15,11 @@ SECTOR = 512
 MIB = 1 << 20
 
 
-def ext(folder: Path, tree: dict[str, bytes], size: int = 8 * MIB, kind: str = "ext4") -> bytes:
-    """A file system with these files (mke2fs)."""
+def ext(
+    folder: Path, tree: dict[str, bytes], size: int = 8 * MIB, kind: str = "ext4",
+    written: float | None = None,
+) -> bytes:
+    """A file system with these files (mke2fs). `written`: when they were written last."""
     tool = shutil.which("mke2fs") or shutil.which("mke2fs", path="/sbin:/usr/sbin")
     if tool is None:
         pytest.skip("mke2fs (e2fsprogs) is not installed")
@@ -25,6 +29,8 @@ def ext(folder: Path, tree: dict[str, bytes], size: int = 8 * MIB, kind: str = "
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        if written is not None:
+            os.utime(path, (written, written))
     image = root.with_suffix(".raw")
     with image.open("wb") as file:
         file.truncate(size)

@@ -110,7 +110,6 @@ def read_in_parts(
     """
     parts = parser.parts
     assert parts is not None
-    assert parts.borders is not None
     data = path.read_bytes()
     with path.open("rb", buffering=0) as file:
         borders = list(parts.borders(file, len(data)))  # type: ignore[arg-type]

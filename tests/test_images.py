@@ -1,20 +1,27 @@
 """Images of disks: each kind, each volume, each file system; their hashes; and broken ones."""
 
+import bz2
+import datetime
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tarfile
 import time
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 pytest.importorskip("pyewf", reason="the extra `images` is not installed")
 
@@ -264,6 +271,24 @@ def test_logical_volumes(tmp_path: Path, volume: bytes) -> None:
     assert listed(path) == tree_of("p1/lv-root/")
 
 
+@pytest.mark.parametrize(
+    "guid", ["4967d63b-2e29-4ad8-8399-f6a339e3d001", "92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8"]
+)
+def test_a_stick_with_bitlocker_is_not_its_fat_in_front(tmp_path: Path, guid: str) -> None:
+    """BitLocker To Go: the sector of a FAT32, with a GUID where its code would be."""
+    sector = bytearray(512)
+    sector[:11] = b"\xeb\x58\x90MSWIN4.1"
+    sector[11:17] = struct.pack("<HBHB", 512, 8, 32, 2)
+    sector[82:90] = b"FAT32   "
+    sector[424:440] = uuid.UUID(guid).bytes_le
+    sector[510:] = b"\x55\xaa"
+    path = write(tmp_path / "stick.raw", gpt([bytes(sector) + bytes(MIB)]))
+    found = walk(path)
+    (member,) = [m for _, m in found.members(range(AUDIT)) if m.trouble is not None]
+    assert "BitLocker" in str(member.trouble)
+    assert "fat" not in found.facts["volume p1"]
+
+
 @pytest.mark.parametrize("key", [b"open sesame", b"open sesame\n"])
 def test_luks_with_its_key(tmp_path: Path, volume: bytes, key: bytes) -> None:
     path = write(tmp_path / "x.dd", gpt([luks(volume, b"open sesame"), volume]))
@@ -369,6 +394,83 @@ def test_an_image_is_let_go_of(tmp_path: Path, volume: bytes) -> None:
         assert len(list(opened.members(range(AUDIT)))) == len(TREE)
         opened.close()
     assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+LINES = b"".join(
+    b"Nov %2d 10:00:00 web sshd[7]: Failed password for root from 10.0.0.1 port %d ssh2\n" % (n, n)
+    for n in range(1, 21)
+)
+
+
+def packed(data: bytes) -> dict[str, bytes]:
+    """A log and its rotated ones, as logrotate packs them."""
+    return {
+        "var/log/auth.log": data, "var/log/auth.log.1": data,
+        "var/log/auth.log.2.gz": gzip.compress(data), "var/log/auth.log.3.xz": lzma.compress(data),
+        "var/log/auth.log.4.bz2": bz2.compress(data),
+        "var/log/auth.log.5.zst": zstandard.compress(data),
+    }
+
+
+def lines_of(path: Path, lake: Path) -> list[tuple[str, int, int]]:
+    """(path, rows, year) of the logs of a source."""
+    case = open_case(lake, engagement="t")
+    assert not case.ingest([path]).failed
+    return case.sql(
+        "select a.paths[1], count(*), max(year(t.time)) from authentication t "
+        "join artifact a using (source_id, artifact_no) group by all order by 1"
+    ).fetchall()
+
+
+def test_rotated_logs_in_an_image_are_read_and_have_its_years(tmp_path: Path) -> None:
+    # Other lines in each: the same bytes are read once.
+    tree = {name: packed(LINES.replace(b"10.0.0.1", b"10.0.0.%d" % n))[name]
+            for n, name in enumerate(packed(b""))}
+    plain = sorted(name.rsplit(".", 1)[0] if n > 1 else name for n, name in enumerate(tree))
+    written = datetime.datetime(2019, 11, 25, tzinfo=datetime.UTC).timestamp()
+    volume = ext(tmp_path, tree, written=written)
+    disk = write(tmp_path / "x.dd", gpt([volume]))
+    assert lines_of(disk, tmp_path / "disk") == [(f"p1/{name}", 20, 2019) for name in plain]
+
+    archive = tmp_path / "x.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, data in tree.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), int(written)
+            tar.addfile(info, io.BytesIO(data))
+    assert lines_of(archive, tmp_path / "tar") == [(f"x.tar/{name}", 20, 2019) for name in plain]
+
+    inside = tmp_path / "x.zip"
+    with zipfile.ZipFile(inside, "w") as out:
+        out.write(disk, "x.dd")
+    found = lines_of(inside, tmp_path / "zip")
+    assert found == [(f"x.dd/p1/{name}", 20, 2019) for name in plain]
+
+
+def test_what_writes_no_time_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.raw", ext(tmp_path, packed(LINES), written=0))
+    found = {m.path: m.modified for _, m in walk(path).members(range(AUDIT)) if m.asked}
+    assert len(found) == 6
+    assert set(found.values()) == {None}
+
+
+def test_archives_in_an_image_are_named(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("auth.log", LINES)
+    tree = {"home/collection.zip": out.getvalue(), "home/unnamed": out.getvalue(), "home/x": b"x"}
+    path = write(tmp_path / "x.raw", ext(tmp_path, tree))
+    report = open_case(tmp_path / "lake", engagement="t").ingest([path])
+    assert report.not_opened == {
+        "an archive in an image: export it and ingest it": 1,
+        "no parser asks for a file of this path": 2,
+    }
+    case = open_case(tmp_path / "all", engagement="t")
+    case.ingest([path], how=How(every_file=True))
+    refused = dict(case.sql("select paths[1], refused['*'] from artifact").fetchall())
+    assert refused["home/collection.zip"] == refused["home/unnamed"]
+    assert "export it" in refused["home/unnamed"]
+    assert refused["home/x"] == "no parser takes it"
 
 
 def test_siblings_in_an_image(tmp_path: Path, volume: bytes) -> None:
@@ -620,6 +722,7 @@ def test_what_is_no_image() -> None:
 
 EXAMINE = """
 import sys
+import tarfile
 from pathlib import Path
 sys.path[:0] = {path!r}
 from tests.test_images import walk, state_of

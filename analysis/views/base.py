@@ -132,9 +132,10 @@ def view(
     for name in ("source_id", "artifact_no"):
         cited = cited.replace(name, f"t.{name}")
     return (
-        f"{made} {cited} AS row_id, {host.of_row('t.device_hostname', 'h')} AS host, t.* "
+        f"{made} {cited} AS row_id, {host.of_row('t', 'h')} AS host, t.* "
         f"FROM ({inner}) AS t LEFT JOIN artifact_host AS h "
         "ON t.source_id = h.source_id AND t.artifact_no = h.artifact_no"
+        + host.joins("t")
     )
 
 

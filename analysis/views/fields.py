@@ -61,6 +61,8 @@ def inverse(column: str, source: Source) -> str | None:
             return f"upper({name})"
         case "time":
             return f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
+        case "decimal":
+            return f"CAST({name} AS VARCHAR)"
         case "utc_ms":
             return f"strftime({name}, '%Y-%m-%d %H:%M:%S.%g')"
         case "epoch":

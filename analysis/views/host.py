@@ -202,16 +202,26 @@ def attribution(inventory: str) -> str:
     return f"CREATE OR REPLACE TABLE artifact_host AS {made}"
 
 
-def of_row(hostname: str, at: str) -> str:
-    """SQL: the host of a row: the artifact's, unless the row names another one.
+def of_row(row: str, at: str) -> str:
+    """SQL: the host of a row: that of its id, else the artifact's, unless the row names another.
 
     Args:
-        hostname: SQL of the row's `device_hostname`.
-        at: alias of `artifact_host`.
+        row: alias of the row.
+        at: alias of `artifact_host`; `joins` must be joined, too.
     """
+    name = f"{row}.device_hostname"
     return (
-        f"CASE WHEN {hostname} IS NULL OR list_contains({at}.host_labels, {label(hostname)}) "
-        f"THEN coalesce({at}.host, {hostname}) ELSE {hostname} END"
+        f"CASE WHEN {row}.device_uid IS NOT NULL AND by_uid.host IS NOT NULL THEN by_uid.host "
+        f"WHEN {name} IS NULL OR list_contains({at}.host_labels, {label(name)}) "
+        f"THEN coalesce({at}.host, by_name.host, {name}) ELSE coalesce(by_name.host, {name}) END"
+    )
+
+
+def joins(row: str) -> str:
+    """SQL: joins of what `of_row` needs besides the artifact's host; `row`: alias of the row."""
+    return (
+        f" LEFT JOIN host_of_uid AS by_uid ON by_uid.device_uid = {row}.device_uid"
+        f" LEFT JOIN host_of_name AS by_name ON by_name.device_hostname = {row}.device_hostname"
     )
 
 

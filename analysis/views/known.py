@@ -1,38 +1,32 @@
 """`host`: what the evidence says of each host, one row a host.
 
-A row of `inventory` and a record of a log are of the host that they name; where they name none, of
-that of their artifact (host.py).
+A row is of the host that it names by its name or its id (identity.py); where it names none, of that
+of its artifact (host.py).
 """
 
+from collections.abc import Iterator
+
 from tracelake.analysis.views import quote
-from tracelake.analysis.views.host import STATES, label
-from tracelake.normalize import TABLES
-
-
-def _seen() -> str:
-    """SQL: first and last dated record of the logs, per host. What event logs say of themselves
-    is enough of them."""
-    scans = [
-        f"SELECT source_id, artifact_no, device_hostname, min(time) AS first, max(time) AS last "
-        f"FROM main.{quote.name(table.name)} WHERE time IS NOT NULL "
-        "AND parser NOT IN ('evtx', 'evtx_carve') "
-        # Not recovered ones, not times that were repaired or inferred.
-        "AND coalesce(parse_flags, 0) & 74 = 0 GROUP BY ALL"
-        for table in TABLES.values() if table.is_events and table.name not in STATES
-    ]
-    scans.append(
-        "SELECT source_id, artifact_no, device_hostname, first_time, last_time FROM main.evtx_file"
-    )
-    return " UNION ALL ".join(scans)
+from tracelake.analysis.views.host import label
 
 
 def _key(hostname: str, at: str) -> str:
-    """SQL: the key of the host of a row, as `of_row` tells it; `at`: alias of what has its
-    artifact's `host_key` and `host_labels`."""
+    """SQL: the key of the host of a row by its name only; `at`: alias of what has its artifact's
+    `host_key` and `host_labels`."""
     own = label(hostname)
     return (
         f"CASE WHEN {hostname} IS NULL OR list_contains({at}.host_labels, {own}) "
         f"THEN coalesce({at}.host_key, {own}) ELSE {own} END"
+    )
+
+
+def _said(row: str, alias: str) -> str:
+    """SQL: joins what is said of a row's host (identity.py)."""
+    return (
+        f"LEFT JOIN host_said AS {alias} ON {alias}.source_id = {row}.source_id "
+        f"AND {alias}.artifact_no = {row}.artifact_no "
+        f"AND {alias}.device_hostname IS NOT DISTINCT FROM {row}.device_hostname "
+        f"AND {alias}.device_uid IS NOT DISTINCT FROM {row}.device_uid"
     )
 
 
@@ -54,30 +48,36 @@ IDENTITY = ("computer_name", "machine_uid", "domain", "os", "time_zone", "interf
 """Facts that are quoted as evidence of a host."""
 
 
-def view(inventory: str) -> str:
-    """SQL that makes `host`.
+def views(inventory: str) -> Iterator[str]:
+    """SQL that makes `host`, and `host_interface`, its addresses by `inventory`.
 
     Args:
         inventory: SQL of all rows of that table with their row_id, whatever the session's window.
     """
-    join = "LEFT JOIN artifact_host AS h USING (source_id, artifact_no)"
     facts = ", ".join(quote.text(fact) for fact in IDENTITY)
-    return f"""
+    keyed = f"""
+        SELECT i.* REPLACE (
+            -- The accounts of a domain controller are its domain's, whose name is none of a host.
+            CASE WHEN i.fact <> 'domain' OR i.log_provider IS NOT NULL
+                OR list_contains(h.host_labels, {label('i.device_hostname')})
+                THEN i.device_hostname END AS device_hostname),
+            h.is_earlier,
+            CASE WHEN i.fact = 'domain' AND i.log_provider IS NULL THEN h.host_key
+                ELSE coalesce(s.host_key, {_key('i.device_hostname', 'h')}) END AS host_key
+        FROM ({inventory}) AS i LEFT JOIN artifact_host AS h USING (source_id, artifact_no)
+        {_said('i', 's')}"""
+    yield f"""
+CREATE OR REPLACE VIEW host_interface AS
+SELECT host_key, unnest(addresses) AS ip, coalesce(lease_obtained_time, time) AS time, row_id
+FROM ({keyed}) WHERE fact = 'interface' AND addresses IS NOT NULL AND host_key IS NOT NULL
+"""
+    yield f"""
 CREATE OR REPLACE VIEW host AS
 WITH
-said AS (
-    -- The accounts of a domain controller are its domain's, whose name is none of a host.
-    SELECT i.* REPLACE (CASE WHEN i.fact <> 'domain'
-            OR list_contains(h.host_labels, {label('i.device_hostname')}) THEN i.device_hostname
-        END AS device_hostname), h.is_earlier, h.host_labels, h.host_key
-    FROM ({inventory}) AS i {join}
-),
-keyed AS (
-    SELECT s.* EXCLUDE (host_key), {_key('s.device_hostname', 's')} AS host_key FROM said AS s
-),
+keyed AS ({keyed}),
 known AS (
     SELECT host_key, {_listed('device_hostname')} AS names,
-        {_listed('device_uid')} AS machine_uids,
+        {_listed('device_uid', "fact = 'machine_uid'")} AS machine_uids,
         {_listed('source_id')} AS source_ids, {_listed('device_domain')} AS domains,
         {_latest('os_name')} AS os_name,
         {_latest('os_version')} AS os_version, {_latest('os_build')} AS os_build,
@@ -96,29 +96,43 @@ known AS (
     FROM keyed WHERE host_key IS NOT NULL GROUP BY 1
 ),
 seen AS (
-    SELECT {_key('s.device_hostname', 'h')} AS host_key, {_listed('s.device_hostname')} AS names,
-        min(s.first) AS first_seen, max(s.last) AS last_seen, {_listed('s.source_id')} AS source_ids
-    FROM ({_seen()}) AS s {join} GROUP BY 1
+    SELECT s.host_key, {_listed('f.device_hostname')} AS names,
+        {_listed('f.device_uid', 'f.log_provider IS NOT NULL')} AS device_uids,
+        {_listed('f.device_domain')} AS domains, {_listed('f.device_ip')} AS addresses,
+        {_listed('f.device_mac')} AS macs,
+        arg_max(f.os_name, coalesce(f.last_time, TIMESTAMPTZ '1601-01-01'))
+            FILTER (f.os_name IS NOT NULL) AS os_name,
+        min(f.first_time) AS first_seen, max(f.last_time) AS last_seen,
+        sum(f.rows)::BIGINT AS rows, {_listed('f.source_id')} AS source_ids
+    FROM device_fact AS f {_said('f', 's').replace('LEFT JOIN', 'JOIN', 1)}
+    WHERE s.host_key IS NOT NULL GROUP BY 1
 ),
 attributed AS (
     SELECT host_key, min(host) AS host, min(zone) AS zone, count(*) AS artifacts,
         {_listed('source_id')} AS source_ids, {_listed('root')} AS roots
     FROM artifact_host WHERE host_key IS NOT NULL GROUP BY 1
 ),
+named AS (SELECT host_key, min(host) AS host FROM host_said GROUP BY 1),
 keys AS (
-    SELECT host_key FROM known UNION SELECT host_key FROM seen WHERE host_key IS NOT NULL
+    SELECT host_key FROM known UNION SELECT host_key FROM seen
     UNION SELECT host_key FROM attributed
 )
-SELECT coalesce(a.host, k.names[1], s.names[1]) AS host, k0.host_key,
-    list_sort(list_distinct(coalesce(k.names, []) || coalesce(s.names, []))) AS names,
-    coalesce(k.machine_uids, []) AS machine_uids, coalesce(k.domains, []) AS domains,
-    k.os_name, k.os_version, k.os_build, k.time_zone, a.zone, k.time_zone_bias,
-    coalesce(k.users, []) AS users, coalesce(k.addresses, []) AS addresses,
-    coalesce(k.macs, []) AS macs, s.first_seen, s.last_seen, k.os_install_time, k.boot_time,
+SELECT coalesce(a.host, n.host, k.names[1], s.names[1]) AS host, k0.host_key,
+    {_both('names')} AS names, coalesce(k.machine_uids, []) AS machine_uids,
+    coalesce(s.device_uids, []) AS device_uids, {_both('domains')} AS domains,
+    coalesce(k.os_name, s.os_name) AS os_name,
+    k.os_version, k.os_build, k.time_zone, a.zone, k.time_zone_bias,
+    coalesce(k.users, []) AS users, {_both('addresses')} AS addresses,
+    {_both('macs')} AS macs, s.first_seen, s.last_seen, s.rows, k.os_install_time, k.boot_time,
     k.shutdown_time, coalesce(a.artifacts, 0) AS artifacts,
     list_sort(list_distinct(coalesce(a.source_ids, []) || coalesce(s.source_ids, [])
         || coalesce(k.source_ids, []))) AS source_ids,
     coalesce(a.roots, []) AS roots, coalesce(k.evidence, []) AS evidence
 FROM keys AS k0 LEFT JOIN attributed AS a USING (host_key) LEFT JOIN known AS k USING (host_key)
-LEFT JOIN seen AS s USING (host_key)
+LEFT JOIN seen AS s USING (host_key) LEFT JOIN named AS n USING (host_key)
 """
+
+
+def _both(column: str) -> str:
+    """SQL: what `inventory` and the rows say."""
+    return f"list_sort(list_distinct(coalesce(k.{column}, []) || coalesce(s.{column}, [])))"

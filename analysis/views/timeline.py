@@ -51,7 +51,7 @@ def _part(table: Table, is_local: bool) -> str:
             are computed, and a condition on `time` reaches the table's files no more.
     """
     source = f"main.{quote.name(table.name)}"
-    kept = "device_hostname, class_uid, source_id, artifact_no, row_id"
+    kept = "device_hostname, device_uid, class_uid, source_id, artifact_no, row_id"
     tail = f"{quote.text(table.name)} AS table_name, message"
     flags = ", parse_flags" if is_local else ""
     own = "coalesce(time_desc, '') <> 'key_modified'"
@@ -89,12 +89,13 @@ def view(window: Window, local: Collection[str] = ()) -> str:
     where = f"s.time IS NOT NULL{' AND ' + held if held else ''}"
     return (
         "CREATE OR REPLACE VIEW timeline AS "
-        f"SELECT s.time, s.time_desc, {host.of_row('s.device_hostname', 'a')} AS host, "
+        f"SELECT s.time, s.time_desc, {host.of_row('s', 'a')} AS host, "
         "s.device_hostname, s.class_uid, s.table_name, s.message, "
         "timezone('UTC', s.local_time) AS local_time, "
         "s.source_id, a.path AS src_path, s.row_id "
         f"FROM ({union}) AS s LEFT JOIN artifact_host AS a "
-        f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no WHERE {where}"
+        f"ON s.source_id = a.source_id AND s.artifact_no = a.artifact_no{host.joins('s')} "
+        f"WHERE {where}"
     )
 
 

@@ -25,9 +25,10 @@ def _copied(name: str) -> str:
     same = "record_hash, time, host"
     candidates = (
         f"SELECT c.record_hash, c.time, c.source_id, c.artifact_no, c.src_offset, c.sub, c.row_id, "
-        f"{host.of_row('c.device_hostname', 'h')} AS host, h.path AS src_path, h.is_earlier, "
+        f"{host.of_row('c', 'h')} AS host, h.path AS src_path, h.is_earlier, "
         f"coalesce(c.parse_flags, 0) & 2 <> 0 AS is_recovered FROM {table} AS c LEFT JOIN "
         "artifact_host AS h ON c.source_id = h.source_id AND c.artifact_no = h.artifact_no "
+        f"{host.joins('c')} "
         f"WHERE c.record_hash IN (SELECT record_hash FROM {table} WHERE record_hash IS NOT NULL "
         "GROUP BY record_hash HAVING count(*) > 1)"
     )

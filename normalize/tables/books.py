@@ -1,5 +1,7 @@
 """The books: what was taken in, where each record and byte of it went, and what was broken."""
 
+import pyarrow as pa
+
 from tracelake.normalize.column import (
     BIG,
     BOOL,
@@ -14,6 +16,16 @@ from tracelake.normalize.column import (
     column,
 )
 from tracelake.normalize.table import table
+
+DEVICE_KEYS = (
+    "device_hostname", "device_uid", "device_ip", "device_mac", "device_domain", "os_name",
+    "log_provider",
+)
+"""Columns of rows that tell one host from another; the provider only where it gives an id."""
+DEVICES = pa.list_(pa.struct([
+    *((name, pa.string()) for name in DEVICE_KEYS),
+    ("first_time", TIME), ("last_time", TIME), ("rows", BIG),
+]))
 
 ENGAGEMENT = column("engagement_id", WORD, "the case that the evidence belongs to",
                     ocsf="metadata.tenant_uid", required=True)
@@ -69,6 +81,8 @@ ARTIFACT = table(
     column("bytes_slack", BIG, "bytes without meaning to the format"),
     column("bytes_unexplained", BIG, "bytes that are none of these"),
     column("counters", COUNTS, "records that are counted and kept nowhere, by kind"),
+    column("devices", DEVICES, "hosts that its rows name: by what, when, in how many rows; null: "
+           "not gathered (of small event logs, `evtx_file` says it)"),
 )
 
 DAMAGE = table(
