@@ -258,14 +258,27 @@ def table_of(seen: Iterable[Seen]) -> str:
     """The table that has columns for most of what is there; "" where none has two."""
     scores: dict[str, float] = defaultdict(float)
     names = list(seen)
+    users = False
     for table in _known():
         columns = {column_of(table, one)[0] for one in names} - {""}
         # What tells one kind of event from another counts more than addresses and users.
         scores[table] = sum(_weight(table, column) for column in columns)
         if len(columns) < 2:
             scores[table] = 0
-    best = max(scores, key=lambda table: scores[table])
+        users |= table == "authentication" and "user_name" in columns
+    best = max(scores, key=lambda table: (scores[table], -_rank(table, users)))
     return best if scores[best] else ""
+
+
+USUAL = ("network_activity", "authentication", "process_activity", "http_activity", "dns_activity",
+         "file_activity", "detection_finding")
+
+
+def _rank(table: str, users: bool) -> int:
+    """Of tables that fit alike the one that such logs usually are: where there are users, logons."""
+    if users and table == "authentication":
+        return -1
+    return USUAL.index(table) if table in USUAL else len(USUAL)
 
 
 @cache
