@@ -4196,6 +4196,9 @@ CREATE TABLE detection_finding (
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "transport" VARCHAR, -- tcp, udp, ...
+  "conn_uid" VARCHAR, -- the flow that it was seen in
+  "community_id" VARCHAR, -- Community ID of that flow
   "dst_hostname" VARCHAR, -- host or URL that it went to
   "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
   "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in

@@ -1,9 +1,10 @@
-"""Events of Microsoft's products and of clouds, as their makers' documentation shows them, become the
-rows that are written down in tests/golden/vendors, and nothing of them is lost.
+"""Events of Microsoft's products and of clouds, as their makers' documentation shows them, become
+the rows that are written down in tests/golden/vendors, and nothing of them is lost.
 
     python -m tests.test_vendor_samples --make      # writes the golden rows anew: read the diff
 """
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.json_lines import get, named_values, read
+from tracelake.native.account import Account
+from tracelake.native.feed import Feed
 from tracelake.normalize import mapping, shapes
 from tracelake.normalize.rebuild import pairs
 from tracelake.normalize.section import ANY, Event
 from tracelake.normalize.shapes import Member, Shape
+from tracelake.parsers import csv_table
+from tracelake.parsers.artifact import Artifact, Match
 
 SAMPLES = ROOT / "tests" / "data" / "vendors" / "microsoft_and_clouds.jsonl"
 GOLDEN = ROOT / "tests" / "golden" / "vendors" / "microsoft_and_clouds.json"
@@ -60,6 +65,61 @@ def test_samples_make_the_rows_that_are_written_down(name: str) -> None:
 def test_every_sample_has_a_mapping() -> None:
     tables = {name: row["table"] for name, record in samples().items() for row in golden(record)}
     assert not [name for name, table in tables.items() if table == "raw_event"]
+
+
+# --- how they come ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "names"),
+    [
+        ({"Records": []}, ["cloudtrail_console", "cloudtrail_call", "cloudtrail_createuser"]),
+        ({"records": []}, ["mde_process", "mde_ConnectionSuccess", "entra_diag", "azure_diag"]),
+        ({"@odata.context": "c", "@odata.nextLink": "n", "value": []},
+         ["entra_graph", "entra_audit", "graph_alert"]),
+        ({"Schema": [{"Name": "Timestamp", "Type": "DateTime"}], "Results": []},
+         ["row_mde_process", "row_mde_logon", "row_mde_FileCreated"]),
+        ({"schema": [{"name": "Timestamp", "type": "DateTime"}], "results": []},
+         ["row_mde_process", "row_mde_RegistryValueSet"]),
+    ],
+)
+def test_events_in_a_wrapper_are_the_same_rows(
+    wrapper: dict[str, Any], names: list[str]
+) -> None:
+    wanted = json.loads(GOLDEN.read_text("utf-8"))
+    whole = wrapper | {[*wrapper][-1]: [samples()[name] for name in names]}
+    said = {f"{key}" for key in wrapper if key.startswith("@")} | {"Schema", "schema"}
+    rows = golden(whole)
+    for row in rows:
+        row["unmapped"] = [pair for pair in row.get("unmapped", []) if pair[0] not in said]
+    expected = [{**row, "unmapped": row.get("unmapped", [])} for n in names for row in wanted[n]]
+    assert rows == expected
+
+
+FLOW = b"""version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes \
+start end action log-status
+2 123456789010 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 \
+1418530070 ACCEPT OK
+2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA
+""".replace(b"\\\n", b"")
+
+
+def test_flow_logs_as_text() -> None:
+    account = Account()
+    assert csv_table.PARSER.match(FLOW, "flow.log")[0] is Match.CONTENT
+    artifact = Artifact("flow.log", Feed(io.BytesIO(FLOW)), account)
+    rows = [
+        (table, row) for table, batch in csv_table.PARSER.read(artifact)
+        for row in batch.to_pylist()
+    ]
+    (table, first), (_, second) = rows
+    wanted = json.loads(GOLDEN.read_text("utf-8"))["vpc"][0]
+    assert table == "network_activity"
+    assert (account.records, account.damaged, account.closes) == (2, 0, True)
+    for column in ("src_ip", "src_port", "dst_ip", "dst_port", "bytes_out", "action_id"):
+        assert first[column] == wanted[column]
+    assert str(first["time"]) == wanted["time"]
+    assert (second["src_ip"], second["capture_status"]) == (None, "NODATA")
 
 
 # --- nothing is lost ----------------------------------------------------------------------------
