@@ -16,6 +16,8 @@ named by their path, with dots: `winlog.event_data`.
     data = ["", "a.b", "c.*"]   # objects whose members are named values: the object itself, the
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
+    capital = true              # names of those values begin with a capital letter, as Windows has
+                                # them (Wazuh makes it a small one)
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
     each = ["Records"]          # lists of objects that are records of their own (below),
     inside = ["result"]         # and an object that is
@@ -123,6 +125,7 @@ class Shape:
     each: tuple[Each, ...] = ()
     own: bool = False
     others: int | None = None
+    capital: bool = False
 
     def names_of(self, sources: Iterable[Source]) -> list[str] | None:
         """Names of members that fill columns of every table and may fill others, too: those of a
@@ -177,7 +180,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "code", "data", "data_text", "json_text", "time", "logged",
-    "system", "each", "inside", "own", "others",
+    "system", "each", "inside", "own", "others", "capital",
 }
 
 
@@ -208,6 +211,9 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
     own, others = given.get("own", False), given.get("others")
+    capital = given.get("capital", False)
+    if not isinstance(capital, bool):
+        raise file.refuse("", "capital", "is not true or false")
     if not isinstance(own, bool):
         raise file.refuse("", "own", "is not true or false")
     if others is not None and (type(others) is not int or others < 0):
@@ -232,6 +238,7 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         ),
         own=own,
         others=others,
+        capital=capital,
     )
 
 

@@ -105,6 +105,10 @@ TRANSFORMS = {
         "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
         "space.",
     ),
+    "joined": Transform(
+        WORDS, "The elements of a JSON list of texts with a space between them: a command line of "
+        "its words.", derived=True,
+    ),
     "json": Transform(
         (*WORDS, *NUMBERS, TEXTS),
         "The value at a path in a JSON text or list: `json 0.name`, `json *.ip`; a column of texts "

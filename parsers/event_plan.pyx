@@ -41,7 +41,7 @@ WAYS = {
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
     "decimal": W_DECIMAL,
     "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
-    "host": W_HOST,
+    "host": W_HOST, "joined": W_JOINED,
     "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
 }
 if WAYS.keys() != TRANSFORMS.keys():
@@ -357,7 +357,7 @@ cdef class EventPlans:
             target.outputs[i].answers = (
                 not TRANSFORMS[transform].derived and transform not in PAIRS.values()
             )
-            target.lists |= transform in ("items", "json", "techniques")
+            target.lists |= transform in ("items", "joined", "json", "techniques")
             if source is not None:
                 self._argument(&target.outputs[i], sheet, source)
             if transform == "hash":

@@ -7,7 +7,7 @@ holds the text exactly; normalize/rebuild.py is the way back.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, strtod
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memcpy
 
 from tracelake.native.columns cimport (
     BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, TextColumn,
@@ -20,7 +20,7 @@ from tracelake.parsers.event_plan cimport (
     W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DECIMAL, W_DIGEST,
     W_DNS_ANSWERS,
     W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
-    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
+    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
     W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
     W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
     W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
@@ -262,6 +262,43 @@ cdef int _fill_json(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
         return NOT
     # A list of other than plain texts (numbers, escapes, white space) has another size.
     return EXACT if is_list and out.transform == W_ITEMS and c.size == n else LOSSY
+
+
+cdef struct Joining:
+    uint8_t* made
+    Py_ssize_t size
+
+
+cdef int _join(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Joining* j = <Joining*>to
+    if j.size:
+        j.made[j.size] = 32
+        j.size += 1
+    memcpy(j.made + j.size, p, n)
+    j.size += n
+    return 0
+
+
+cdef int _fill_joined(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The elements of a JSON list as one text; a text that is no list as it is."""
+    cdef Joining j = Joining(NULL, 0)
+    if n == 0:
+        return NOT
+    if p[0] != 91:
+        _word(at, out, p, n)
+        return LOSSY
+    j.made = <uint8_t*>malloc(n)        # each element had a comma or bracket of its own
+    if j.made is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _join, &j)
+        if j.size == 0:
+            return NOT
+        _word(at, out, j.made, j.size)
+        return LOSSY
+    finally:
+        free(j.made)
 
 
 cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -868,6 +905,8 @@ cdef int fill(
         return _fill_dns(at, out, p, n)
     if way == W_EPOCH:
         return _fill_epoch(at, out, p, n)
+    if way == W_JOINED:
+        return _fill_joined(at, out, p, n)
     if way == W_ITEMS or way == W_JSON:
         return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:
