@@ -20,8 +20,13 @@ MAX_PARTITIONS = 256
 MAX_DEPTH = 4
 EXTENDED = {0x05, 0x0F, 0x85}
 PROTECTIVE = 0xEE
-# What marks a BitLocker volume that begins like a FAT one (BitLocker To Go).
-TO_GO = bytes.fromhex("3bd667492e29d84a8399f6a339e3d001")
+# What marks a BitLocker volume that begins like a FAT one (BitLocker To Go): the GUIDs
+# 4967d63b-2e29-4ad8-8399-f6a339e3d001 and, where only used space is encrypted,
+# 92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8, at offset 424 (libbde, "BitLocker Drive Encryption format").
+TO_GO = {
+    bytes.fromhex("3bd66749292ed84a8399f6a339e3d001"),
+    bytes.fromhex("3b4da89280dd0e4d9e4eb1e3284eaed8"),
+}
 RECOVERY = re.compile(rb"\s*\d{6}(?:-\d{6}){7}\s*")
 
 
@@ -82,7 +87,7 @@ def _volumes(name: str, disk: Random, keys: tuple[Key, ...], depth: int) -> Iter
         why_not = f"volumes nested more than {MAX_DEPTH} deep are not opened"
         yield Volume(name, disk, trouble=Unsupported("volume", 0, why_not))
         return
-    if head[3:11] == b"-FVE-FS-" or head[424:440] == TO_GO:
+    if head[3:11] == b"-FVE-FS-" or head[424:440] in TO_GO:
         yield from _bitlocker(name, disk, keys, depth)
         return
     kind = file_system(head)

@@ -55,10 +55,11 @@ texts. One without any is for objects of no other shape.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tracelake.normalize import TABLES
+from tracelake.normalize import extra as analysts
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
@@ -251,8 +252,10 @@ def _shapes(name: str, text: str) -> list[Shape]:
         return [_shape(file, stem, file.content, "")]
     if not isinstance(given, list) or not all(isinstance(shape, dict) for shape in given):
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
-    made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
-    for shape in made:
+    made = []
+    for file.entry, shape_given in enumerate(given):
+        shape = _shape(file, stem, shape_given, file.providers[0])
+        made.append(shape)
         if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made
@@ -280,12 +283,30 @@ def _shipped() -> tuple[tuple[str, str], ...]:
     )
 
 
+def check(files: Iterable[tuple[str, str]]) -> None:
+    """Raises MappingError where a file's shapes cannot be."""
+    for name, text in files:
+        if File(name, text).has_shapes:
+            _shapes(name, text)
+
+
+BARE = Shape("bare", "", (), (), (), ("",), (), (), (), (), {})
+"""Of everything: no time, no column, all members under their paths."""
+
+
 def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
     """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
-    before others that ask for as much. Raises MappingError, OSError."""
-    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    with_shapes = tuple(file for file in files if File(*file).has_shapes)
-    return read((*with_shapes, *_shipped())) if with_shapes else _shipped_shapes()
+    (of none, those that were said for the process: extra.py) before others that ask for as much.
+    Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return (BARE,)
+    files = analysts.read(extra) or analysts.files()
+    return _with(files) if any(File(*file).has_shapes for file in files) else _shipped_shapes()
+
+
+@lru_cache(maxsize=4)
+def _with(files: analysts.Files) -> tuple[Shape, ...]:
+    return read((*(file for file in files if File(*file).has_shapes), *_shipped()))
 
 
 @cache

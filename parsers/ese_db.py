@@ -59,7 +59,10 @@ def sheets_of(database: Database) -> list[Sheet]:
         }
         return ese_sheets.web_cache(tables, containers)
     lower = {name.lower(): frozenset(c.lower() for c in cols) for name, cols in tables.items()}
-    fixed = (*ese_sheets.UAL, *ese_sheets.BITS, ese_sheets.NTDS)
+    transfers: tuple[Sheet, ...] = ()
+    if "Blob" in tables.get("Jobs", ()) and "Blob" in tables.get("Files", ()):
+        transfers = ese_sheets.bits(rows_of(database, "Jobs"))
+    fixed = (*ese_sheets.UAL, *transfers, ese_sheets.NTDS)
     return [sheet for sheet in fixed if sheet.fits(lower) and sheet.table in tables]
 
 

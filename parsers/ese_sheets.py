@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from tracelake.parsers.epochs import Moment, filetime, ole, scaled
-from tracelake.parsers.sheets import Place, Sheet, Time, Values
+from tracelake.parsers.bits_jobs import Job, file_of, guid_text, job_of
+from tracelake.parsers.epochs import Moment, filetime, ole, scaled, written
+from tracelake.parsers.sheets import Place, Sheet, Time, Values, hostname
 from tracelake.parsers.texts_in import prefixed_texts
 
 USAGE = {"class_uid": 205019, "activity_id": 1}
@@ -322,35 +323,69 @@ NTDS = Sheet(
 )  # fmt: skip
 
 
-def transfer(rest: Values, ours: Values, _place: Place) -> None:
-    """A file of a transfer job: what texts it has, since its form is not documented."""
-    texts = prefixed_texts(rest.get("Blob", b""))
-    web = [text for text in texts if "://" in text]
-    files = [text for text in texts if "://" not in text and ("\\" in text or "/" in text)]
-    ours["url"] = web[0] if web else None
-    ours["file_path"] = files[0] if files else None
-    ours["job_uid"] = str(rest.get("Id", "")) or None
-    if texts:
-        rest["texts"] = "\n".join(texts)
+def bits(jobs: Iterable[Mapping[str, Any]]) -> tuple[Sheet, ...]:
+    """Transfer jobs and their files.
+
+    Args:
+        jobs: the records of the table Jobs: they say whose the files are.
+    """
+    owners: dict[str, Job] = {}
+    for each in jobs:
+        found = job_of(each.get("Blob"))
+        if found is not None:
+            owners |= {uid: found for uid in found.files}
+
+    def put_job(ours: Values, job: Job) -> None:
+        ours["job_uid"], ours["job_name"] = job.uid, job.name or None
+        ours["job_owner"] = job.owner or None
+        if job.created is not None:
+            ours["time"], ours["time_ns"] = job.created
+            ours["time_desc"] = "job created"
+
+    def a_job(rest: Values, ours: Values, _place: Place) -> None:
+        blob = rest.get("Blob", b"")
+        job = job_of(blob)
+        if job is None:
+            rest["texts"] = "\n".join(prefixed_texts(blob))
+            ours["job_uid"] = guid_text(rest.get("Id")) or None
+            return
+        put_job(ours, job)
+        rest |= {
+            "job_type": job.kind, "job_priority": job.priority, "job_state": job.state,
+            "description": job.description, "notify_command": job.command,
+            "files": ", ".join(job.files),
+            "modified": written(job.modified) if job.modified else None,
+            "transferred": written(job.transferred) if job.transferred else None,
+        }  # fmt: skip
+
+    def a_file(rest: Values, ours: Values, _place: Place) -> None:
+        blob = rest.get("Blob", b"")
+        file = file_of(blob)
+        owner = owners.get(guid_text(rest.get("Id")))
+        if owner is not None:
+            put_job(ours, owner)
+            rest |= {"job_type": owner.kind, "job_state": owner.state}
+        if file is None:
+            texts = prefixed_texts(blob)
+            rest["texts"] = "\n".join(texts)
+            ours["url"] = next((text for text in texts if "://" in text), None)
+            ours["file_path"] = next((text for text in texts if "\\" in text), None)
+        else:
+            ours["url"], ours["file_path"] = file.remote or None, file.local or None
+            rest |= {
+                "temporary_file": file.temporary, "bytes_transferred": file.done,
+                "bytes_total": file.size, "drive": file.drive, "volume": file.volume,
+            }  # fmt: skip
+        ours["url_hostname"] = hostname(ours["url"])
+
+    common = {"activity_id": OTHER, "log_provider": "BITS"}
+    return (
+        Sheet("bits_job", "Jobs", ("Id", "Blob"), "http_activity", {}, (), common, finish=a_job),
+        Sheet("bits_file", "Files", ("Id", "Blob"), "http_activity", {}, (), common,
+              finish=a_file),
+    )  # fmt: skip
 
 
-def job(rest: Values, ours: Values, _place: Place) -> None:
-    texts = prefixed_texts(rest.get("Blob", b""))
-    ours["job_uid"] = str(rest.get("Id", "")) or None
-    sid = next((text for text in texts if text.startswith("S-1-")), None)
-    named = [text for text in texts if text != sid]
-    ours["job_name"] = named[0] if named else None
-    ours["job_owner"] = sid
-    if texts:
-        rest["texts"] = "\n".join(texts)
-
-
-BITS_ROW = {"activity_id": OTHER, "log_provider": "BITS"}
-BITS = (
-    Sheet("bits_job", "Jobs", ("Id", "Blob"), "http_activity", {}, (), BITS_ROW, finish=job),
-    Sheet("bits_file", "Files", ("Id", "Blob"), "http_activity", {}, (), BITS_ROW,
-          finish=transfer),
-)  # fmt: skip
 TABLES = (
     "artifact_query", "authentication", "browser_activity", "http_activity", "inventory",
     "network_activity", "raw_event",

@@ -39,7 +39,7 @@ WAYS = {
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
-    "decimal": W_DECIMAL,
+    "decimal": W_DECIMAL, "cell": W_CELL,
     "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
     "host": W_HOST, "joined": W_JOINED,
     "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,

@@ -344,7 +344,7 @@ cdef class Event:
         self, Plan* plan, const uint8_t* body, int32_t base, int32_t count, int depth
     ) except -1 nogil:
         cdef int32_t i
-        cdef Op* op = plan.ops - 1
+        cdef Op* op
         cdef Item* item
         cdef Item* to
         cdef Item joined
@@ -359,7 +359,7 @@ cdef class Event:
                 self.first = plan
             self.last = plan
         for i in range(plan.op_count):
-            op += 1
+            op = &plan.ops[i]
             if op.index >= 0:
                 if op.index >= count:
                     return corrupt(self.record, b"substitution", b"names a value that is not there")

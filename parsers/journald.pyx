@@ -28,13 +28,13 @@ from libc.string cimport memchr, memcmp, memset
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, le32, le64, seek, take
 from tracelake.native.feed cimport Feed
-from tracelake.native.errors import EvidenceError, Truncated, Unsupported
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
+from tracelake.native.errors import Truncated, Unsupported
+from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.flags cimport TRUNCATED
 from tracelake.parsers.linepatterns cimport Pattern, Patterns
 from tracelake.parsers.lz4block import unpack
 from tracelake.parsers.textlines cimport digit
-from tracelake.parsers.textrows cimport Piece, Record, Slot, TextRows
+from tracelake.parsers.textrows cimport Piece, Record, Slot, TextReader, TextRows
 from tracelake.parsers.syslog_rules import RULES
 
 VERSION = "1"
@@ -97,10 +97,7 @@ cdef bint _is_object(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     return size >= <uint64_t>LEAST[p[0]] and size <= <uint64_t>n
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
-    cdef dict tables
+cdef class _Reader(TextReader):
     cdef TextRows raw
     cdef Patterns patterns
     cdef dict slots             # TextRows -> {field: Slot}
@@ -410,22 +407,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    cdef TextRows rows
-    cdef bint more = True
-    reader.begin()
-    while more:
-        more = reader.turn()
-        full = False
-        for table, rows in reader.tables.items():
-            if rows.rows.full():
-                full = True
-                yield table, rows.rows.finish()
-        if not full:
-            yield NO_ROWS_YET
-    for table, rows in reader.tables.items():
-        reader.account.repairs += rows.repairs
-        if rows.rows.count:
-            yield table, rows.rows.finish()
+    yield from reader.batches()
 
 
 PARSER = Parser(

@@ -15,7 +15,7 @@ from typing import Any
 from tracelake.parsers.artifact import Artifact, Rank
 from tracelake.parsers.pyrows import PyRows
 from tracelake.parsers.textfile import TextLine
-from tracelake.parsers.textkinds import Kind, is_comment, normal, parser_of, passed, refused
+from tracelake.parsers.textkinds import Kind, each_line, is_comment, normal, parser_of, passed
 
 VERSION = "1"
 
@@ -48,20 +48,20 @@ def read_passwd(
     lines: Iterator[TextLine], rows: PyRows, artifact: Artifact
 ) -> Iterator[None]:
     """name:password:uid:gid:comment:home:shell"""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         parts = line.text.split(":")
-        if is_comment(line):
-            passed(artifact, line)
-        elif len(parts) < 7:
-            refused(artifact, rows, line, f"{len(parts)} fields, not 7")
-        else:
-            _add(
-                rows, line, "user", {"gid": parts[3], "password": _password(parts[1])},
-                user_name=parts[0] or None, user_uid=parts[2] or None,
-                user_full_name=parts[4].split(",")[0] or None, user_comment=parts[4] or None,
-                user_home=parts[5] or None, user_shell=":".join(parts[6:]) or None,
-            )  # fmt: skip
-        yield
+        if len(parts) < 7:
+            return f"{len(parts)} fields, not 7"
+        _add(
+            rows, line, "user", {"gid": parts[3], "password": _password(parts[1])},
+            user_name=parts[0] or None, user_uid=parts[2] or None,
+            user_full_name=parts[4].split(",")[0] or None, user_comment=parts[4] or None,
+            user_home=parts[5] or None, user_shell=":".join(parts[6:]) or None,
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add)
 
 
 def _password(field: str) -> str:
@@ -85,46 +85,46 @@ def read_shadow(
     lines: Iterator[TextLine], rows: PyRows, artifact: Artifact
 ) -> Iterator[None]:
     """name:password:changed:least:most:warn:inactive:expires:"""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         parts = line.text.split(":")
-        if is_comment(line):
-            passed(artifact, line)
-        elif len(parts) < 8:
-            refused(artifact, rows, line, f"{len(parts)} fields, not 9")
-        else:
-            _add(
-                rows, line, "password",
-                {
-                    "password": _password(parts[1]), "least_days": parts[3],
-                    "most_days": parts[4], "warn_days": parts[5], "inactive_days": parts[6],
-                },
-                user_name=parts[0] or None, password_set_time=_day(parts[2]),
-                account_expires_time=_day(parts[7]),
-                is_disabled=parts[1].startswith(("!", "*")),
-            )  # fmt: skip
-        yield
+        if len(parts) < 8:
+            return f"{len(parts)} fields, not 9"
+        _add(
+            rows, line, "password",
+            {
+                "password": _password(parts[1]), "least_days": parts[3],
+                "most_days": parts[4], "warn_days": parts[5], "inactive_days": parts[6],
+            },
+            user_name=parts[0] or None, password_set_time=_day(parts[2]),
+            account_expires_time=_day(parts[7]),
+            is_disabled=parts[1].startswith(("!", "*")),
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add)
 
 
 def read_group(
     lines: Iterator[TextLine], rows: PyRows, artifact: Artifact
 ) -> Iterator[None]:
     """name:password:gid:members, or in gshadow name:password:administrators:members"""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         parts = line.text.split(":")
-        if is_comment(line):
-            passed(artifact, line)
-        elif len(parts) < 4:
-            refused(artifact, rows, line, f"{len(parts)} fields, not 4")
-        else:
-            _add(
-                rows, line, "group",
-                {
-                    "members": parts[3], "password": _password(parts[1]),
-                    "gid" if parts[2].isdigit() else "administrators": parts[2],
-                },
-                user_groups=[parts[0]],
-            )  # fmt: skip
-        yield
+        if len(parts) < 4:
+            return f"{len(parts)} fields, not 4"
+        _add(
+            rows, line, "group",
+            {
+                "members": parts[3], "password": _password(parts[1]),
+                "gid" if parts[2].isdigit() else "administrators": parts[2],
+            },
+            user_groups=[parts[0]],
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add)
 
 
 def read_sudoers(
@@ -185,17 +185,17 @@ def read_authorized(
     """Options, type, key, comment."""
     owner = OWNER.search(normal(artifact.path))
     user = next((g for g in owner.groups() if g), None) if owner else None
-    for line in lines:
-        key = None if is_comment(line) else _key(line)
-        if is_comment(line):
-            passed(artifact, line)
-        elif key is None:
-            refused(artifact, rows, line, "no public key")
-        else:
-            options, fingerprint, said = key
-            said["options"] = options
-            _add(rows, line, "authorized_key", said, user_name=user, detail=fingerprint or None)
-        yield
+
+    def add(line: TextLine) -> str | None:
+        key = _key(line)
+        if key is None:
+            return "no public key"
+        options, fingerprint, said = key
+        said["options"] = options
+        _add(rows, line, "authorized_key", said, user_name=user, detail=fingerprint or None)
+        return None
+
+    yield from each_line(lines, rows, artifact, add)
 
 
 def read_known(
@@ -204,21 +204,21 @@ def read_known(
     """Names (or their hashes), type, key."""
     owner = OWNER.search(normal(artifact.path))
     user = next((g for g in owner.groups() if g), None) if owner else None
-    for line in lines:
-        key = None if is_comment(line) else _key(line)
-        if is_comment(line):
-            passed(artifact, line)
-        elif key is None:
-            refused(artifact, rows, line, "no public key")
-        else:
-            names, fingerprint, said = key
-            hosts = names.split()[-1].split(",") if names and names[0] != "|" else None
-            said["names"] = names
-            _add(
-                rows, line, "known_host", said, user_name=user, detail=fingerprint or None,
-                addresses=hosts,
-            )  # fmt: skip
-        yield
+
+    def add(line: TextLine) -> str | None:
+        key = _key(line)
+        if key is None:
+            return "no public key"
+        names, fingerprint, said = key
+        hosts = names.split()[-1].split(",") if names and names[0] != "|" else None
+        said["names"] = names
+        _add(
+            rows, line, "known_host", said, user_name=user, detail=fingerprint or None,
+            addresses=hosts,
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add)
 
 
 KINDS = (

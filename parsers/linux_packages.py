@@ -21,7 +21,7 @@ from tracelake.parsers.artifact import Artifact, Rank
 from tracelake.parsers.pyrows import YEAR_INFERRED, ZONE_ASSUMED, PyRows
 from tracelake.parsers.syslog import last_possible
 from tracelake.parsers.textfile import TextLine
-from tracelake.parsers.textkinds import Kind, parser_of, passed, refused
+from tracelake.parsers.textkinds import Kind, each_line, is_empty, parser_of, passed, refused
 
 VERSION = "1"
 
@@ -170,27 +170,27 @@ def read_listed(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> 
 
 def read_dpkg(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Iterator[None]:
     """`time verb package old new`, `time status state package version`."""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         found = DPKG_LOG.match(line.text)
-        if not line.raw.strip():
-            passed(artifact, line)
-        elif found is None:
-            refused(artifact, rows, line, "no time of dpkg at its start")
-        else:
-            verb, rest = found.group(2), found.group(3)
-            words = rest.split(" ")
-            values: dict[str, Any] = {"message": f"{verb} {rest}".strip()}
-            if verb in ("install", "upgrade", "remove", "purge", "configure", "trigproc"):
-                values["app_name"] = words[0] or None
-                old, new = [*words, "", ""][1:3]
-                values["app_prev_version"] = old if old not in ("", "<none>") else None
-                values["app_version"] = new if new not in ("", "<none>") else None
-            elif verb == "status" and len(words) > 1:
-                values["status_detail"] = words[0]
-                values["app_name"] = words[1]
-                values["app_version"] = words[2] if len(words) > 2 else None
-            _changed(rows, line, "dpkg", verb, moment(found.group(1)), **values)
-        yield
+        if found is None:
+            return "no time of dpkg at its start"
+        verb, rest = found.group(2), found.group(3)
+        words = rest.split(" ")
+        values: dict[str, Any] = {"message": f"{verb} {rest}".strip()}
+        if verb in ("install", "upgrade", "remove", "purge", "configure", "trigproc"):
+            values["app_name"] = words[0] or None
+            old, new = [*words, "", ""][1:3]
+            values["app_prev_version"] = old if old not in ("", "<none>") else None
+            values["app_version"] = new if new not in ("", "<none>") else None
+        elif verb == "status" and len(words) > 1:
+            values["status_detail"] = words[0]
+            values["app_name"] = words[1]
+            values["app_version"] = words[2] if len(words) > 2 else None
+        _changed(rows, line, "dpkg", verb, moment(found.group(1)), **values)
+        return None
+
+    yield from each_line(lines, rows, artifact, add, is_empty)
 
 
 def read_apt(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Iterator[None]:
@@ -274,41 +274,41 @@ def read_yum(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Ite
 
 def read_dnf(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Iterator[None]:
     """`time LEVEL message`; Installed: package and the like are what rpm did."""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         found = DNF.match(line.text)
-        if not line.raw.strip():
-            passed(artifact, line)
-        elif found is None:
-            refused(artifact, rows, line, "no time and level of dnf at its start")
-        else:
-            did = RPM.match(found.group(4))
-            name, version = _rpm(did.group(2)) if did else (None, None)
-            zone = "+00:00" if found.group(2) == "Z" else found.group(2)
-            _changed(
-                rows, line, "dnf", did.group(1) if did else "other",
-                moment(found.group(1) + zone), app_name=name, app_version=version,
-                message=found.group(4), unmapped={"level": found.group(3)},
-            )  # fmt: skip
-        yield
+        if found is None:
+            return "no time and level of dnf at its start"
+        did = RPM.match(found.group(4))
+        name, version = _rpm(did.group(2)) if did else (None, None)
+        zone = "+00:00" if found.group(2) == "Z" else found.group(2)
+        _changed(
+            rows, line, "dnf", did.group(1) if did else "other",
+            moment(found.group(1) + zone), app_name=name, app_version=version,
+            message=found.group(4), unmapped={"level": found.group(3)},
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add, is_empty)
 
 
 def read_pacman(lines: Iterator[TextLine], rows: PyRows, artifact: Artifact) -> Iterator[None]:
     """`[time] [ALPM] installed name (version)`."""
-    for line in lines:
+
+    def add(line: TextLine) -> str | None:
         found = PACMAN.match(line.text)
-        if not line.raw.strip():
-            passed(artifact, line)
-        elif found is None:
-            refused(artifact, rows, line, "no time of pacman at its start")
-        else:
-            did = PACMAN_DID.match(found.group(3))
-            old, _, new = did.group(3).rpartition(" -> ") if did else ("", "", "")
-            _changed(
-                rows, line, "pacman", did.group(1) if did else (found.group(2) or "other"),
-                moment(found.group(1)), app_name=did.group(2) if did else None,
-                app_version=new or None, app_prev_version=old or None, message=found.group(3),
-            )  # fmt: skip
-        yield
+        if found is None:
+            return "no time of pacman at its start"
+        did = PACMAN_DID.match(found.group(3))
+        old, _, new = did.group(3).rpartition(" -> ") if did else ("", "", "")
+        _changed(
+            rows, line, "pacman", did.group(1) if did else (found.group(2) or "other"),
+            moment(found.group(1)), app_name=did.group(2) if did else None,
+            app_version=new or None, app_prev_version=old or None, message=found.group(3),
+        )  # fmt: skip
+        return None
+
+    yield from each_line(lines, rows, artifact, add, is_empty)
 
 
 TIME = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "

@@ -7,7 +7,7 @@ microseconds since 1601; before 2013 some were seconds since 1970.
 import re
 
 from tracelake.parsers.epochs import unix_any, webkit
-from tracelake.parsers.sheets import Join, Place, Sheet, Time, Values
+from tracelake.parsers.sheets import Join, Place, Sheet, Time, Values, hostname
 
 HTTP = {"class_uid": 6001, "activity_id": 1}
 # ui/base/page_transition_types.h: the lowest byte.
@@ -61,9 +61,12 @@ def download(rest: Values, ours: Values, place: Place) -> None:
     if isinstance(state, int) and 0 <= state < len(STATES):
         rest["state_name"] = STATES[state]
     chain = str(rest.get("downloads_url_chains", "")).split("\n")
-    if "url" not in ours and chain[-1]:
-        # The last of the chain is what was downloaded.
+    if chain[-1]:
+        # The last of the chain is what was downloaded; the tab shows another page, mostly.
         ours["url"] = chain[-1]
+    elif "url" not in ours and rest.get("tab_url"):
+        ours["url"] = rest["tab_url"]
+    ours["url_hostname"] = hostname(ours.get("url"))
 
 
 def login(rest: Values, ours: Values, place: Place) -> None:
@@ -100,7 +103,8 @@ SHEETS = (
         "visit", "visits", ("id", "url", "visit_time", "from_visit", "transition"),
         "browser_activity",
         {"url": "urls.url", "title": "urls.title", "visit_count": "urls.visit_count",
-         "referrer": "origin.url"},
+         # A page of another profile or program, which has no visit here (since 2022).
+         "referrer": ("origin.url", "external_referrer_url")},
         (Time("visit_time", webkit, "visited"),
          Time("urls.last_visit_time", webkit, "last visited")),
         HTTP | {"record_type": "visit"},
@@ -147,7 +151,7 @@ SHEETS = (
     Sheet(
         "download", "downloads", ("id", "start_time", "received_bytes", "total_bytes", "state"),
         "browser_activity",
-        {"url": ("tab_url", "url"), "referrer": ("referrer", "tab_referrer_url"),
+        {"url": "url", "referrer": ("referrer", "tab_referrer_url"),
          "file_path": ("target_path", "full_path", "current_path"),
          "mime_type": ("mime_type", "original_mime_type"), "bytes": ("total_bytes",)},
         (Time("start_time", webkit, "download started"),

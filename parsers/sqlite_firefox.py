@@ -159,4 +159,12 @@ SHEETS = (
         HTTP | {"record_type": "permission"},
         finish=where,
     ),
+    Sheet(  # until Firefox 41
+        "permission", "moz_hosts", ("id", "host", "type", "permission"),
+        "browser_activity",
+        {"url": "host", "title": "type"},
+        (Time("expireTime", unix_any, "expires"),),
+        HTTP | {"record_type": "permission"},
+        finish=where,
+    ),
 )  # fmt: skip

@@ -105,4 +105,33 @@ def is_comment(line: TextLine) -> bool:
     return not text or text[:1] == b"#"
 
 
-__all__ = ["Kind", "base_name", "is_comment", "kind_of", "parser_of", "passed", "refused"]
+def is_empty(line: TextLine) -> bool:
+    """Whether there is nothing in a line."""
+    return not line.raw.strip()
+
+
+def each_line(
+    lines: Iterator[TextLine],
+    rows: PyRows,
+    artifact: Artifact,
+    add: Callable[[TextLine], str | None],
+    says_nothing: Callable[[TextLine], bool] = is_comment,
+) -> Iterator[None]:
+    """Reads a file whose lines are entries; yields after each.
+
+    Args:
+        add: adds the rows of an entry, or says why it is none.
+        says_nothing: tells lines that are no entries, and need not be.
+    """
+    for line in lines:
+        if says_nothing(line):
+            passed(artifact, line)
+        elif (why := add(line)) is not None:
+            refused(artifact, rows, line, why)
+        yield
+
+
+__all__ = [
+    "Kind", "base_name", "each_line", "is_comment", "is_empty", "kind_of", "parser_of", "passed",
+    "refused",
+]  # fmt: skip

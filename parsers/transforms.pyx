@@ -16,15 +16,13 @@ from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_tim
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
     K_BIGS, K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT,
-    W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DECIMAL, W_DIGEST,
-    W_DNS_ANSWERS,
-    W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
-    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
-    W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
-    W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
-    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
-    W_XML, Output, ValueMap,
+    W_BEFORE, W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CELL, W_CODE, W_DECIMAL,
+    W_DIGEST, W_DNS_ANSWERS, W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT,
+    W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE,
+    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL,
+    W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID,
+    W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TECHNIQUES,
+    W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.json_parts cimport each_value
@@ -807,6 +805,37 @@ cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_cell(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """One of the parts between a text; the argument is its number and the text."""
+    cdef const uint8_t* mark = out.argument
+    cdef Py_ssize_t m = out.argument_length, at_byte = 0, size
+    cdef int64_t value = 0
+    cdef int number = 0
+    while m and 48 <= mark[0] <= 57:
+        number = number * 10 + mark[0] - 48
+        mark += 1
+        m -= 1
+    mark += 1
+    m -= 1
+    while number > 1:
+        size = find_text(p + at_byte, n - at_byte, mark, m)
+        if size < 0:
+            return NOT
+        at_byte += size + m
+        number -= 1
+    size = find_text(p + at_byte, n - at_byte, mark, m)
+    if size < 0:
+        size = n - at_byte
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        if parse_number(p + at_byte, size, &value) != 1 or not _number(at, out, value):
+            return NOT
+        return LOSSY
+    _word(at, out, p + at_byte, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
@@ -897,6 +926,8 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_CELL:
+        return _fill_cell(at, out, p, n)
     if way == W_DECIMAL:
         return _fill_decimal(at, out, p, n)
     if way == W_PARTS:

@@ -126,12 +126,15 @@ cdef Py_ssize_t _length(const uint8_t* p, Py_ssize_t n) noexcept nogil:
         return 0
     if version == 2 or version == 3:
         head = V2 if version == 2 else V3
+        if length < head:
+            return 0
         if n >= head:
             name = le16(p + head - 4)
             if le16(p + head - 2) < head or name & 1 or le16(p + head - 2) + name > length:
                 return 0
     elif version == 4:
-        if n >= V4 and V4 + le16(p + 60) * le16(p + 62) > length:
+        # As 64 bits: two numbers of 16 are beyond an int when they are multiplied.
+        if length < V4 or (n >= V4 and V4 + <int64_t>le16(p + 60) * le16(p + 62) > length):
             return 0
     else:
         return 0

@@ -23,13 +23,14 @@ from libc.string cimport memchr, memcmp, memset
 from tracelake.native.account cimport Account
 from tracelake.native.feed cimport Feed
 from tracelake.native.text cimport days_from_civil
-from tracelake.native.errors import EvidenceError
-from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser, Rank
+from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.flags cimport TRUNCATED
 from tracelake.parsers.textlines cimport (
     Line, Lines, clock_of, digit, four, month_has, month_of, number_at, two,
 )
-from tracelake.parsers.textrows cimport Piece, Record, Slot, TextRows, looks_like_address
+from tracelake.parsers.textrows cimport (
+    Piece, Record, Slot, TextReader, TextRows, looks_like_address
+)
 from tracelake.parsers.webactivity cimport activity_of
 
 VERSION = "1"
@@ -231,9 +232,7 @@ cdef bint _named(const Piece* piece) noexcept nogil:
     )
 
 
-cdef class _Reader:
-    cdef Feed feed
-    cdef Account account
+cdef class _Reader(TextReader):
     cdef Lines lines
     cdef WebRows web
     cdef TextRows out
@@ -244,6 +243,17 @@ cdef class _Reader:
         self.lines = Lines(artifact)
         self.web = WebRows()
         self.out = self.web.out
+        self.tables = {"http_activity": self.out}
+
+    cdef int begin(self) except -1:
+        if self.feed.peek(3) == b"\xef\xbb\xbf":
+            self.feed.advance(3)
+            self.account.bytes_structure += 3
+        return 0
+
+    cdef int broke(self) except -1:
+        self.out.rows.give_up()
+        return 0
 
     cdef int turn(self) except -1:
         cdef Line line
@@ -458,28 +468,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    cdef TextRows out = reader.out
-    cdef bint more = True
-    stopped = None
-    if reader.feed.peek(3) == b"\xef\xbb\xbf":
-        reader.feed.advance(3)
-        reader.account.bytes_structure += 3
-    while more:
-        try:
-            more = reader.turn()
-        except EvidenceError as error:
-            out.rows.give_up()
-            stopped = error
-            more = False
-        if out.rows.full():
-            yield "http_activity", out.rows.finish()
-        else:
-            yield NO_ROWS_YET
-    reader.account.repairs += out.repairs
-    if out.rows.count:
-        yield "http_activity", out.rows.finish()
-    if stopped is not None:
-        raise stopped
+    yield from reader.batches()
 
 
 PARSER = Parser(

@@ -12,6 +12,7 @@ from tests.database_case import Read
 from tests.fuzz.examine import read
 from tracelake.parsers import ese_db, ese_file, ese_sheets
 from tracelake.parsers.artifact import Match
+from tracelake.parsers.bits_jobs import file_of, job_of
 from tracelake.parsers.sheets import made, place_of
 from tracelake.parsers.texts_in import prefixed_texts
 
@@ -173,7 +174,86 @@ def test_texts_behind_their_length() -> None:
     blob = b"\1\2\3" + text("C:\\a.exe") + text("http://a.example/") + b"\xff" * 9
     assert prefixed_texts(blob) == ["C:\\a.exe", "http://a.example/"]
     assert prefixed_texts(None) == prefixed_texts(b"\xff" * 50) == []
-    files = ese_sheets.BITS[1]
+    _, files = ese_sheets.bits([])
     ours, unmapped = made(files, {"Id": "{1}", "Blob": blob}, place_of("qmgr.db"))
     assert (ours["url"], ours["file_path"]) == ("http://a.example/", "C:\\a.exe")
     assert unmapped["Blob"] == blob.hex()
+
+
+WHEN = 132_500_000_000_000_000  # 2020-11-16
+DONE = WHEN + 10_000_000
+FILE_ID = bytes(range(16))
+JOB_ID = bytes(range(16, 32))
+
+
+def counted(value: str) -> bytes:
+    return struct.pack("<I", len(value) + 1) + (value + "\0").encode("utf-16-le")
+
+
+def job_blob(error: bytes = bytes(4), heads: int = 1) -> bytes:
+    """A job as qmgr.db has it, by the descriptions named in `bits_jobs`."""
+    listed = bytes.fromhex("36da56776f515a43acac44a248fff34d")
+    return (
+        b"\xa1\x56\x09\xe1" * 4 * heads + struct.pack("<IIII", 1, 0, 6, 0) + JOB_ID
+        + counted("exfil") + counted("a description") + counted("C:\\x.exe") + counted("-q")
+        + counted("S-1-5-18") + struct.pack("<I", 3) + b"security" * 5
+        + listed + struct.pack("<I", 2) + FILE_ID + bytes(16) + listed
+        + error + struct.pack("<III", 0, 600, 1_209_600)
+        + struct.pack("<4Q", WHEN, WHEN + 5, WHEN + 7, DONE) + bytes(40)
+    )
+
+
+def file_blob() -> bytes:
+    return (
+        bytes.fromhex("e4cf9e5146d99743b73e268513051ab2") + counted("C:\\Users\\a\\b.bin")
+        + counted("https://evil.example/up") + counted("C:\\Users\\a\\BIT1.tmp")
+        + struct.pack("<QQ", 77, 2**64 - 1) + b"\1" + counted("C:\\") + counted("volume")
+        + bytes(24)
+    )
+
+
+TEXT_OF_ERROR = counted("a state")
+ERRORS = {
+    "none": bytes(4),
+    "one": struct.pack("<I5I", 1, 2, 3, 4, 5, 6) + b"\0",
+    "with a text": struct.pack("<I5I", 1, 2, 3, 4, 5, 6) + b"\1" + TEXT_OF_ERROR,
+}
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize("heads", [1, 2])
+def test_a_transfer_job_and_its_file(error: bytes, heads: int) -> None:
+    jobs = [{"Id": "{0}", "Blob": job_blob(error, heads)}]
+    job, file = ese_sheets.bits(jobs)
+    ours, unmapped = made(job, jobs[0], place_of("qmgr.db"))
+    uid = "{" + str(uuid.UUID(bytes_le=JOB_ID)).upper() + "}"
+    assert (ours["job_uid"], ours["job_name"], ours["job_owner"]) == (uid, "exfil", "S-1-5-18")
+    assert (ours["time"], ours["time_desc"]) == (1605526400000000, "job created")
+    assert unmapped["job_type"] == "upload"
+    assert unmapped["job_state"] == "transferred"
+    assert unmapped["notify_command"] == "C:\\x.exe -q"
+    assert unmapped["transferred"] == "2020-11-16T11:33:21Z"
+    own = "{" + str(uuid.UUID(bytes_le=FILE_ID)).upper() + "}"
+    assert own in unmapped["files"]
+    for name in (own, FILE_ID):
+        ours, unmapped = made(file, {"Id": name, "Blob": file_blob()}, place_of("qmgr.db"))
+        assert (ours["url"], ours["url_hostname"]) == ("https://evil.example/up", "evil.example")
+        assert ours["file_path"] == "C:\\Users\\a\\b.bin"
+        assert (ours["job_name"], ours["time_desc"]) == ("exfil", "job created")
+        assert (unmapped["bytes_transferred"], unmapped["volume"]) == ("77", "volume")
+        assert "bytes_total" not in unmapped
+
+
+def test_transfer_jobs_that_are_cut_or_of_another_form() -> None:
+    whole = job_blob()
+    for end in range(len(whole)):
+        found = job_of(whole[:end])
+        assert found is None or (found.name, found.owner) == ("exfil", "S-1-5-18")
+    assert job_of(bytes(16) + b"\xff" * 200) is None
+    assert job_of(None) is None
+    whole = file_blob()
+    assert all(file_of(whole[:end]) is None for end in range(100))
+    job, _ = ese_sheets.bits([])
+    ours, unmapped = made(job, {"Id": "{1}", "Blob": b"\xff" * 60}, place_of("qmgr.db"))
+    assert (ours["job_uid"], ours.get("time")) == ("{1}", None)
+    assert unmapped["Blob"] == "ff" * 60

@@ -10,10 +10,12 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import time
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,24 @@ def test_a_partition_behind_the_end_and_a_chain_without_one(tmp_path: Path) -> N
 def test_logical_volumes(tmp_path: Path, volume: bytes) -> None:
     path = write(tmp_path / "x.dd", gpt([lvm(volume)]))
     assert listed(path) == tree_of("p1/lv-root/")
+
+
+@pytest.mark.parametrize(
+    "guid", ["4967d63b-2e29-4ad8-8399-f6a339e3d001", "92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8"]
+)
+def test_a_stick_with_bitlocker_is_not_its_fat_in_front(tmp_path: Path, guid: str) -> None:
+    """BitLocker To Go: the sector of a FAT32, with a GUID where its code would be."""
+    sector = bytearray(512)
+    sector[:11] = b"\xeb\x58\x90MSWIN4.1"
+    sector[11:17] = struct.pack("<HBHB", 512, 8, 32, 2)
+    sector[82:90] = b"FAT32   "
+    sector[424:440] = uuid.UUID(guid).bytes_le
+    sector[510:] = b"\x55\xaa"
+    path = write(tmp_path / "stick.raw", gpt([bytes(sector) + bytes(MIB)]))
+    found = walk(path)
+    (member,) = [m for _, m in found.members(range(AUDIT)) if m.trouble is not None]
+    assert "BitLocker" in str(member.trouble)
+    assert "fat" not in found.facts["volume p1"]
 
 
 @pytest.mark.parametrize("key", [b"open sesame", b"open sesame\n"])

@@ -309,6 +309,47 @@ def test_cut_and_flipped_anywhere_the_account_closes(tmp_path: Path) -> None:
         read(sqlite_db.PARSER, bytes(flipped), "flip", 4096, 1 << 16, completed=False)
 
 
+def test_a_download_is_named_by_what_was_loaded_not_by_the_tab(tmp_path: Path) -> None:
+    """Columns of Chromium since 2022 (History, version 60 and later)."""
+    path = tmp_path / "History"
+    at = sqlite3.connect(path)
+    at.executescript(
+        HISTORY.replace("from_visit INTEGER", "from_visit INTEGER, external_referrer_url TEXT")
+    )
+    at.execute("INSERT INTO urls VALUES (1,'https://a.example/','',1,0,0,0)")
+    at.execute(
+        "INSERT INTO visits (id, url, visit_time, from_visit, external_referrer_url, transition)"
+        " VALUES (1,1,?,0,'https://mail.example/',1)", (WEBKIT_2021,),
+    )
+    at.executescript(
+        "CREATE TABLE downloads_url_chains(id INTEGER, chain_index INTEGER, url TEXT,"
+        " PRIMARY KEY (id, chain_index));"
+        "CREATE TABLE downloads(id INTEGER PRIMARY KEY, guid TEXT, current_path TEXT,"
+        " target_path TEXT, start_time INTEGER, received_bytes INTEGER, total_bytes INTEGER,"
+        " state INTEGER, danger_type INTEGER, interrupt_reason INTEGER, hash BLOB,"
+        " end_time INTEGER, opened INTEGER, last_access_time INTEGER, transient INTEGER,"
+        " referrer TEXT, site_url TEXT, embedder_download_data TEXT, tab_url TEXT,"
+        " tab_referrer_url TEXT, mime_type TEXT);"
+    )
+    for number, chain in enumerate((["https://r.example/", "https://cdn.example/x.exe"], []), 1):
+        at.execute(
+            "INSERT INTO downloads (id, target_path, start_time, received_bytes, total_bytes,"
+            " state, tab_url) VALUES (?,'t',?,5,6,1,'https://page.example/')",
+            (number, WEBKIT_2021),
+        )
+        at.executemany(
+            "INSERT INTO downloads_url_chains VALUES (?,?,?)",
+            [(number, n, url) for n, url in enumerate(chain)],
+        )
+    at.commit()
+    at.close()
+    visit, loaded, unknown = parse(path.read_bytes()).rows["browser_activity"]
+    assert visit["referrer"] == "https://mail.example/"
+    assert (loaded["url"], loaded["url_hostname"]) == ("https://cdn.example/x.exe", "cdn.example")
+    assert loaded["unmapped"]["tab_url"] == "https://page.example/"
+    assert (unknown["url"], unknown["url_hostname"]) == ("https://page.example/", "page.example")
+
+
 def test_schemas_of_other_versions(tmp_path: Path) -> None:
     """Columns that a version lacks are left out, those that it has more go to `unmapped`."""
     path = tmp_path / "History"

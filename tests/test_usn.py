@@ -114,6 +114,23 @@ def test_version_4_has_ranges_and_no_name() -> None:
     assert row["unmapped"] == {"extents_left": "3", "extents": "0+4096, 65536+512"}
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        # Ranges far beyond the record; their bytes are more than an int holds.
+        struct.pack("<IHHQQQQQIIIHH", 96, 4, 0, 40, 0, 5, 0, 7, EXTEND, 0, 3, 50_000, 50_000)
+        + bytes(32),
+        # Shorter than what every record of its version has.
+        struct.pack("<IHHQQQQQIII", 64, 3, 0, 40, 0, 5, 0, 7, 0, EXTEND, 0),
+        struct.pack("<IHHQQQQQIII", 72, 3, 0, 40, 0, 5, 0, 7, 0, EXTEND, 0) + bytes(8),
+    ],
+)
+def test_what_leads_out_of_its_record_is_none(record: bytes) -> None:
+    found = journal(usn("a.txt"), record, usn("b.txt"))
+    assert [row["file_name"] for row in found.rows] == ["a.txt", "b.txt"]
+    assert found.damage
+
+
 def test_what_is_no_record_is_one_damage_row() -> None:
     good = usn("a.txt")
     found = journal(good, b"\x07" * 100, good, bytes(16), b"junk at the end, longer than a head")
