@@ -11,16 +11,18 @@ class HostBook:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         said = connection.execute(
-            "SELECT source_id, artifact_no, device_hostname, device_uid, host_key, host "
-            "FROM host_said"
+            "SELECT source_id, artifact_no, device_hostname, device_uid, host_key, host, "
+            "coalesce(rows, 0) FROM host_said"
         ).fetchall()
+        self._rows: dict[str, int] = {}
         self._keys: dict[tuple[str, int, str | None, str | None], str] = {}
         self._shown: dict[str, str | None] = {}
         self._called: dict[str, set[str]] = {}
         places: dict[str, tuple[set[str], set[str], set[tuple[str, int]]]] = {}
-        for source, number, name, uid, known, shown in said:
+        for source, number, name, uid, known, shown, rows in said:
             key = known if known is not None else _own(source, number)
             self._keys[source, number, name, uid] = key
+            self._rows[key] = self._rows.get(key, 0) + rows
             if shown is not None:
                 self._shown[key] = shown
             names, uids, artifacts = places.setdefault(key, (set(), set(), set()))
@@ -51,6 +53,10 @@ class HostBook:
     def shown(self, host: str) -> str | None:
         """The host's name."""
         return self._shown.get(host)
+
+    def rows(self, host: str) -> int:
+        """How many rows there are of a host."""
+        return self._rows.get(host, 0)
 
     def called(self, name: str) -> list[str]:
         """Keys of the hosts that a name, or the first part of one, may mean."""

@@ -246,11 +246,11 @@ class _Settling:
             node = self._node(one)
             key, name = called[self._find(node)] if node is not None else (None, None)
             settled.said[one.at, one.name, one.uid] = (key, name)
-            owner = self._owners.get(one.at)
+            own = self._owners.get(one.at)
             if one.uid is not None and name is not None:
                 hosts_of_uid.setdefault(one.uid, set()).add(name)
             if one.name is not None and name is not None and (
-                owner is None or label(one.name) not in owner.labels
+                own is None or label(one.name) not in own.labels
             ):
                 hosts_of_name.setdefault(one.name, set()).add(name)
         settled.uids = {uid: min(names) for uid, names in hosts_of_uid.items() if len(names) == 1}
@@ -277,7 +277,7 @@ class _Settling:
             return key, uids[0] if uids else root[-1]
         first = min(counts, key=lambda each: (-counts[each], each))
         shown = next(name for name in names if label(name) == first)
-        several = root[0] == "name" and root[2] or len(self._domains.get(first, ())) > 1
+        several = (root[0] == "name" and root[2]) or len(self._domains.get(first, ())) > 1
         domains = {domain(name) for name in names} - {""}
         key = f"{first}.{min(domains)}" if several and domains else first
         split = any(node[1] == first for node in self._split)

@@ -24,6 +24,10 @@ MOST = 10_000
 """Descendants of a process that are told, and rows that are looked at for one generation."""
 PROBED = 64
 """Ids that are asked of bloom filters; for more of them the columns are read."""
+SMALL_HOST = 1_000_000
+"""Rows of a host that is read at once for any tree of three generations."""
+MOST_FOCUSED = 20_000_000
+"""Rows of row groups that are read at once for one host."""
 APART = 32
 """Files that are read each by itself, only their row groups in question; more of them as one."""
 SECOND = 1_000_000
@@ -39,13 +43,14 @@ _COLUMNS = {
     **{name: name for name in (
         "time", "source_id", "artifact_no", "device_hostname", "device_uid", "log_provider",
         "proc_uid", "proc_pid", "proc_path", "proc_name", "parent_uid", "parent_pid",
-        "parent_path", "parent_name",
+        "parent_path", "parent_name", "parent_created_time",
     )},
 }
+_TIMES = ("started", "time", "parent_created_time")
 _DETAILS = ("proc_cmd_line", "user_name", "user_domain", "parent_cmd_line")
 _FILTERS = ("proc_uid", "parent_uid", "device_uid")
 _KINDS = {
-    "kind": "INTEGER", "started": "TIMESTAMPTZ", "time": "TIMESTAMPTZ", "artifact_no": "INTEGER",
+    **dict.fromkeys(_TIMES, "TIMESTAMPTZ"), "kind": "INTEGER", "artifact_no": "INTEGER",
     "proc_pid": "BIGINT", "parent_pid": "BIGINT", "src_offset": "BIGINT", "number": "BIGINT",
 }
 # Rows that say that a process began, ended, or was there since a time that they name.
@@ -61,8 +66,9 @@ _LISTED = {
     "started": "coalesce(subject_created_time, time)",
     "proc_uid": "NULL::VARCHAR", "proc_pid": "pid", "proc_path": "subject_path",
     "proc_name": "subject_name", "parent_uid": "NULL::VARCHAR", "parent_path": "NULL::VARCHAR",
-    "parent_name": "NULL::VARCHAR", "proc_cmd_line": "cmd_line", "user_name": "user_name",
-    "user_domain": "NULL::VARCHAR", "parent_cmd_line": "NULL::VARCHAR",
+    "parent_name": "NULL::VARCHAR", "parent_created_time": "NULL::TIMESTAMPTZ",
+    "proc_cmd_line": "cmd_line", "user_name": "user_name", "user_domain": "NULL::VARCHAR",
+    "parent_cmd_line": "NULL::VARCHAR",
 }
 _BASE = re.compile(r"[^\\/]+$")
 NOBODY = ("\U0010ffff", "")
@@ -92,6 +98,7 @@ class Row:
     parent_pid: int | None
     parent_path: str | None
     parent_name: str | None
+    parent_created_time: int | None
     file: str | None
     number: int
     host: str
@@ -163,6 +170,9 @@ class Hosts(Protocol):
     def shown(self, host: str) -> str | None:
         """The host's name; None where it is not known."""
 
+    def rows(self, host: str) -> int:
+        """How many rows there are of a host, of all kinds."""
+
     def called(self, name: str) -> list[str]:
         """Keys of the hosts that a name may mean."""
 
@@ -215,6 +225,7 @@ class ProcessRows:
         self._connection = connection
         self._hosts = hosts
         self._local = local
+        self._focused: str | None = None
         groups = _groups(connection, files)
         bare = {group.file for group in groups if "proc_uid" not in group.blooms}
         self._groups = [group for group in groups if group.file not in bare]
@@ -308,8 +319,8 @@ class ProcessRows:
             # Lists name processes that began long before: by the time that they say.
             rows = self.by_pid(host, [pid], since, end if since is not None else None)
             if any(
-                row.kind == START and row.started is not None and row.started <= until
-                or row.kind == END and row.time is not None and row.time < until - 4 * SECOND
+                (row.kind == START and row.started is not None and row.started <= until)
+                or (row.kind == END and row.time is not None and row.time < until - 4 * SECOND)
                 for row in rows
             ):
                 return rows
@@ -348,18 +359,20 @@ class ProcessRows:
         if not texts:
             return []
         groups = [group for group in self._groups if group.has_time(since, None)]
-        if host is not None:
+        if host is not None and host == self._focused:
+            groups = []
+        elif host is not None:
             groups = self._of_place(groups, self._hosts.place(host))
         if len(texts) <= PROBED:
             groups = self._holding(groups, column, texts)
         listed = len(texts) <= PROBED
         where = f"{column} IN " + (
-            f"({', '.join(map(quote.text, texts))})" if listed else "(SELECT unnest($listed))"
+            f"({', '.join(map(quote.text, texts))})" if listed else "(SELECT value FROM listed)"
         )
         if column == "parent_uid":
             where += f" AND kind = {START}"
         where += _span(since, None)
-        rows = self._read(groups, [where], most, None if listed else texts)
+        rows = self._read(groups, [where], most, None if listed else texts, host)
         return [row for row in rows if host is None or row.host == host]
 
     def _holding(
@@ -407,12 +420,12 @@ class ProcessRows:
         groups = self._of_place(groups, place)
         listed = len(pids) <= PROBED
         where = f"{column} IN " + (
-            f"({', '.join(map(str, pids))})" if listed else "(SELECT unnest($listed))"
+            f"({', '.join(map(str, pids))})" if listed else "(SELECT value FROM listed)"
         ) + _span(since, until)
         if column == "parent_pid":
             where += f" AND kind = {START}"
         asked = [f"{way} AND {where}" for way in place.holds()]
-        rows = self._read(groups, asked, most, None if listed else list(pids))
+        rows = self._read(groups, asked, most, None if listed else list(pids), host)
         return [row for row in rows if row.host == host]
 
     def _of_place(self, groups: Sequence[_Group], place: Place) -> list[_Group]:
@@ -431,20 +444,84 @@ class ProcessRows:
             return list(groups)
         return [group for group in groups if id(group) in found]
 
+    def focus(self, host: str, since: int | None) -> None:
+        """Reads what there is of a host since a time into a table of the session, in which it is
+        then looked up: for a tree of hundreds of processes. Not where there is very much of it."""
+        self._focused = None
+        place = self._hosts.place(host)
+        groups = self._of_place([g for g in self._groups if g.has_time(since, None)], place)
+        if sum(group.rows for group in groups) > MOST_FOCUSED:
+            return
+        ways = [f"true{_span(since, None)} AND {way}" for way in place.holds()]
+        asked = self._asked(groups, ways, ", ".join(_COLUMNS))
+        if asked:
+            self._connection.execute(
+                f"CREATE OR REPLACE TABLE walk.focus AS {' UNION ALL '.join(asked)}"
+            )
+            self._focused = host
+
+    def is_small(self, host: str) -> bool:
+        """Whether it costs little to read all that there is of a host."""
+        return self._hosts.rows(host) <= SMALL_HOST
+
+    def widen(self) -> None:
+        """Ends `focus`."""
+        if self._focused is not None:
+            self._focused = None
+            self._connection.execute("DROP TABLE walk.focus")
+
     def _read(
         self,
         groups: Sequence[_Group],
         ways: Sequence[str],
         most: int | None = None,
         listed: Sequence[object] | None = None,
+        host: str | None = None,
     ) -> list[Row]:
         """The rows of some row groups, and of the small files, for which one of the conditions
-        holds; `most`: the earliest of them; `listed`: what the conditions call `$listed`."""
+        holds.
+
+        Args:
+            most: the earliest of them.
+            listed: the values of the table `listed` that the conditions name.
+            host: whose they are.
+        """
+        columns = ", ".join(
+            f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
+            if name in _TIMES else name
+            for name in _COLUMNS
+        )
+        if host is not None and host == self._focused:
+            asked = [f"SELECT {columns}, file, number, logged FROM walk.focus WHERE {way}"
+                     for way in ways]
+        else:
+            asked = self._asked(groups, ways, columns)
+        if not asked:
+            return []
+        query = f"SELECT * EXCLUDE (logged) FROM ({' UNION ALL '.join(asked)})"
+        if most is not None:
+            query += f" ORDER BY logged LIMIT {most}"
+        if listed is not None:
+            # Not as a parameter: DuckDB would look for numpy once for each of the values.
+            values = ", ".join(
+                quote.text(one) if isinstance(one, str) else str(one) for one in listed
+            )
+            query = f"WITH listed AS (SELECT unnest([{values}]) AS value) {query}"
+        of = self._hosts.of
+        return [
+            Row(*(*row, of(row[4], row[5], row[6], row[7])))
+            for row in self._connection.execute(query).fetchall()
+        ]
+
+    def _asked(
+        self, groups: Sequence[_Group], ways: Sequence[str], columns: str
+    ) -> list[str]:
+        """SQL: the rows of row groups and small files for which a condition holds, by each."""
         files: dict[str, list[_Group]] = {}
         for group in groups:
             files.setdefault(group.file, []).append(group)
         names = list(files)
-        parts = []
+        parts: list[tuple[int | None, str]] = []
         if len(names) > APART:
             parts.append((None, _of_files(names, "")))
         else:
@@ -454,11 +531,6 @@ class ProcessRows:
                     for one in held
                 )
                 parts.append((n, _of_files([file], spans)))
-        columns = ", ".join(
-            f"CASE WHEN isfinite({name}) THEN epoch_us({name}) END"
-            if name in ("started", "time") else name
-            for name in _COLUMNS
-        )
         asked = [
             f"SELECT {columns}, {'file' if n is None else quote.text(names[n])} AS file, number, "
             f"time AS logged FROM ({part}) WHERE {way}"
@@ -466,20 +538,10 @@ class ProcessRows:
         ]
         if self._has_small:
             asked += [
-                f"SELECT {columns}, NULL, nr, time FROM walk.small WHERE {way}" for way in ways
+                f"SELECT {columns}, NULL AS file, nr AS number, time AS logged FROM walk.small "
+                f"WHERE {way}" for way in ways
             ]
-        if not asked:
-            return []
-        query = " UNION ALL ".join(asked)
-        if most is not None:
-            query = f"SELECT * FROM ({query}) ORDER BY logged LIMIT {most}"
-        of = self._hosts.of
-        return [
-            Row(*row[:-1], host=of(row[4], row[5], row[6], row[7]))
-            for row in self._connection.execute(
-                query, None if listed is None else {"listed": listed}
-            ).fetchall()
-        ]
+        return asked
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[_Group]:

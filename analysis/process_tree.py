@@ -53,10 +53,11 @@ FOUND = pa.schema([
 ])
 """What the macros give, after `asked` (what was asked for), `tree` and `nr` (the order)."""
 
+UNCLEAR = "give one process: a text, a parameter or a subquery in parentheses, no column"
 _SHOWN = ", ".join(name for name in FOUND.names if name not in ("asked", "tree", "nr"))
 _GIVEN = (
-    "CASE WHEN {0} IS NULL OR {0} IN (SELECT asked FROM walk.asked) THEN {0} ELSE error('"
-    "give one process: a text, a parameter or a subquery in parentheses, no column') END"
+    "CASE WHEN {0} IS NULL OR {0} IN (SELECT asked FROM walk.asked) THEN {0} "
+    f"ELSE error('{UNCLEAR}') END"
 )
 _AT = "concat_ws(':', host, pid, epoch_us(CAST(moment AS TIMESTAMPTZ)))"
 _LEVELS = {"process_tree": "", "process_ancestors": "AND level <= 0",
@@ -89,6 +90,10 @@ def _kind(kind: pa.DataType) -> str:
     names = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.int64(): "BIGINT",
              pa.bool_(): "BOOLEAN", TIME: "TIMESTAMPTZ"}
     return names[kind]
+
+
+class UnclearProcess(ValueError):
+    """A macro was not given one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ class Trees:
         """Fills the table with what a query asks for.
 
         Raises:
+            UnclearProcess: a macro is given a column.
             duckdb.Error: what is given to a macro cannot be computed.
         """
         (said,) = self._connection.execute(
@@ -145,8 +151,10 @@ class Trees:
         parameters: Sequence[object] | dict[str, object] | None,
         evaluate: Evaluate,
     ) -> str | None:
-        if len(given) not in (1, 3) or any(_has(one, "COLUMN_REF", True) for one in given):
-            return None         # DuckDB, or the macro, says what is wrong
+        if len(given) not in (1, 3):
+            return None         # DuckDB says what is wrong
+        if any(_has(one, "COLUMN_REF", True) for one in given):
+            raise UnclearProcess(UNCLEAR)
         (model,) = self._connection.execute(
             "SELECT json_serialize_sql('SELECT 1')"
         ).fetchone() or ("{}",)
@@ -208,7 +216,10 @@ class Trees:
             rows = self._rows.by_row_id(source, int(number), int(offset, 16), asked)
             return self._walk.of_rows(rows)
         guid = _GUID.fullmatch(asked)
-        uids = {asked, guid[1].lower(), guid[1].upper()} if guid else {asked}
+        uids = {asked}
+        if guid:
+            uids |= {form for one in (guid[1].lower(), guid[1].upper())
+                     for form in (one, f"{{{one}}}")}
         found = self._walk.of_rows(self._rows.by_uid(uids))
         if found:
             return found

@@ -33,6 +33,11 @@ TREES = 16
 """Processes of one id that are told with their trees: of so many hosts it may be an id."""
 
 
+FEW = 24
+"""Processes of a generation whose children are looked up in the files; for more of them, all that
+there is of the host is read at once."""
+
+
 class Source(Protocol):
     """Where rows are looked up (process_rows.ProcessRows)."""
 
@@ -50,6 +55,9 @@ class Source(Protocol):
         self, host: str, pids: Collection[int], since: int | None, until: int | None
     ) -> list[Row]: ...
     def holder(self, host: str, pid: int, until: int) -> list[Row]: ...
+    def focus(self, host: str, since: int | None) -> None: ...
+    def is_small(self, host: str) -> bool: ...
+    def widen(self) -> None: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -127,6 +135,11 @@ class Node:
 def first(values: Iterable[T | None]) -> T | None:
     """The first that is there."""
     return next((value for value in values if value is not None), None)
+
+
+def latest(time: int) -> int:
+    """The last moment that a time may mean: some logs have whole seconds only."""
+    return time + SECOND - 1 if time % SECOND == 0 else time
 
 
 def is_made(row: Row) -> bool:
@@ -264,7 +277,13 @@ class Walk:
         nodes: list[Node] = []
         level = [Node(process, 0, None, None)]
         met = {*process.refs}
+        is_focused = False
         for depth in range(1, DEPTH + 2):
+            is_worth_it = len(level) > FEW or (depth > 1 and self._source.is_small(process.host))
+            if is_worth_it and not is_focused:
+                begun = process.started
+                self._source.focus(process.host, None if begun is None else begun - SECOND)
+                is_focused = True
             children = self._children(level, met)
             if not children:
                 break
@@ -278,6 +297,7 @@ class Walk:
                 break
             nodes += children
             level = children
+        self._source.widen()
         return nodes
 
     def _parent(self, child: Process) -> tuple[Process | None, str | None]:
@@ -293,7 +313,7 @@ class Walk:
             return None, None
         for pid in dict.fromkeys(row.parent_pid for row in child.rows):
             if pid is not None and pid != child.pid and child.started is not None:
-                holder = self._holder(child.host, pid, child.started, child)
+                holder = self._holder(child.host, pid, latest(child.started), child)
                 if holder is not None:
                     return holder, "parent_pid"
         unseen = Process(
@@ -310,7 +330,7 @@ class Walk:
             return None, True
         rows = self._source.by_uid(uids, child.host)
         # Of several of that id the last before the child.
-        at = child.started or 0
+        at = latest(child.started or 0)
         found = sorted(self.of_rows(rows), key=lambda one: (
             one.started is None or one.started > at + ORDER, -(one.started or 0)
         ))
@@ -387,15 +407,15 @@ class Walk:
             ]
             if not rows:
                 continue
-            last = max(row.started or 0 for row in rows)
+            last = max(latest(row.started or 0) for row in rows)
             asked = {row.parent_pid for row in rows if row.parent_pid is not None}
             holders = self._source.by_pid(host, asked, since, last + ORDER)
             begins = _begins(grouped(row for row in holders if row.kind == START), pids)
             for row in rows:
-                at = row.started or 0
-                node = _at(begins, row.parent_pid, at)
-                if node is not None and _is_child(row, node.process, holders, at):
-                    joined[row.row_id] = (node, "parent_pid")
+                at = latest(row.started or 0)
+                had = _at(begins, row.parent_pid, at)
+                if had is not None and _is_child(row, had.process, holders, at):
+                    joined[row.row_id] = (had, "parent_pid")
                     found.append(row)
         return found
 
@@ -450,6 +470,11 @@ def _agrees(parent: Process, row: Row) -> bool:
         ids = {own_uid(one) for one in parent.rows if one.log_provider == row.log_provider}
         if ids - {None} and row.parent_uid not in ids:
             return False        # the same sensor names another one
+    made = first(one.started for one in parent.rows)
+    if row.parent_created_time is not None and made is not None and (
+        abs(row.parent_created_time - made) > TOLERANCE
+    ):
+        return False
     # On Unix a process may take another image between two looks at it.
     on_windows = "\\" in f"{row.parent_path or ''}{row.proc_path or ''}"
     mine, named = parent.name, row.parents_name
@@ -466,12 +491,15 @@ Begins = dict[int, tuple[list[int], list[Node | None]]]
 
 def _begins(holders: list[Process], pids: dict[int, list[Node]]) -> Begins:
     found: dict[int, list[tuple[int, Node | None]]] = {}
+    by_pid: dict[int | None, list[Process]] = {}
+    for holder in holders:
+        by_pid.setdefault(holder.pid, []).append(holder)
     for pid, nodes in pids.items():
         refs = {ref: node for node in nodes for ref in node.process.refs}
         times = [(node.process.started or 0, node) for node in nodes]
         others: list[tuple[int, Node | None]] = [
-            (holder.started or 0, None) for holder in holders
-            if holder.pid == pid and not holder.refs & refs.keys()
+            (holder.started or 0, None) for holder in by_pid.get(pid, ())
+            if not holder.refs & refs.keys()
         ]
         found[pid] = sorted([*times, *others], key=lambda each: each[0])
     return {
@@ -496,5 +524,4 @@ def _told(rows: list[Row]) -> Row:
         parent_pid=first(row.parent_pid for row in rows),
         parent_path=first(row.parent_path for row in rows),
         parent_name=first(row.parent_name for row in rows),
-        parent_cmd_line=first(row.parent_cmd_line for row in rows),
     )

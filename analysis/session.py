@@ -198,9 +198,10 @@ class Session:
             for source, number, key, shown, labels in run(devices.OWNERS).fetchall()
         }
         settled = identity.settle(told, owners)
+        counts = {(one.at, one.name, one.uid): one.rows for one in told}
         rows: dict[str, list[tuple[object, ...]]] = {
             "host_said": [
-                (*at, name, uid, key, shown)
+                (*at, name, uid, key, shown, counts[at, name, uid])
                 for (at, name, uid), (key, shown) in settled.said.items()
             ],
             "host_of_uid": list(settled.uids.items()),

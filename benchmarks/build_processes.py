@@ -10,13 +10,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from benchmarks.seeds import ROOT
 from tracelake.ingest.books import artifact_row, batch_of
+from tracelake.ingest.devices import Gathering
 from tracelake.ingest.events import Facts
 from tracelake.lake.lake import Lake
 from tracelake.normalize import MAPPING_VERSION, TABLES, Provenance, complete
@@ -129,17 +129,19 @@ def _unit(
     unit = f"{source_id[:16]}-0-{parser}-1"
     constants = Provenance("bench", source_id, 0, parser, "1", MAPPING_VERSION)
     count = 0
+    devices = Gathering()
     with lake.writer(unit) as writer:
         for batch in _batches(query, first, last, each):
             places = pa.array(range(count * 600, (count + batch.num_rows) * 600, 600), pa.int64())
             batch = batch.append_column("src_offset", places)
+            devices.add("process_activity", batch)
             writer.write(
                 "process_activity", complete(TABLES["process_activity"], batch, constants)
             )
             count += batch.num_rows
         facts = Facts(
             f"{number}.{parser}", parser, size=0, records=count, in_rows=count,
-            rows={"process_activity": count},
+            rows={"process_activity": count}, devices=devices.all(),
         )
         row = artifact_row("bench", source_id, 0, unit, VERSION, facts)
         writer.write("artifact", batch_of("artifact", [row]))

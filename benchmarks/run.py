@@ -6,6 +6,7 @@ commit included. The CPU seconds of the same command on a one-record file are ta
 the fixed cost, a row of its own. `workers` compares wall time instead: one large log with one
 worker and with two. `many` is a folder of small logs beside one log of the same records.
 `triage` is a ZIP of logs and other artifacts beside plaso, where it is there, in one round.
+`trees` asks a lake of ten million processes for those of one, in wall time.
 Rivals are measured in the same way, less their own fixed cost. Ours and theirs alternate;
 the ratio is the median over the rounds.
 
@@ -32,6 +33,7 @@ from benchmarks.build import FOLDER, Built, build, build_folder
 from benchmarks.build_triage import build_triage
 from benchmarks.image import Image, image_files
 from benchmarks.measure import Cost, cost
+from benchmarks.process_trees import Trees, process_trees
 from benchmarks.seeds import ROOT
 from benchmarks.triage import Triage
 from benchmarks.triage import measure as measure_triage
@@ -382,7 +384,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    everything = "pcap,evtx,jsonl,mft,usn,workers,many,image,triage"
+    everything = "pcap,evtx,jsonl,mft,usn,workers,many,image,triage,trees"
     parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
@@ -393,11 +395,14 @@ def main() -> None:
     many: Many | None = None
     triage: Triage | None = None
     image: Image | None = None
+    trees: Trees | None = None
     for kind in given.only.split(","):
         if kind == "workers":
             lines += side_by_side(200 if given.quick else 1000, rounds)
         elif kind == "image":
             image = image_files(256 if given.quick else 1024, rounds)
+        elif kind == "trees":
+            trees = process_trees(1_000_000 if given.quick else 10_000_000, rounds)
         elif kind == "many":
             many = many_files(100 if given.quick else 400, rounds)
         elif kind == "triage":
@@ -416,6 +421,8 @@ def main() -> None:
         print(triage.said())
     if image is not None:
         print(image.said())
+    if trees is not None:
+        print(trees.said())
     if given.json:
         fixed = {kind: median(each.fixed) for kind, each in ours.items()}
         given.json.write_text(
@@ -425,6 +432,7 @@ def main() -> None:
                     "fixed_s": fixed,
                     "many": asdict(many) if many is not None else None,
                     "triage": asdict(triage) if triage is not None else None,
+                    "trees": asdict(trees) if trees is not None else None,
                 },
                 indent=1,
             )

@@ -6,14 +6,30 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.build import build_capture, build_lines, build_log
+from benchmarks import build_flows
+from benchmarks.build import Built, build_capture, build_lines, build_log
 from tracelake.native.account import Account
 from tracelake.native.feed import Feed
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Artifact, Parser
 
 SIZE = 4_000_000
-BUILDERS = {"pcap": build_capture, "evtx": build_log, "jsonl": build_lines}
+
+
+def exported(folder: Path, size: int) -> Built:
+    path = folder / "flows.netflow"
+    return Built(path, path, build_flows.netflow(path, size), "random")
+
+
+def nfdump_file(folder: Path, size: int) -> Built:
+    path = folder / "nfcapd"
+    return Built(path, path, build_flows.nfcapd(path, size), "random")
+
+
+BUILDERS = {
+    "pcap": build_capture, "evtx": build_log, "jsonl": build_lines, "netflow": exported,
+    "nfcapd": nfdump_file,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ CREATE TABLE process_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -281,6 +282,7 @@ CREATE TABLE file_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -542,6 +544,7 @@ CREATE TABLE module_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -684,6 +687,7 @@ CREATE TABLE registry_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -824,6 +828,7 @@ CREATE TABLE service_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -941,6 +946,12 @@ CREATE TABLE job_activity (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "job_name" VARCHAR, -- name of the task, with its folder
   "job_cmd_line" VARCHAR, -- command and arguments that it runs
+  "job_path" VARCHAR, -- image of that command
+  "job_sha256" VARCHAR, -- SHA256 of that image
+  "job_sha1" VARCHAR, -- SHA1 of that image
+  "job_md5" VARCHAR, -- MD5 of that image
+  "job_imphash" VARCHAR, -- IMPHASH of that image
+  "job_size" BIGINT, -- its bytes
   "job_xml" VARCHAR, -- its definition, as XML
   "job_user" VARCHAR, -- account that it runs as
   "job_desc" VARCHAR, -- its own description
@@ -966,6 +977,7 @@ CREATE TABLE job_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1110,6 +1122,7 @@ CREATE TABLE script_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1245,6 +1258,7 @@ CREATE TABLE event_log_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1450,6 +1464,7 @@ CREATE TABLE authentication (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1631,6 +1646,7 @@ CREATE TABLE account_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1771,6 +1787,7 @@ CREATE TABLE config_change (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -1914,6 +1931,7 @@ CREATE TABLE application_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2059,6 +2077,7 @@ CREATE TABLE peripheral_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2254,6 +2273,7 @@ CREATE TABLE network_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2413,6 +2433,7 @@ CREATE TABLE dns_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2581,6 +2602,7 @@ CREATE TABLE http_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -2834,6 +2856,7 @@ CREATE TABLE smb_activity (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4173,6 +4196,9 @@ CREATE TABLE detection_finding (
   "direction_id" TINYINT, -- 1 inbound, 2 outbound, as the host saw it
   "src_ip" VARCHAR, -- address that it came from
   "dst_ip" VARCHAR, -- address that it went to
+  "transport" VARCHAR, -- tcp, udp, ...
+  "conn_uid" VARCHAR, -- the flow that it was seen in
+  "community_id" VARCHAR, -- Community ID of that flow
   "dst_hostname" VARCHAR, -- host or URL that it went to
   "cloud_provider" VARCHAR, -- AWS, Azure, GCP, ...
   "cloud_account_uid" VARCHAR, -- account, subscription or tenant that it happened in
@@ -4194,6 +4220,7 @@ CREATE TABLE detection_finding (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4337,6 +4364,7 @@ CREATE TABLE raw_event (
   "actor_desc" VARCHAR, -- description in the version information of its image
   "actor_created_time" TIMESTAMPTZ, -- when its process was made
   "actor_integrity" VARCHAR, -- its integrity level
+  "actor_imphash" VARCHAR, -- import hash of its image
   "actor_size" BIGINT, -- bytes of its image
   "actor_original_name" VARCHAR, -- name in its image's version information
   "actor_internal_name" VARCHAR, -- internal name in the version information
@@ -4444,7 +4472,8 @@ CREATE TABLE artifact (
   "bytes_structure" BIGINT, -- bytes of headers, padding and the like
   "bytes_slack" BIGINT, -- bytes without meaning to the format
   "bytes_unexplained" BIGINT, -- bytes that are none of these
-  "counters" MAP(VARCHAR, BIGINT) -- records that are counted and kept nowhere, by kind
+  "counters" MAP(VARCHAR, BIGINT), -- records that are counted and kept nowhere, by kind
+  "devices" STRUCT(device_hostname VARCHAR, device_uid VARCHAR, device_ip VARCHAR, device_mac VARCHAR, device_domain VARCHAR, os_name VARCHAR, log_provider VARCHAR, first_time TIMESTAMPTZ, last_time TIMESTAMPTZ, rows BIGINT)[] -- hosts that its rows name: by what, when, in how many rows; null: not gathered (of small event logs, `evtx_file` says it)
 );
 
 -- One record that was seen and could not be read.

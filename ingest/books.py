@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tracelake.ingest.events import Facts, Identity
 from tracelake.ingest.sofar import SoFar
-from tracelake.normalize import MAPPING_VERSION, TABLES
+from tracelake.normalize import TABLES, mapping
 from tracelake.normalize.tables.books import DEVICE_KEYS
 
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
@@ -32,7 +32,7 @@ def artifact_row(
         "sha256": facts.sha256,
         "parser": facts.parser,
         "parser_version": version if taken else None,
-        "mapping_version": MAPPING_VERSION if taken else None,
+        "mapping_version": mapping.load().version if taken else None,
         "refused": list(facts.refused.items()),
         "records": facts.records,
         "in_rows": facts.in_rows,

@@ -12,7 +12,7 @@ from tracelake.ingest.events import Event, Facts, Identity, Task
 from tracelake.ingest.pack import Outlet, Pack
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
-from tracelake.normalize import MAPPING_VERSION, Provenance
+from tracelake.normalize import Provenance, extra, mapping
 from tracelake.parsers.artifact import Parser
 from tracelake.version import VERSION
 
@@ -35,8 +35,10 @@ class LeftOver:
 
 
 def unit_id(source_id: str, number: int, parser: Parser) -> str:
-    """What is committed together: one artifact, read by one version of one parser."""
-    return f"{source_id[:16]}-{number}-{parser.name}-{parser.version.replace('.', '_')}"
+    """What is committed together: one artifact, read by one version of one parser, and with the
+    same mapping files of an analyst."""
+    version = parser.version.replace(".", "_") + extra.mark(extra.files()).replace(extra.MARK, "-m")
+    return f"{source_id[:16]}-{number}-{parser.name}-{version}"
 
 
 def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -> Provenance:
@@ -47,7 +49,7 @@ def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -
         artifact_no=number,
         parser=parser.name if parser else "container",
         parser_version=parser.version if parser else VERSION,
-        mapping_version=MAPPING_VERSION,
+        mapping_version=mapping.load().version,
     )
 
 

@@ -18,6 +18,7 @@ from tracelake.ingest.events import Hashed, Lot
 from tracelake.ingest.parts import HashJob, Question, do_hash, read_part
 from tracelake.ingest.source import take_in
 from tracelake.lake.lake import Lake
+from tracelake.normalize import extra
 
 # Seconds for a worker to remove what it has not handed over; one that hangs is killed.
 PATIENCE = 10.0
@@ -69,7 +70,9 @@ def start(crew: list[Worker], lake: Lake) -> None:
     # A forked worker has copies of all pipes. With the parent's ends open elsewhere nobody
     # would notice that the parent is gone.
     close = [ours, *(worker.pipe for worker in crew)] if method == "fork" else []
-    process = context.Process(target=_work, args=(theirs, close, lake.uri, lake.engagement))
+    process = context.Process(
+        target=_work, args=(theirs, close, lake.uri, lake.engagement, extra.files())
+    )
     process.daemon = True
     process.start()
     theirs.close()
@@ -99,7 +102,9 @@ def _alone_in_process() -> bool:
     return len([name for name in names if name not in HARMLESS]) == 1
 
 
-def _work(pipe: Any, close: list[Any], uri: str, engagement: str) -> None:
+def _work(
+    pipe: Any, close: list[Any], uri: str, engagement: str, mappings: extra.Files
+) -> None:
     """A worker's life: a job, its events, the next job; None ends it."""
     for other in close:
         other.close()
@@ -107,6 +112,7 @@ def _work(pipe: Any, close: list[Any], uri: str, engagement: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _leave())
     use_plain_malloc()
+    extra.use(mappings)
     lake = Lake.open(uri, engagement)
 
     def talk(question: Hashed | Question) -> Any:

@@ -45,6 +45,7 @@ class Report:
         open_accounts: artifacts whose records do not add up: a bug in a parser.
         first_row: seconds from the start until the first unit could be queried, or None.
         interrupted: it was stopped before everything was read.
+        other_mapping: sources that were in already, read with other mapping files (--mapping).
     """
 
     parsers: dict[str, ParserReport] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Report:
     first_row: float | None = None
     seconds: float = 0.0
     interrupted: bool = False
+    other_mapping: int = 0
 
     @property
     def exit_code(self) -> int:

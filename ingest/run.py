@@ -41,6 +41,7 @@ from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.writer import WrittenUnit
+from tracelake.normalize import extra
 from tracelake.parsers import CARVERS
 from tracelake.version import VERSION
 
@@ -58,6 +59,10 @@ SEEN_AGAIN = -1
 
 # In the engagement's folder, for the view `intake`.
 INTAKE = "intake.jsonl"
+
+# In the engagement's folder: the mapping files of `--mapping`, each under the mark that it adds to
+# the mapping version.
+MAPPINGS = "mappings"
 
 # Parsers of deleted records: their units stand beside those of the artifacts.
 CARVED = frozenset(parser.name for parser in CARVERS)
@@ -178,6 +183,7 @@ class Ingest:
         self._intake = Intake(self._lake.root / INTAKE, tasks)
         with _PatientInterrupt() as interrupted:
             try:
+                self._keep_mappings()
                 self._look()
                 self._intake.write()
                 self._follow(events, interrupted)
@@ -246,6 +252,7 @@ class Ingest:
                 done, carved = self._done(source_id)
                 return Decision(done=done, carve=self._carve, carved=carved, more=more)
         if source_id in self._known:
+            self._other_rules(source_id)
             self._seen_again.setdefault(source_id, []).append(hashed.task)
             why = f"already in, as {self._known[source_id]}"
             done, carved = self._done(source_id) if self._carve else ({}, frozenset())
@@ -262,6 +269,29 @@ class Ingest:
         self._begun[source_id] = hashed.task.path
         done, carved = self._done(source_id)
         return Decision(done=done, carve=self._carve, carved=carved)
+
+    def _other_rules(self, source_id: str) -> None:
+        """Counts a source that is in already and was read with other mapping files of analysts:
+        its rows stay what they are."""
+        mark = extra.mark(extra.files())
+        if not mark and not self._has_mappings:
+            return
+        rows = self._before.artifact_rows(source_id)
+        marks = {extra.mark_of(row["mapping_version"]) for row in rows if row["mapping_version"]}
+        if marks and mark not in marks:
+            self.report.other_mapping += 1
+
+    def _keep_mappings(self) -> None:
+        """Copies the analyst's mapping files into the engagement, beside the tables: they say how
+        rows of this mapping version came about."""
+        folder = self._lake.root / MAPPINGS
+        self._has_mappings = folder.is_dir()
+        mark = extra.mark(extra.files()).removeprefix(extra.MARK)
+        for number, (name, text) in enumerate(extra.files()):
+            folder.mkdir(exist_ok=True)
+            kept = folder / f"{mark}-{number}-{os.path.basename(name)}"
+            if not kept.exists():
+                kept.write_text(text, encoding="utf-8")
 
     def _done(self, source_id: str) -> tuple[dict[int, Facts], frozenset[int]]:
         """A source's artifacts that are in, and the numbers of those that were carved."""

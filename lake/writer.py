@@ -19,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracelake.lake.layout import SMALL
+from tracelake.lake.parquet import ParquetFile, can_write
 from tracelake.lake.standin import StandIn
 from tracelake.lake.statistics import from_footer, to_json
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_name, new_attempt
+from tracelake.native.parquet import Pages
 
 if TYPE_CHECKING:
     from tracelake.lake.lake import Lake
@@ -50,7 +52,7 @@ class _Open:
     path: Path
     handle: int
     sink: pa.NativeFile
-    writer: pq.ParquetWriter
+    writer: pq.ParquetWriter | ParquetFile
     footers: list[pq.FileMetaData]
     rows: int = 0
 
@@ -93,6 +95,7 @@ class UnitWriter:
         self._done: dict[str, list[DataFile]] = {}
         self._books: dict[str, list[pa.RecordBatch]] = {}
         self._paths: list[Path] = []
+        self._pages = Pages()
         self._closed = False
 
     def write(
@@ -125,9 +128,7 @@ class UnitWriter:
                 file = None
             if file is None:
                 file = self._start(table, batch.num_rows)
-            file.writer.write_table(
-                pa.Table.from_batches([batch]), row_group_size=batch.num_rows
-            )
+            file.writer.write_batch(batch, batch.num_rows)
             if said:
                 file.writer.add_key_value_metadata(dict(said))
             file.rows += batch.num_rows
@@ -198,9 +199,13 @@ class UnitWriter:
             sink = pa.BufferOutputStream() if rows < SMALL else _buffered(path)
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
-            writer = pq.ParquetWriter(
-                sink, layout.schema, metadata_collector=footers, **layout.options(rows)
-            )
+            writer: pq.ParquetWriter | ParquetFile
+            if rows < SMALL or not can_write(layout.schema):
+                writer = pq.ParquetWriter(
+                    sink, layout.schema, metadata_collector=footers, **layout.options(rows)
+                )
+            else:
+                writer = ParquetFile(sink, layout, rows, self._pages, footers)
         except BaseException:
             os.close(handle)
             raise

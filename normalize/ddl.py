@@ -194,9 +194,11 @@ def documents() -> dict[str, str]:
     """Name of each generated file in docs/ -> its text."""
     # Queries need this module, and not the mapping files.
     from tracelake.normalize.events_md import events_md
+    from tracelake.normalize.vendors_md import vendors_md
 
     return {
         "schema.sql": schema_sql(TABLES), "tables.md": tables_md(TABLES), "events.md": events_md(),
+        "vendors.md": vendors_md(),
     }
 
 

@@ -43,7 +43,7 @@ def _titles(text: str) -> dict[str, str]:
     return found
 
 
-def _activity(event: Event) -> str:
+def activity(event: Event) -> str:
     """Class and activity, with their names' numbers as OCSF writes them."""
     table = TABLES[event.table]
     parts = []
@@ -88,7 +88,8 @@ def _unseen(stem: str) -> frozenset[str]:
     return frozenset(path.read_text("utf-8").splitlines() if path.exists() else ())
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text in a cell of a Markdown table."""
     return " ".join(text.replace("|", "\\|").split())
 
 
@@ -112,10 +113,10 @@ def _file(name: str, text: str) -> Iterator[str]:
             for code in dict.fromkeys(one.code for one in made)
         ) + condition
         cells = (
-            codes, titles.get(section, ""), f"`{event.table}` {_activity(event)}",
+            codes, titles.get(section, ""), f"`{event.table}` {activity(event)}",
             _categories(event), _columns(event), event.message and f"`{event.message}`",
         )
-        yield "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+        yield "| " + " | ".join(map(cell, cells)) + " |"
     yield ""
 
 

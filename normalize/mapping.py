@@ -58,9 +58,10 @@ event is `name[2]`, `name[3]`, ... there.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
+from tracelake.normalize import extra as analysts
 from tracelake.normalize.mapping_file import File
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Event
@@ -160,13 +161,18 @@ def read(files: Iterable[tuple[str, str]]) -> Mappings:
 
 
 def load(extra: Iterable[Path] = ()) -> Mappings:
-    """The shipped mappings, and those of `extra` files on top. Raises MappingError, OSError."""
-    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    if not files:
-        return _shipped_mappings()
-    # Whoever wrote them is told at once what is wrong.
-    read(files)
-    return Mappings(Files((*_shipped(), *files)), _version((*_rules(), *files)))
+    """The shipped mappings, and those of `extra` files on top, of none those that were said for
+    the process (normalize/extra.py). Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return Mappings({}, _shipped_mappings().version)
+    files = analysts.read(extra) or analysts.files()
+    return _with(files) if files else _shipped_mappings()
+
+
+@lru_cache(maxsize=4)
+def _with(files: analysts.Files) -> Mappings:
+    version = _shipped_mappings().version + analysts.mark(files)
+    return Mappings(Files((*_shipped(), *files)), version)
 
 
 @cache

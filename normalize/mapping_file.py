@@ -50,15 +50,20 @@ class MappingError(ValueError):
     """A mapping file says something that cannot be: where, and what."""
 
 
-def _line(text: str, section: str, key: str) -> int:
-    """The line on which `key` of `section` stands (1 if it cannot be told)."""
+def _line(text: str, section: str, key: str, entry: int = -1) -> int:
+    """The line on which `key` of `section` stands (1 if it cannot be told).
+
+    Args:
+        entry: of a section that is a list ([[shapes]]) which of its entries, from 0; -1: any.
+    """
     section = " ".join(section.split())
-    inside, at = section == "", 1
+    inside, at, entries = section == "", 1, 0
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*(.+?)\s*\]+\s*(#.*)?$", line)
         if header:
             name = re.sub(r"[\"'\s]+", " ", header[1]).replace(" .", ".").strip()
-            inside = name == section
+            entries += name == section.partition(".")[0]
+            inside = name == section and entry in (-1, entries - 1)
             at = number if inside else at
         elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
@@ -71,6 +76,8 @@ class File:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
+        self.entry = -1
+        """Which entry of a list of tables ([[shapes]], [[lines]]) is looked at; -1: none."""
         self._sections: dict[str, Event] = {}
         try:
             self.content = parse(text)
@@ -78,7 +85,11 @@ class File:
             raise MappingError(f"{name}: {error}") from error
 
     def refuse(self, section: str, key: str, why: str) -> MappingError:
-        at = _line(self.text, section, key)
+        entry = -1
+        if self.entry >= 0 and section in ("", "system", "lines", "lines.patterns"):
+            entry = self.entry
+            section = {"": "shapes", "system": "shapes.system"}.get(section, section)
+        at = _line(self.text, section, key, entry)
         return MappingError(f"{self.name}, line {at}: [{section}] {key}: {why}")
 
     def value_map(self, section: str, key: str, name: str) -> tuple[tuple[str, int | str], ...]:
@@ -140,6 +151,8 @@ class File:
         if transform.argument == "unit?" and argument not in ("", "filetime", *EPOCHS):
             units = ", ".join((*EPOCHS, "filetime"))
             raise self.refuse(section, column, f"no unit {argument!r}; there are {units}")
+        if transform.argument == "cell" and not re.fullmatch(r"[1-9]\d? .+", argument):
+            raise self.refuse(section, column, f"{argument!r} is no number and text: cell 2 :")
         if transform.argument == "hash" and argument not in HASHES:
             raise self.refuse(section, column, f"{argument!r} is none of {', '.join(HASHES)}")
         if transform.argument == "column" and not argument:
@@ -290,10 +303,10 @@ class File:
         """By code the sections that name it, in the order of the file."""
         found: dict[str, list[tuple[str, tuple[Condition, ...]]]] = {}
         for section, body in self.content.items():
-            if section in ("provider", "maps", "sets", "shapes"):
+            if section in ("provider", "maps", "sets", "shapes", "lines"):
                 continue
             if not isinstance(body, dict):
-                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor an event"
+                why = "is neither `provider`, nor [maps], nor [sets], nor [[shapes]], nor [[lines]], nor an event"
                 raise self.refuse("", section, why)
             codes, when = self.kinds(section, body)
             for code in codes:

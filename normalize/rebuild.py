@@ -51,7 +51,7 @@ def pairs(
             fields.setdefault(sources[0].field, []).append((column, sources[0]))
     for field, filled in fields.items():
         if field not in found:
-            text = _field(row, filled)
+            text = _field(row, filled, _before(row, columns, found, field))
             if text is not None:
                 found[field] = text
     if shape:
@@ -62,8 +62,25 @@ def pairs(
         if all(not _is_set(source, found.get(source.field)) for source in sources[1:]):
             text = _inverse(sources[0], row[column])
             if text is not None:
+                if sources[0].transform in PAIRS:
+                    text = _before(row, columns, found, sources[0].field) + text
                 found[sources[0].field] = text
     return found
+
+
+def _before(
+    row: Row, columns: Mapping[str, tuple[Source, ...]], found: Mapping[str, str | None], field: str
+) -> str:
+    """What stands before a field's last part (`DOMAIN\\`), from the column that has it; "" where
+    none does, or where that has it from another field."""
+    for column, (first, *others) in columns.items():
+        if (
+            first.field == field and first.transform in PAIRS.values()
+            and row.get(column) is not None
+            and all(not _is_set(other, found.get(other.field)) for other in others)
+        ):
+            return f"{row[column]}\\"
+    return ""
 
 
 def _filled(row: Row, event: Event) -> dict[str, tuple[Source, ...]]:
@@ -83,8 +100,9 @@ def _is_set(source: Source, text: str | None) -> bool:
     return text not in UNSET
 
 
-def _field(row: Row, filled: list[tuple[str, Source]]) -> str | None:
-    """The text of a field that these columns hold, or None where none does."""
+def _field(row: Row, filled: list[tuple[str, Source]], before: str) -> str | None:
+    """The text of a field that these columns hold, or None where none does; `before` is what
+    stands before its last part, where that is in a column of its own."""
     hashes = {
         source.argument: str(row[column])
         for column, source in filled
@@ -99,9 +117,7 @@ def _field(row: Row, filled: list[tuple[str, Source]]) -> str | None:
         if value is None or TRANSFORMS[source.transform].derived:
             continue
         if source.transform in PAIRS:
-            domain = next((row.get(name) for name, other in filled
-                           if other.transform == PAIRS[source.transform]), None)
-            return f"{domain}\\{value}" if domain is not None else str(value)
+            return f"{before}{value}"
         text = _inverse(source, value)
         if text is not None:
             return text

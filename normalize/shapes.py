@@ -16,6 +16,8 @@ named by their path, with dots: `winlog.event_data`.
     data = ["", "a.b", "c.*"]   # objects whose members are named values: the object itself, the
                                 # one at a.b, and all that stand in c
     data_text = ["EventData"]   # members that hold such an object as JSON text
+    capital = true              # names of those values begin with a capital letter, as Windows has
+                                # them (Wazuh makes it a small one)
     json_text = ["a.Fields"]    # the same, but the values are named by their paths: Fields.x
     each = ["Records"]          # lists of objects that are records of their own (below),
     inside = ["result"]         # and an object that is
@@ -53,10 +55,11 @@ texts. One without any is for objects of no other shape.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tracelake.normalize import TABLES
+from tracelake.normalize import extra as analysts
 from tracelake.normalize.mapping_file import SYSTEM, File, MappingError
 from tracelake.normalize.parsed import FOLDER
 from tracelake.normalize.section import Source
@@ -123,6 +126,7 @@ class Shape:
     each: tuple[Each, ...] = ()
     own: bool = False
     others: int | None = None
+    capital: bool = False
 
     def names_of(self, sources: Iterable[Source]) -> list[str] | None:
         """Names of members that fill columns of every table and may fill others, too: those of a
@@ -177,7 +181,7 @@ def _clock(file: File, key: str, spec: str) -> Clock:
 
 KEYS = {
     "has", "provider", "event", "code", "data", "data_text", "json_text", "time", "logged",
-    "system", "each", "inside", "own", "others",
+    "system", "each", "inside", "own", "others", "capital",
 }
 
 
@@ -208,6 +212,9 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         if paths.count(path) > 1:
             raise file.refuse("system", "", f"{path} fills more than one column")
     own, others = given.get("own", False), given.get("others")
+    capital = given.get("capital", False)
+    if not isinstance(capital, bool):
+        raise file.refuse("", "capital", "is not true or false")
     if not isinstance(own, bool):
         raise file.refuse("", "own", "is not true or false")
     if others is not None and (type(others) is not int or others < 0):
@@ -232,6 +239,7 @@ def _shape(file: File, name: str, given: Mapping[str, object], vendor: str) -> S
         ),
         own=own,
         others=others,
+        capital=capital,
     )
 
 
@@ -244,8 +252,10 @@ def _shapes(name: str, text: str) -> list[Shape]:
         return [_shape(file, stem, file.content, "")]
     if not isinstance(given, list) or not all(isinstance(shape, dict) for shape in given):
         raise file.refuse("", "shapes", "is not a list of tables: [[shapes]]")
-    made = [_shape(file, stem, shape, file.providers[0]) for shape in given]
-    for shape in made:
+    made = []
+    for file.entry, shape_given in enumerate(given):
+        shape = _shape(file, stem, shape_given, file.providers[0])
+        made.append(shape)
         if not shape.has and not shape.each:
             raise file.refuse("", "has", "is missing: every object would be of this shape")
     return made
@@ -273,12 +283,30 @@ def _shipped() -> tuple[tuple[str, str], ...]:
     )
 
 
+def check(files: Iterable[tuple[str, str]]) -> None:
+    """Raises MappingError where a file's shapes cannot be."""
+    for name, text in files:
+        if File(name, text).has_shapes:
+            _shapes(name, text)
+
+
+BARE = Shape("bare", "", (), (), (), ("",), (), (), (), (), {})
+"""Of everything: no time, no column, all members under their paths."""
+
+
 def load(extra: Iterable[Path] = ()) -> tuple[Shape, ...]:
     """The shipped shapes, in the order in which they are tried, and those of `extra` mapping files
-    before others that ask for as much. Raises MappingError, OSError."""
-    files = tuple((str(path), path.read_text("utf-8")) for path in extra)
-    with_shapes = tuple(file for file in files if File(*file).has_shapes)
-    return read((*with_shapes, *_shipped())) if with_shapes else _shipped_shapes()
+    (of none, those that were said for the process: extra.py) before others that ask for as much.
+    Raises MappingError, OSError."""
+    if analysts.is_bare():
+        return (BARE,)
+    files = analysts.read(extra) or analysts.files()
+    return _with(files) if any(File(*file).has_shapes for file in files) else _shipped_shapes()
+
+
+@lru_cache(maxsize=4)
+def _with(files: analysts.Files) -> tuple[Shape, ...]:
+    return read((*(file for file in files if File(*file).has_shapes), *_shipped()))
 
 
 @cache

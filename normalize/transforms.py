@@ -24,7 +24,7 @@ class Transform:
             (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
             numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
             section fills, "column?" that or nothing,
-            "text" a text, in quotes where it begins or ends with a space.
+            "cell" a number and a text, "text" a text, in quotes where it begins or ends with a space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -105,6 +105,10 @@ TRANSFORMS = {
         "The elements of a JSON list of texts or whole numbers; inverse: the list, without white "
         "space.",
     ),
+    "joined": Transform(
+        WORDS, "The elements of a JSON list of texts with a space between them: a command line of "
+        "its words.", derived=True,
+    ),
     "json": Transform(
         (*WORDS, *NUMBERS, TEXTS),
         "The value at a path in a JSON text or list: `json 0.name`, `json *.ip`; a column of texts "
@@ -121,6 +125,11 @@ TRANSFORMS = {
         (TEXTS,),
         "Parts between a text, without the white space around them: `HostGroups | parts ,`.",
         argument="text", derived=True,
+    ),
+    "cell": Transform(
+        (*WORDS, *NUMBERS),
+        "One of the parts between a text, from 1: `src | cell 2 :` of 10.0.0.1:443:X0 is 443.",
+        argument="cell", derived=True,
     ),
     "dns_name": Transform(
         WORDS, "The name in `type:  28 www.example.org`, as sensors write a question, or all.",

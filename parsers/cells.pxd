@@ -23,6 +23,7 @@ cdef struct Cells:
     int state
     bint doubled
     bint too_many
+    bint rough                  # something followed a closing quote
     Py_ssize_t length           # of the record without the end of its line
 
 

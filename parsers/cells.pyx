@@ -26,6 +26,7 @@ cdef void cells_begin(Cells* cells) noexcept nogil:
     cells.state = FIRST
     cells.doubled = False
     cells.too_many = False
+    cells.rough = False
     cells.length = 0
 
 
@@ -107,6 +108,7 @@ cdef int cells_scan(
             elif c != 13:
                 # Something follows the closing quote: the cell is text as it stands.
                 cells.state = PLAIN
+                cells.rough = True
             elif at + 1 < n:
                 if p[at + 1] != 10:
                     cells.state = PLAIN
@@ -140,7 +142,7 @@ cdef Py_ssize_t put_cell(
 def split(bytes data, str delimiter=",", str quote='"', bint last=True):
     """[(cells as bytes, one past the record)] of a text; the last record is left out where it
     goes on or its quote is open. For telling the form of a file, and for tests."""
-    cdef Cells cells = Cells(NULL, 0, 0, 0, 0, 0, False, False, 0)
+    cdef Cells cells = Cells(NULL, 0, 0, 0, 0, 0, False, False, False, 0)
     cdef const uint8_t* p = <const uint8_t*><const char*>data
     cdef Py_ssize_t at = 0, n = len(data), i, size
     cdef uint8_t d = ord(delimiter), q = ord(quote) if quote else 0

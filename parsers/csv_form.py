@@ -18,6 +18,9 @@ LOOKED_AT = 50
 MOST_COLUMNS = 4096
 LONGEST_NAME = 200
 
+# A line of names with spaces between them, as AWS writes its flow logs: names and nothing else.
+SPACED = re.compile(rb"(?:[a-z][a-z0-9_-]* ){7,}[a-z][a-z0-9_-]*[ ]?\r?\n")
+
 BLANK = re.compile(rb"(?:[ \t]*\r?\n)+")
 DIRECTIVE = re.compile(rb"(?:sep=[,;\t|]|#TYPE [^\n]*|[\"']?sep=[,;\t|][\"']?)\r?\n", re.IGNORECASE)
 LETTER = re.compile(r"[^\W\d_]")
@@ -79,7 +82,8 @@ def _forms(text: bytes, whole: bool) -> list[Form]:
     """The forms that a text can have, the likeliest first."""
     start, said = _start(text)
     found = []
-    for delimiter in said or DELIMITERS:
+    spaced = " " if SPACED.match(text, start) else ""
+    for delimiter in said or DELIMITERS + spaced:
         records = split(text[start:], delimiter, last=whole)[:LOOKED_AT]
         if not records or not 2 <= len(records[0][0]) <= MOST_COLUMNS:
             continue

@@ -121,7 +121,9 @@ cdef class _Reader:
             last = have < was + STEP
             p = self.text.at()
         size = self.cells.at
-        if self.cells.count != self.columns and memchr(p, 10, self.cells.length) is not NULL:
+        if size > MAX_RECORD:
+            return self.too_long()
+        if (self.cells.count != self.columns or self.cells.rough) and memchr(p, 10, self.cells.length) is not NULL:
             # Several lines that are no record: was a quote left open?
             was = self.line(p, have)
             if self.fits(p + was, have - was):

@@ -39,9 +39,9 @@ WAYS = {
     "principal_domain": W_PRINCIPAL_DOMAIN, "xml": W_XML,
     "reg_key": W_REG_KEY, "reg_value": W_REG_VALUE, "stream": W_STREAM, "audit": W_AUDIT,
     "epoch": W_EPOCH, "items": W_ITEMS, "json": W_JSON,
-    "decimal": W_DECIMAL,
+    "decimal": W_DECIMAL, "cell": W_CELL,
     "path_join": W_PATH_JOIN, "techniques": W_TECHNIQUES,
-    "host": W_HOST,
+    "host": W_HOST, "joined": W_JOINED,
     "parts": W_PARTS, "dns_name": W_DNS_NAME, "dns_type": W_DNS_TYPE,
 }
 if WAYS.keys() != TRANSFORMS.keys():
@@ -357,7 +357,7 @@ cdef class EventPlans:
             target.outputs[i].answers = (
                 not TRANSFORMS[transform].derived and transform not in PAIRS.values()
             )
-            target.lists |= transform == "items" or transform == "json"
+            target.lists |= transform in ("items", "joined", "json", "techniques")
             if source is not None:
                 self._argument(&target.outputs[i], sheet, source)
             if transform == "hash":
@@ -569,7 +569,8 @@ cdef class EventPlans:
             choice = self._new_choice(plan, len(sources))
         for rank, source in enumerate(sources):
             bound = Bound()
-            bound.target = self._free_target(plan, source.field.encode())
+            name = (source.field if names is None else names[rank]).encode()
+            bound.target = self._free_target(plan, name)
             made = [(column, source.transform, source, None)]
             if column == "src_record_id":
                 made.append((*SECOND[RECORD_ID], None, None))
@@ -578,7 +579,6 @@ cdef class EventPlans:
             self._outputs(bound.target, made, <Sheet>plan.sheet)
             known = NULL
             if names is not None:
-                name = names[rank].encode()
                 known = <Target*>names_find(
                     plan.names, <const uint8_t*><const char*>name, len(name)
                 )

@@ -97,6 +97,8 @@ cdef class Events:
         cdef int i
         if value is not NULL:
             self._view(value, &p, &n)
+        if when.count == 0:
+            return (n > 0) == when.equal
         for i in range(when.count):
             if when.sizes[i] == n and memcmp(when.texts[i], p, n) == 0:
                 return when.equal
@@ -524,13 +526,17 @@ cdef class Events:
         return bool(full)
 
     cdef bint _fits_any(self, Plan* plan, pairs) except -1:
-        cdef bytes field = (<const char*>plan.when.field)[:plan.when.field_length]
+        """Whether an event with these named values fits all conditions of a plan."""
+        cdef const uint8_t* p = NULL
+        cdef Py_ssize_t n = 0
         cdef Value value
+        named = {}
         for name, kind, content in pairs:
-            if name.encode() == field:
+            if name not in named:
                 value = value_of(kind, content)
-                return self.fits(plan, &value)
-        return self.fits(plan, NULL)
+                self._view(&value, &p, &n)
+                named[name] = (<const char*>p)[:n].decode()
+        return all([one.holds(named.get(one.field)) for one in (<object>plan.event).when])
 
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""

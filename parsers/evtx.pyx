@@ -34,11 +34,14 @@ from tracelake.parsers.evtx_carve import CARVER
 from tracelake.parsers.evtx_copies cimport Copies
 from tracelake.parsers.evtx_facts import LogFacts, file_row
 from tracelake.parsers.evtx_parts import LEAST, borders, settle
-from tracelake.parsers.evtx_rows cimport EventRows
+from tracelake.parsers.evtx_rows cimport MAX_NAMES, EventRows
 from tracelake.parsers.evtx_walk cimport FILE_HEADER, Walk
 from tracelake.parsers.evtx_xml import record_xml
 
 VERSION = "1"
+
+cdef enum:
+    TELL_CHUNKS = 16            # after which a reading without rows says that it goes on
 
 
 cdef class _Log:
@@ -65,6 +68,7 @@ cdef class _Log:
 
     def read(self):
         """Yields the rows as (table, RecordBatch), those of `evtx_file` left out."""
+        cdef int quiet = 0
         stopped = None
         try:
             while self.next_range():
@@ -74,8 +78,12 @@ cdef class _Log:
                     while self.read_chunk():
                         yield from self.take()
                     self.close_chunk()
-                    yield NO_ROWS_YET
-                    yield from self.forget()
+                    quiet += 1
+                    if quiet == TELL_CHUNKS:
+                        quiet = 0
+                        yield NO_ROWS_YET
+                    if self.rows.names > MAX_NAMES:
+                        yield from self.forget()
         except EvidenceError as error:
             stopped = error
         except BaseException:

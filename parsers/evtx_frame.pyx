@@ -11,7 +11,7 @@ from tracelake.parsers.evtx_event cimport Event
 from tracelake.parsers.evtx_item cimport (
     TYPE_FILETIME, TYPE_NULL, TYPE_XML, Item, is_nested, is_uint, uint_of, utf8_item,
 )
-from tracelake.parsers.evtx_memo cimport Effect, Memo, remembered
+from tracelake.parsers.evtx_memo cimport Effect, Memo, recalled
 from tracelake.parsers.evtx_plan cimport (
     OP_PAIR, OP_SYSTEM, S_ACTIVITY, S_EVENT_ID, S_PID, S_RECORD_ID, S_RELATED, S_TID, S_TIME,
     S_USER, Bound, Op, Part, Plan, bound_to,
@@ -177,8 +177,8 @@ cdef int _fill(
             if op.slot == LEVEL:
                 frame.level = <int64_t>uint_of(item)
             continue
-        memo = &bound.memos[i]
-        if not remembered(memo, item, batch) or not _add_effects(frame, memo):
+        memo = recalled(&bound.memos[i], item, batch)
+        if memo is NULL or not _add_effects(frame, memo):
             return 0
     memcpy(frame.descriptors, top.descriptors, 4 * count)
     memcpy(frame.values, top.values, frame.size)

@@ -5,8 +5,9 @@ process. A `Memo` keeps the bytes of one value of a template and what they becam
 dictionaries, numbers), so that the same bytes again cost a comparison: no decoding, no rendering,
 no transform, no look into a dictionary.
 
-    if remembered(memo, item, batch):
-        repeat(events, memo)
+    known = recalled(memo, item, batch)
+    if known is not NULL:
+        repeat(events, known)
     else:
         put(events, target, item, value, memo, batch, &held)    # and remember
 
@@ -30,7 +31,8 @@ from tracelake.parsers.values cimport Value
 cdef enum:
     MEMO_EFFECTS = 4            # columns that one value fills
     MEMO_OPS = 512              # of a template; larger ones go without
-    MEMO_NEAR = 56
+    MEMO_NEAR = 48
+    MEMO_WAYS = 3               # values that are kept beside the last one
     MOST_CREDIT = 1024
     HIT = 4                     # a hit saves about four times what a miss costs
 
@@ -60,6 +62,8 @@ cdef struct Memo:               # two cache lines, of which the second is only r
     uint8_t* far                # else
     Effect* others              # NULL while there is one at most
     int32_t far_room
+    int32_t turn                # which of the ways is given up next
+    Memo* ways                  # what other values came to; NULL while there was one only
 
 
 cdef inline bint equal_bytes(const uint8_t* a, const uint8_t* b, Py_ssize_t n) noexcept nogil:
@@ -108,6 +112,21 @@ cdef inline bint remembered(Memo* memo, const Item* item, int64_t batch) noexcep
     return equal_bytes(known, item.p, item.n)
 
 
+cdef inline Memo* recalled(Memo* memo, const Item* item, int64_t batch) noexcept nogil:
+    """The memo of this value, or NULL. Values of many fields come in turn (two processes that
+    write, four hosts): of those that are not the last one, half are one of three before it."""
+    cdef int i
+    if remembered(memo, item, batch):
+        return memo
+    if memo.ways is not NULL:
+        for i in range(MEMO_WAYS):
+            if remembered(&memo.ways[i], item, batch):
+                if memo.credit < MOST_CREDIT:
+                    memo.credit += HIT
+                return &memo.ways[i]
+    return NULL
+
+
 cdef inline int apply_effect(const Effect* effect, Py_ssize_t row) except -1 nogil:
     if effect.kind == K_WORD:
         return (<DictColumn>effect.column).put_code(row, <int32_t>effect.value)
@@ -138,7 +157,18 @@ cdef inline int repeat(Events events, Memo* memo) except -1 nogil:
     return 0
 
 
+cdef inline void forget_ways(Memo* memo) noexcept nogil:
+    cdef int i
+    if memo.ways is not NULL:
+        for i in range(MEMO_WAYS):
+            free(memo.ways[i].others)
+            free(memo.ways[i].far)
+        free(memo.ways)
+        memo.ways = NULL
+
+
 cdef inline void free_memo(Memo* memo) noexcept nogil:
+    forget_ways(memo)
     free(memo.others)
     free(memo.far)
 

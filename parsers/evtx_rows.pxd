@@ -19,6 +19,7 @@ from tracelake.parsers.values cimport Value
 
 cdef enum:
     TOPICS = 1024              # a power of two
+    MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
     MAX_PROVIDER = 256          # bytes; longer names are looked up each time
 
 

@@ -24,7 +24,7 @@ from tracelake.parsers.evtx_frame cimport (
     FRAMES, NESTED, Frame, Step, capture, frame_fits, frame_place,
 )
 from tracelake.parsers.evtx_item cimport TYPE_FILETIME, TYPE_NULL, is_uint, uint_of
-from tracelake.parsers.evtx_memo cimport apply_effect, put, remembered, repeat
+from tracelake.parsers.evtx_memo cimport apply_effect, put, recalled, repeat
 from tracelake.parsers.evtx_plan cimport bound_to
 from tracelake.parsers.evtx_templates cimport Plans
 from tracelake.parsers.evtx_walk cimport RECORD_HEADER, RECORD_LEAST
@@ -35,7 +35,6 @@ from tracelake.parsers.values cimport (
 )
 
 cdef enum:
-    MAX_NAMES = 200000          # of values remembered; a host's logs have some thousand
     MAX_KEPT = 2
     MAX_TOPICS = 4096          # a host's logs have some hundred
 
@@ -179,6 +178,7 @@ cdef class EventRows:
         cdef int64_t us = 0
         cdef int below = 0, flags = walk.record_flags
         cdef Memo* memo
+        cdef Memo* known
         cdef Value value
         if self.events.at.has_time:
             self.note_time(self.events.at.time)
@@ -197,18 +197,21 @@ cdef class EventRows:
                 continue
             if pair.plan is not plan:
                 plan = pair.plan
-                if frame is not NULL and frame.inner == plan.number:
-                    bound = frame.inner_bound
-                else:
+                if frame is NULL:
                     bound = bound_to(plan, owner, &self.event.plans.held)
-                    if frame is not NULL:
+                elif frame.plan == plan.number:
+                    bound = frame.bound
+                else:
+                    if frame.inner != plan.number:
+                        frame.inner_bound = bound_to(plan, owner, &self.event.plans.held)
                         frame.inner = plan.number
-                        frame.inner_bound = bound
+                    bound = frame.inner_bound
             memo = NULL
             if bound.memos is not NULL:
                 memo = &bound.memos[pair.op]
-                if remembered(memo, &pair.item, batch):
-                    repeat(self.events, memo)
+                known = recalled(memo, &pair.item, batch)
+                if known is not NULL:
+                    repeat(self.events, known)
                     continue
             target = <Target*>bound.targets[pair.op]
             if target is NULL:
@@ -326,6 +329,7 @@ cdef class EventRows:
     ) except -1 nogil:
         """Puts a field of System."""
         cdef Target* target = kind.system[i]
+        cdef Memo* known
         cdef Value value
         cdef uint64_t number
         cdef int64_t us = 0
@@ -345,8 +349,10 @@ cdef class EventRows:
                 # What `put` comes to; it would also write the text of the time, twice, to see
                 # that nothing is lost. A FILETIME loses nothing (and it was 6 % of all time).
                 return self.events.set_time(us, below)
-        if memo is not NULL and remembered(memo, item, batch):
-            return repeat(self.events, memo)
+        if memo is not NULL:
+            known = recalled(memo, item, batch)
+            if known is not NULL:
+                return repeat(self.events, known)
         return self.meet(target, memo, item, batch)
 
     cdef int record_id(self, Target* target, uint64_t number) except -1 nogil:

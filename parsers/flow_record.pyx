@@ -23,6 +23,8 @@ systemInitTimeMilliseconds where the exporter has told it.
 its options told it before. Counts are left as they are.
 """
 
+import os
+
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset, strlen
 
@@ -1033,7 +1035,7 @@ cdef class FlowRows:
         if not n or n > WORD_MOST or not 1 <= id.n <= APPLICATION_MOST:
             return 0
         if domain.applications.slots is NULL:
-            names_start(&domain.applications, 64, <uint64_t>hash(self))
+            names_start(&domain.applications, 64, int.from_bytes(os.urandom(8), "little"))
         elif names_find(&domain.applications, id.p, id.n) is not NULL:
             return 0
         if len(self.kept) >= 2 * WORDS_MOST or self.kept_bytes > WORDS_BYTES:

@@ -31,6 +31,7 @@ cdef struct Fault:
 
 
 cdef enum Scanned:
+    FAILED = -1                 # an exception
     REFUSED                     # it is no JSON
     TAKEN
     OTHER                       # (scan_inside) it is JSON, but no object
@@ -41,12 +42,12 @@ cdef enum Scanned:
 # with the values up to there. Objects in lists whose node says so (`nests`) are noted, too.
 cdef Scanned scan_json(
     Tape tape, int32_t node, const uint8_t* p, Py_ssize_t n, Py_ssize_t readable, Fault* fault
-) except? REFUSED nogil
+) except FAILED nogil
 # The same of an object that stands as text in the value of `node`: its members go below it.
 # What is no object puts nothing onto the tape.
 cdef Scanned scan_inside(
     Tape tape, int32_t node, const uint8_t* p, Py_ssize_t n
-) except? REFUSED nogil
+) except FAILED nogil
 # Makes the JSON text of a NEST (known to be JSON) what a list's is.
 cdef int compact_nest(Tape tape, Value* value) except -1 nogil
 # Where the JSON value at `p` ends; NULL where it is none.

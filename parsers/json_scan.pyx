@@ -451,42 +451,69 @@ cdef int32_t _name(Tape tape, Reader* r, int32_t parent, int32_t last) except -1
     return node
 
 
+cdef inline const uint8_t* _behind_white(const uint8_t* p, const uint8_t* end) noexcept nogil:
+    while p < end and p[0] <= 32 and _white(p[0]):
+        p += 1
+    return p
+
+
 cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
     """The object whose brace was passed, and that has members, which go below `top`."""
     cdef int32_t[DEPTH + 1] parents
-    cdef int32_t parent = top, last = 0, node
+    cdef int32_t parent = top, last = 0, node, guess
     cdef int level = depth
+    cdef unsigned int seen
+    # In registers: what `r` points to would be read again after each store.
+    cdef const uint8_t* p = r.p
+    cdef const uint8_t* end = r.end
     cdef const uint8_t* start
+    cdef const uint8_t* q
     cdef Entry* entry
     cdef Nest* nest
     while True:
-        if r.p == r.end or r.p[0] != 34:
+        if p == end or p[0] != 34:
+            r.p = p
             return _wrong(r, "no name")
-        r.p += 1
-        node = last = _name(tape, r, parent, last)
-        if node == 0:
-            return 0
+        p += 1
+        guess = tape.nodes[last].follow if last else tape.nodes[parent].first
+        if guess and _is_named(&tape.nodes[guess], p, end - p):
+            p += tape.nodes[guess].length + 1
+            node = last = guess
+        else:
+            r.p = p
+            node = last = _name(tape, r, parent, last)
+            p = r.p
+            if node == 0:
+                return 0
         if tape.nodes[node].alias:
             node = tape.nodes[node].alias
-        _skip(r)
-        if r.p == r.end or r.p[0] != 58:
+        p = _behind_white(p, end)
+        if p == end or p[0] != 58:
+            r.p = p
             return _wrong(r, "no colon")
-        r.p += 1
-        _skip(r)
-        if r.p == r.end:
+        p = _behind_white(p + 1, end)
+        if p == end:
+            r.p = p
             return _wrong(r, "no value")
-        if r.p[0] == 34:
-            r.p += 1
+        if p[0] == 34:
+            p += 1
             entry = tape.append(node, WORD)
-            if not _text(tape, r, &entry.value):
-                return 0
+            seen = 0
+            q = json_plain(p, end, r.limit, &seen)
+            if q < end and q[0] == 34 and not seen:
+                entry.value = bytes_value(TEXT_VALID, p, q - p)
+                p = q + 1
+            else:
+                r.p = p
+                if not _text(tape, r, &entry.value):
+                    return 0
+                p = r.p
             tape.meet(node, <int32_t>(tape.count - 1))
-        elif r.p[0] == 123:
-            start = r.p
-            r.p += 1
-            _skip(r)
-            if r.p < r.end and r.p[0] == 125:
-                r.p += 1
+        elif p[0] == 123:
+            start = p
+            p = _behind_white(p + 1, end)
+            if p < end and p[0] == 125:
+                p += 1
                 entry = tape.append(node, EMPTY)
                 entry.value = bytes_value(TEXT_VALID, <const uint8_t*><const char*>"{}", 2)
                 tape.meet(node, <int32_t>(tape.count - 1))
@@ -510,36 +537,43 @@ cdef int _members(Tape tape, Reader* r, int32_t top, int depth) except -1 nogil:
                 entry = tape.append(node, OBJECT)
                 if not _as_text(tape, r, level + 1, &entry.value):
                     return 0
+                p = r.p
                 tape.meet(node, <int32_t>(tape.count - 1))
-        elif r.p[0] == 91:
+        elif p[0] == 91:
+            r.p = p
             entry = tape.append(node, LIST)
             if not tape.nodes[node].nests:
                 if not _as_text(tape, r, level + 1, &entry.value):
                     return 0
             elif not _nests(tape, r, node, level + 1, entry):
                 return 0
+            p = r.p
             tape.meet(node, <int32_t>(tape.count - 1))
         else:
+            r.p = p
             entry = tape.append(node, SCALAR)
             if not _scalar(r, &entry.value):
                 return 0
+            p = r.p
             if entry.value.kind != NOTHING:
                 tape.meet(node, <int32_t>(tape.count - 1))
         while True:
-            _skip(r)
-            if r.p == r.end:
+            p = _behind_white(p, end)
+            if p == end:
+                r.p = p
                 return _wrong(r, "an object without an end")
-            if r.p[0] == 44:
-                r.p += 1
-                _skip(r)
+            if p[0] == 44:
+                p = _behind_white(p + 1, end)
                 break
-            if r.p[0] != 125:
+            if p[0] != 125:
+                r.p = p
                 return _wrong(r, "neither a comma nor the end of an object")
-            r.p += 1
+            p += 1
             if level == depth:
+                r.p = p
                 return 1
             if tape.nodes[parent].nests:
-                tape.end_nest(parent, r.p)
+                tape.end_nest(parent, p)
             level -= 1
             last = parent
             parent = parents[level]
@@ -569,7 +603,7 @@ cdef int _value(Tape tape, Reader* r) except -1 nogil:
 
 cdef Scanned scan_json(
     Tape tape, int32_t node, const uint8_t* p, Py_ssize_t n, Py_ssize_t readable, Fault* fault
-) except? REFUSED nogil:
+) except FAILED nogil:
     cdef Reader r = Reader(p, p + n, p + readable, NULL)
     cdef int good = 1
     _skip(&r)
@@ -594,7 +628,7 @@ cdef Scanned scan_json(
 
 cdef Scanned scan_inside(
     Tape tape, int32_t node, const uint8_t* p, Py_ssize_t n
-) except? REFUSED nogil:
+) except FAILED nogil:
     cdef Reader r = Reader(p, p + n, p + n, NULL)
     cdef Py_ssize_t count = tape.count
     cdef unsigned int seen = 0

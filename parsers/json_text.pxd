@@ -112,6 +112,11 @@ cdef extern from * nogil:
         return p;
     }
 
+    static const uint8_t tl_json_short[256] = {
+        [34] = 34, [92] = 92, [47] = 47,
+        ['b'] = 8, ['f'] = 12, ['n'] = 10, ['r'] = 13, ['t'] = 9,
+    };
+
     /* What stands between `p` and the closing quote, which is returned, as it is meant; NULL where
        there is none, or something else is wrong. `out` is moved on; its room: end - p + 32. */
     static inline const uint8_t *tl_json_unescape(const uint8_t *p, const uint8_t *end,
@@ -148,6 +153,12 @@ cdef extern from * nogil:
                 *into = out;
                 if (high) *seen |= 1;
                 return p;
+            }
+            /* Most escapes are two characters, and stand for one. */
+            if (end - p >= 2 && (c = tl_json_short[p[1]]) != 0) {
+                *out++ = (uint8_t)c;
+                p += 2;
+                continue;
             }
             p = tl_json_escape(p, end, &c, seen);
             if (p == NULL) return NULL;

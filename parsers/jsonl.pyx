@@ -97,6 +97,7 @@ def value_end(bytes text):
 
 
 cdef enum Step:
+    FAILED = -1                 # an exception
     THE_END                     # of the text
     FULL                        # a batch is full
     GO_ON
@@ -108,6 +109,7 @@ cdef class _Reader:
     cdef Account account
     cdef Nested nested
     cdef bint wide              # the artifact is UTF-16, the feed what it is in UTF-8
+    cdef object decoder         # where it is
     cdef int64_t place          # of the feed's next byte in the artifact
     cdef bint in_lines
     cdef bint listed            # inside a list at the top
@@ -128,12 +130,14 @@ cdef class _Reader:
         self.account = artifact.account
         self.nested = Nested(shaped, wide)
         self.wide = wide
+        self.decoder = None
         if wide:
             if self.feed.fill(2) >= 2 and self.feed.at()[0] >= 254:
                 self.place = 2
                 self.account.bytes_structure += 2
                 self.feed.advance(2)
-            self.feed = Feed(Utf16Text(self.feed, big))
+            self.decoder = Utf16Text(self.feed, big)
+            self.feed = Feed(self.decoder)
 
     cdef int64_t _pass(self, Py_ssize_t n) noexcept nogil:
         """Moves past `n` bytes; returns how many bytes of the artifact they are."""
@@ -186,7 +190,7 @@ cdef class _Reader:
 
     # --- one text -----------------------------------------------------------------------------
 
-    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except? GO_ON nogil:
+    cdef Step _record(self, Py_ssize_t n, Py_ssize_t rest) except FAILED nogil:
         """A text of `n` bytes, and what is broken with it: its line, or what of it is `rest`."""
         self.text = n
         self.rest = rest
@@ -199,7 +203,7 @@ cdef class _Reader:
             self.nested.head(NULL, 0)
         return self._records()
 
-    cdef Step _records(self) except? GO_ON nogil:
+    cdef Step _records(self) except FAILED nogil:
         """The records of the text at hand, as far as a batch has room."""
         cdef Did did = OPENED
         while self.nested.left:
@@ -239,7 +243,7 @@ cdef class _Reader:
         else:
             self.account.bytes_records += passed
 
-    cdef Step _broken(self) except? GO_ON:
+    cdef Step _broken(self) except FAILED:
         """The text at hand is no JSON. Of a wrapper the records are read one by one, up to the one
         that is broken."""
         cdef Fault fault = self.nested.fault
@@ -257,7 +261,7 @@ cdef class _Reader:
         self.account.bytes_records += self._pass(self.rest)
         return GO_ON
 
-    cdef Step _too_long(self, Py_ssize_t have, bint ends) except? GO_ON:
+    cdef Step _too_long(self, Py_ssize_t have, bint ends) except FAILED:
         """A text that is longer than any may be. Of a wrapper the records are read one by one; of
         others the start is kept, the rest passed over, `have` bytes of it, and up to the end of
         the line unless it `ends` there."""
@@ -356,7 +360,7 @@ cdef class _Reader:
         self._structure(at)
         return True
 
-    cdef Step _close(self) except? GO_ON:
+    cdef Step _close(self) except FAILED:
         """Behind the records of a wrapper: what else it says is a record of its own."""
         cdef Scan scan = Scan(0, 1, False, False)
         cdef Py_ssize_t have = 0, was = -1, comma = 0
@@ -390,7 +394,7 @@ cdef class _Reader:
 
     # --- the text -----------------------------------------------------------------------------
 
-    cdef Step _line(self) except? GO_ON nogil:
+    cdef Step _line(self) except FAILED nogil:
         """The next line."""
         cdef Py_ssize_t have = self.feed.fill(1), n, i = 0
         cdef const uint8_t* p
@@ -420,7 +424,7 @@ cdef class _Reader:
                 return self._too_long(n, True)
         return self._record(n, n)
 
-    cdef Step _value(self) except? GO_ON nogil:
+    cdef Step _value(self) except FAILED nogil:
         """The next value of a running text: values and lists of values, one after the other."""
         cdef Py_ssize_t have = self.feed.fill(1), was, line
         cdef const uint8_t* p
@@ -469,7 +473,7 @@ cdef class _Reader:
         line = <const uint8_t*>newline - p if newline is not NULL else scan.at
         return self._record(scan.at, line)
 
-    cdef Step _run(self) except? GO_ON nogil:
+    cdef Step _run(self) except FAILED nogil:
         """Records until a batch is full or the text ends."""
         cdef Step step
         while True:
@@ -485,6 +489,13 @@ cdef class _Reader:
             if step != GO_ON:
                 return step
 
+    cdef int _finish(self) except -1:
+        if self.decoder is not None and self.decoder.odd:
+            self.account.records += 1
+            self.account.damage(self.place, 1, b"UTF-16", b"half of a code unit", NULL, 0)
+            self.account.bytes_records += 1
+        return 0
+
     cdef bint more(self) except -1:
         """Records until a batch is full (True) or the text ends (False)."""
         cdef Step step
@@ -492,6 +503,8 @@ cdef class _Reader:
             try:
                 with nogil:
                     step = self._run()
+                if step == THE_END:
+                    self._finish()
                 return step == FULL
             except OverflowError as error:
                 self._too_large(f"not read: {error}".encode())

@@ -381,7 +381,9 @@ cdef class Looks:
                 return act
         above = self.act(wrap, self.tape.nodes[node].parent)
         path = (<const char*>self.tape.nodes[node].name)[:self.tape.nodes[node].length]
-        if not above.names and above.length:
+        if above.names and (<object><PyObject*>wrap.look.shape).capital:
+            path = path[:1].upper() + path[1:]
+        if not above.names and self.tape.nodes[node].parent:
             path = (<const char*>above.path)[:above.length] + b"." + path
         if act is NULL:
             act = <Act*>self._block(sizeof(Act))

@@ -17,6 +17,7 @@ from tracelake.parsers.tape cimport Entry, Tape
 
 
 cdef enum Did:
+    FAILED = -1                 # an exception
     NOT_JSON                    # `fault` says why
     A_ROW
     A_ROW_AND_FULL              # and a batch is full: `left` may go on afterwards
@@ -68,7 +69,7 @@ cdef class Nested:
         self._head = p
         self._head_length = n
 
-    cdef Did next(self) except? NOT_JSON nogil
+    cdef Did next(self) except FAILED nogil
     # After an exception: forgets what is left of the text, and what its last record has put.
     cdef int give_up(self) except -1
 

@@ -85,7 +85,7 @@ cdef class Nested:
         self.offset = self._at_offset
         return 0
 
-    cdef Did next(self) except? NOT_JSON nogil:
+    cdef Did next(self) except FAILED nogil:
         cdef Piece piece
         cdef Entry* entry
         cdef Value which

@@ -26,11 +26,11 @@ ways; its sets are read until what follows is the head of a message: versions ar
 is one damage row. A record that does not fit into its set is one, too.
 """
 
+import os
+
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-
-import os
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, be32
@@ -53,7 +53,7 @@ cdef enum:
     YEAR_2040 = 2208988800
     RECORDS_MOST = 64               # of a message of version 1, 5 or 7; Cisco sends 30 at most
     TURN = 256                      # messages after which the GIL is taken
-    KEY = 8
+    KEY = 24                        # version, number, domain, and the exporter where it is known
     TEMPLATES_MOST = 16384          # that are known at the same time, and the fields of them
     FIELDS_MOST = 524288
     DOMAINS_MOST = 4096
@@ -95,6 +95,8 @@ cdef struct Template:
 # A domain, and how often all its templates were withdrawn.
 cdef struct Known:
     Domain domain
+    uint8_t[KEY] key
+    uint8_t width                   # bytes of the exporter's address; 0: not known
     uint32_t epoch
     uint32_t options_epoch
 
@@ -186,8 +188,25 @@ cdef Py_ssize_t _span(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     return 20 + be16(p + 22) if n >= 24 and be16(p + 20) != 9 else 20
 
 
-cdef class _Messages:
-    """A file of messages being read."""
+cdef class _Payload:
+    """One datagram's bytes, for a feed."""
+    cdef bytes data
+
+    def readinto(self, uint8_t[::1] buffer):
+        cdef Py_ssize_t n = min(len(buffer), len(self.data))
+        if n:
+            memcpy(&buffer[0], <const char*>self.data, n)
+            self.data = self.data[n:]
+        return n
+
+
+cdef class Messages:
+    """Messages being read.
+
+    Args:
+        feed: their bytes.
+        account: what became of every record and byte.
+    """
     cdef Feed feed
     cdef Account account
     cdef FlowRows flows
@@ -206,12 +225,14 @@ cdef class _Messages:
     cdef uint8_t[24] sensor
     cdef uint8_t[24] kind
     cdef int64_t message_end
+    cdef uint8_t[16] exporter
+    cdef uint8_t width              # of its address; 0: not known
 
-    def __cinit__(self, artifact):
+    def __cinit__(self, Feed feed, Account account):
         cdef uint64_t seed = int.from_bytes(os.urandom(8), "little")
         cdef int i
-        self.feed = artifact.feed
-        self.account = artifact.account
+        self.feed = feed
+        self.account = account
         self.flows = FlowRows()
         names_start(&self.names, 256, seed)
         names_start(&self.domains, 64, seed)
@@ -304,6 +325,37 @@ cdef class _Messages:
         if stopped is not None:
             raise stopped
 
+    def datagram(self, bytes payload, int64_t offset, bytes exporter):
+        """Reads the messages of a datagram.
+
+        Args:
+            payload: its bytes.
+            offset: where they stand in the artifact.
+            exporter: the address that they came from, 4 or 16 bytes.
+
+        Returns:
+            Whether a batch is full.
+        """
+        cdef _Payload held = _Payload()
+        cdef Feed feed = Feed(held, len(payload) + 64)
+        held.data = payload
+        feed.jump(offset)
+        self.feed = feed
+        memset(self.exporter, 0, 16)
+        self.width = <uint8_t>len(exporter)
+        memcpy(self.exporter, <const char*>exporter, self.width)
+        with nogil:
+            while self.message():
+                pass
+            while self.ready is not NULL:
+                self.settle_held()
+        return self.flows.rows.is_full or self.flows.raw.is_full
+
+    def end(self):
+        """No more datagrams: sets whose template never came are damage."""
+        self.give_up_held()
+        self.account.repairs += self.flows.repairs
+
     def batches(self, bint all):
         """The batches that are full, or all that have rows."""
         for rows in (self.flows.rows, self.flows.raw):
@@ -339,7 +391,7 @@ cdef class _Messages:
         if have == 0:
             return 0
         if have < 16:
-            self.lost(have, b"message header", b"the file ends inside of it")
+            self.lost(have, b"message header", b"the data end inside of it")
             return 0
         version = be16(p)
         # A message of an exporter whose clock is not set must have another one behind it.
@@ -353,7 +405,7 @@ cdef class _Messages:
         p = self.feed.at()
         fixed = _fixed(version)
         if have < (20 if version == 9 else fixed.head if fixed is not NULL else 16):
-            self.lost(have, b"message header", b"the file ends inside of it")
+            self.lost(have, b"message header", b"the data end inside of it")
             return 0
         self.head.flags = 0
         self.head.domain = NULL
@@ -361,6 +413,8 @@ cdef class _Messages:
         self.head.sensor = self.sensor
         self.head.interval = 0
         self.head.sequence = -1
+        self.head.device = self.exporter if self.width else NULL
+        self.head.device_length = self.width
         self.head.has_boot = version != 10
         self.head.exported = <int64_t>be32(p + (4 if version == 10 else 8)) * 1000000
         if version != 10:
@@ -394,6 +448,7 @@ cdef class _Messages:
         memset(key, 0, KEY)
         key[0] = <uint8_t>version
         memcpy(key + 4, &id, 4)
+        memcpy(key + 8, self.exporter, 16)
         self.head.sensor_length = <int>put_uint(self.sensor, id)
         known = <Known*>names_find(&self.domains, key, KEY)
         if known is NULL and self.known_count < DOMAINS_MOST:
@@ -401,12 +456,16 @@ cdef class _Messages:
             with gil:
                 if known is NULL:
                     raise MemoryError()
-                memcpy(known.domain.key, key, KEY)
+                memcpy(known.key, key, KEY)
+                known.width = self.width
                 known.domain.id = id
                 self.knowns[self.known_count] = known
                 self.known_count += 1
-                names_add(&self.domains, known.domain.key, KEY, known)
+                names_add(&self.domains, known.key, KEY, known)
         self.head.domain = <Domain*>known
+        if known is not NULL and known.width:
+            self.head.device = known.key + 8
+            self.head.device_length = known.width
         return 0
 
     cdef int fixed(self, const Fixed* fixed, const uint8_t* p) except -1 nogil:
@@ -453,7 +512,7 @@ cdef class _Messages:
         if have == 0 and version == 9:
             return 0
         if have < 4:
-            self.lost(have, b"set header", b"the file ends inside of it")
+            self.lost(have, b"set header", b"the data end inside of it")
             return 0
         p = self.feed.at()
         id = be16(p)
@@ -482,7 +541,7 @@ cdef class _Messages:
         else:
             self.data(version, <uint16_t>id, p + 4, n - 4, n == length)
         self.feed.advance(n)
-        return 1
+        return n == length
 
     cdef int bad_set(self, int version, int64_t left) except -1 nogil:
         """What is no set: the message's rest where the next one begins behind it."""
@@ -540,11 +599,12 @@ cdef class _Messages:
         return _possible(p, have - next)
 
     cdef Py_ssize_t within(self, Py_ssize_t n) except -1 nogil:
-        """Where among the next `n` bytes a message begins; `n` where none does."""
+        """Where among the next `n` bytes a message begins with another one, or the end, behind it;
+        `n` where none does."""
         cdef Py_ssize_t i = 1, have = self.feed.fill(n)
         cdef const uint8_t* p = self.feed.at()
         while i < n and i + 24 <= have:
-            if p[i] == 0 and p[i + 1] <= 10 and _likely(p + i, have - i) and self.follows(i, False):
+            if p[i] == 0 and p[i + 1] <= 10 and _likely(p + i, have - i) and self.follows(i, True):
                 return i
             have = self.feed.fill(24)
             p = self.feed.at()
@@ -563,6 +623,7 @@ cdef class _Messages:
         key[1] = 0
         memcpy(key + 2, &id, 2)
         memcpy(key + 4, &self.head.domain.id, 4)
+        memcpy(key + 8, (<const Known*>self.head.domain).key + 8, 16)
         t = <Template*>names_find(&self.names, key, KEY)
         if t is not NULL or not make or self.template_count >= TEMPLATES_MOST:
             return t
@@ -610,7 +671,7 @@ cdef class _Messages:
             # Padding is shorter than a template, or zeros, which no template begins with.
             if n < 4 or be16(p) == 0:
                 if not whole and n:
-                    self.bad_template(offset, n, b"the file ends inside of it")
+                    self.bad_template(offset, n, b"the data end inside of it")
                 else:
                     self.account.bytes_structure += n
                 return 0
@@ -618,7 +679,7 @@ cdef class _Messages:
             if used == 0:
                 return self.bad_template(
                     offset, n, b"it is longer than its set" if whole
-                    else b"the file ends inside of it",
+                    else b"the data end inside of it",
                 )
             self.account.bytes_structure += used
             p += used
@@ -657,11 +718,7 @@ cdef class _Messages:
         if id < 256:
             self.bad_template(offset, field, b"its number is below 256")
             return field
-        if version == 9:
-            # Numbers of scopes are numbers of their own.
-            t = self.template(version, <uint16_t>id, True)
-        else:
-            t = self.template(version, <uint16_t>id, True)
+        t = self.template(version, <uint16_t>id, True)
         if t is NULL or self.field_count - t.count + count > FIELDS_MOST:
             self.bad_template(offset, field, b"more templates than are held")
             if t is not NULL:
@@ -799,7 +856,7 @@ cdef class _Messages:
             return self.records(t, p, n, offset, whole, &self.head)
         if self.head.sequence >= 0 and version == 10:
             self.head.sequence = -1     # it is not known how many records this set has
-        if n == 0:
+        if n == 0 and whole:
             return 0
         if t is NULL or self.held_bytes + n + <Py_ssize_t>sizeof(Held) > HELD_MOST:
             self.account.records += 1
@@ -912,7 +969,7 @@ cdef class _Messages:
             p += size
             offset += size
             n -= size
-        if n == 0:
+        if n == 0 and whole:
             return 0
         for i in range(n):
             if p[i]:
@@ -921,7 +978,7 @@ cdef class _Messages:
             self.account.bytes_structure += n
             return 0
         if not whole:
-            why = b"the file ends inside of it"
+            why = b"the data end inside of it"
         self.account.records += 1
         return self.account.damage(offset, n, b"flow record", why, NULL, 0)
 
@@ -964,6 +1021,21 @@ cdef class _Messages:
         if head.sequence >= 0 and t.version != 9:
             head.sequence = <uint32_t>(head.sequence + 1)
         return 0
+
+
+cdef bint is_export(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t at
+    cdef int version
+    if n < 24 or p[0] or not _likely(p, n):
+        return False
+    version = be16(p)
+    at = _span(p, n)
+    if version == 9:
+        while at + 4 <= n and _is_set(9, be16(p + at), be16(p + at + 2)):
+            at += be16(p + at + 2)
+    elif version == 10 and not _sets_fill(p, n, at):
+        return False
+    return at == n
 
 
 def match(head, path):
@@ -1018,7 +1090,7 @@ def read(artifact):
         EvidenceError: the bytes could not be read on (a broken archive or disk); all rows
             before that were yielded.
     """
-    yield from _Messages(artifact).read()
+    yield from Messages(artifact.feed, artifact.account).read()
 
 
 PARSER = Parser(

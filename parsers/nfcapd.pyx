@@ -406,7 +406,8 @@ cdef class _File:
                 if not whole.eof:
                     return -1
             else:
-                with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as reader:
+                whole = zstandard.ZstdDecompressor(max_window_size=BLOCK_MOST)
+                with whole.stream_reader(io.BytesIO(packed)) as reader:
                     out = reader.read(BLOCK_MOST + 1)
         except (OSError, EOFError, zstandard.ZstdError):
             return -1

@@ -15,8 +15,11 @@ from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64,
 from tracelake.native.feed cimport Feed
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
+from tracelake.parsers.conn cimport is_ipv4
 from tracelake.parsers.flow cimport Flows
 from tracelake.parsers.flow import FLOW_LIMIT
+from tracelake.parsers.netflow cimport is_export
+from tracelake.parsers.netflow import Messages
 from tracelake.parsers.packet cimport (
     COUNTED, DAMAGED, FRAGMENT, KIND_ETHERTYPE, KIND_FAMILY, KIND_FRAGMENT, KIND_IP_PROTO,
     KIND_LINKTYPE, KIND_LLC, KIND_OTHER, KINDS, NO_TIME, TRANSPORT, Packet, Verdict, dissect,
@@ -53,6 +56,9 @@ cdef enum:
     IF_TSOFFSET = 14
 
 cdef enum:
+    UDP = 17
+
+cdef enum:
     AT_END = 0
     FULL = 1                        # a batch is to be taken
 
@@ -86,6 +92,9 @@ cdef class Capture:
     cdef readonly Flows flows
     cdef Packet packet
     cdef uint64_t* counts           # packets that are only counted, by kind
+    cdef object exports             # flows that datagrams hold; None before the first
+    cdef Account exported           # of these: of packets, not of the capture
+    cdef bint exports_full
     cdef bint blocks                # pcapng
     cdef bint big                   # byte order of the file, or of the section
     # pcap:
@@ -165,6 +174,13 @@ cdef class Capture:
         for rows in (self.flows.rows, self.flows.dns.rows):
             if rows.is_full or (all and rows.count):
                 batches.append((rows.table, rows.finish()))
+        if self.exports is not None:
+            if all:
+                self.exports.end()
+                self._export_damage()
+                self.account.repairs += self.exported.repairs
+            batches.extend(self.exports.batches(all))
+            self.exports_full = False
         return batches
 
     def count(self):
@@ -184,7 +200,32 @@ cdef class Capture:
         return be16(p) if self.big else le16(p)
 
     cdef inline bint _full(self) noexcept nogil:
-        return self.flows.rows.full() or self.flows.dns.rows.full()
+        return self.flows.rows.full() or self.flows.dns.rows.full() or self.exports_full
+
+    cdef int _export(self) except -1:
+        """Reads the flows that the packet at hand, a datagram, tells of (NetFlow, IPFIX)."""
+        cdef Packet* p = &self.packet
+        cdef const uint8_t* data = p.payload + 8
+        cdef int64_t offset = self.feed.offset() + (data - self.feed.at())
+        cdef const uint8_t* source = <const uint8_t*>&p.src
+        cdef int first = 12 if is_ipv4(&p.src) else 0
+        if self.exports is None:
+            self.exported = Account()
+            self.exports = Messages(self.feed, self.exported)
+        self.exports_full = self.exports.datagram(
+            (<const char*>data)[:p.payload_length - 8], offset, (<const char*>source)[first:16]
+        )
+        self._export_damage()
+        return 0
+
+    cdef int _export_damage(self) except -1:
+        """What of exported flows cannot be read is damage beside the packets, which can."""
+        batch = self.exported.take_damage()
+        if batch is not None:
+            for each in batch.to_pylist():
+                self.account.broken(
+                    each["src_offset"], each["src_length"], each["what"], each["why"])
+        return 0
 
     cdef int _packet(
         self, int link, const uint8_t* data, int64_t captured, int64_t wire
@@ -195,6 +236,11 @@ cdef class Capture:
         self.account.records += 1
         verdict = dissect(p, link, data, captured, wire if wire > captured else captured)
         if verdict == TRANSPORT:
+            if p.protocol == UDP and not p.fragmented and p.captured == p.payload_length and (
+                is_export(p.payload + 8, p.payload_length - 8)
+            ):
+                with gil:
+                    self._export()
             self.flows.packet(p)
         elif verdict == FRAGMENT:
             if not self.flows.fragment(p):
@@ -568,7 +614,8 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
             row with an X in its history.
 
     Yields:
-        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch), NO_ROWS_YET in between.
+        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch), where flows were exported
+        in it also ("raw_event", RecordBatch), NO_ROWS_YET in between.
 
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
@@ -598,7 +645,7 @@ PARSER = Parser(
     name="pcap",
     version="1",
     match=match,
-    tables=("network_activity", "dns_activity"),
+    tables=("network_activity", "dns_activity", "raw_event"),
     read=read,
     files=("*.pcap", "*.pcapng"),
 )

@@ -8,7 +8,8 @@ cdef enum Unit:
     U_ANY, U_S, U_MS, U_US, U_NS, U_FILETIME
 
 
-# Reads a decimal number, perhaps with a fraction, as microseconds since 1970 UTC and the
+# Reads a decimal number, perhaps with a fraction (and behind that the serial number of an audit
+# record, 1640024915.264:4237), as microseconds since 1970 UTC and the
 # nanoseconds (0-999) below. Returns 0 where it is no such number or not within the years 1 to
 # 9999; 2 where it is whole, written in the shortest way, and the unit not told by its size: it can
 # be made again from the time; else 1.

@@ -12,6 +12,14 @@ cdef int64_t FROM_1601 = 11644473600000000      # microseconds
 cdef int64_t LARGEST = 922337203685477579
 
 
+cdef inline bint _are_digits(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] < 48 or p[i] > 57:
+            return False
+    return True
+
+
 cdef int parse_epoch(
     const uint8_t* p, Py_ssize_t n, int unit, int64_t* us, int* below
 ) noexcept nogil:
@@ -36,13 +44,16 @@ cdef int parse_epoch(
             return 0
         exact = 1
         i += 1
-        while i < n:
+        while i < n and p[i] != 58:
             if p[i] < 48 or p[i] > 57:
                 return 0
             if digits < 9:
                 rest = rest * 10 + p[i] - 48
                 digits += 1
             i += 1
+        # The serial number of an audit record: 1640024915.264:4237.
+        if i < n and (i + 1 == n or not _are_digits(p + i + 1, n - i - 1)):
+            return 0
     while digits < 9:
         rest *= 10
         digits += 1

@@ -3,6 +3,10 @@
 Specifications: RFC 3164 (what BSD syslog was seen to write), RFC 5424, rsyslog's templates
 (`RSYSLOG_FileFormat`, `RSYSLOG_ForwardFormat`); see syslog_head.pyx for the heads of lines.
 
+What a line carries (CEF, LEEF, JSON, key=value, and what a mapping file's `[[lines]]` know: see
+payload.pyx) becomes a row by the mapping files, as JSON does; such a line may also stand without a
+head. What is said here is of all others.
+
 A record is a line with a head, and lines after it that begin with a blank. Forwarded messages may
 stand one behind the other without line ends; there a record goes up to the next `<PRI>time`. A
 line without a head is damage: its text is kept there. What is known of programs' messages
@@ -19,6 +23,8 @@ the latest that is not after it. Times of dmesg count from the start of the host
 import re
 import time as clock
 
+from tracelake.native.errors import EvidenceError
+
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr
 
@@ -27,12 +33,15 @@ from tracelake.native.text cimport days_from_civil
 from tracelake.parsers.artifact import Match, Parser, Rank
 from tracelake.parsers.flags cimport TRUNCATED, YEAR_INFERRED, ZONE_ASSUMED
 from tracelake.parsers.linepatterns cimport Pattern, Patterns
+from tracelake.parsers.payload cimport Payloads
 from tracelake.parsers.syslog_head cimport BSD, Head, ISO, NEWS, RFC5424, UPTIME, read_head
 from tracelake.parsers.textlines cimport Line, Lines, digit, month_has
 from tracelake.parsers.textrows cimport Piece, Record, Slot, TextReader, TextRows
+from tracelake.parsers.payload import carries
 from tracelake.parsers.syslog_rules import RULES
+from tracelake.normalize.mapping import load as load_mappings
 
-VERSION = "1"
+VERSION = "2"
 
 cdef Py_ssize_t LOOK = 8 << 20          # bytes that are looked at for the year before the first row
 cdef int64_t DAY = 86400
@@ -60,6 +69,8 @@ HEADS = re.compile(
     rb"|(?:<\d>)?\[ *\d{1,9}\.\d{6}\] ?"
     rb"|\[\w\w\w " + MONTHS + rb" [ \d]\d \d\d:\d\d:\d\d \d{4}\] "
 )
+# Lines without such a head that are looked at for events that they may carry.
+PROBED = 20
 # Logs that look alike and are not of syslog.
 NOT_SYSLOG = re.compile(rb"\{\"|<\?xml|#\w+:")
 
@@ -85,6 +96,10 @@ def match(head, path):
     if HEADS.match(lines[0]) is None and NOT_SYSLOG.match(lines[0]):
         return Match.NO, "its first line is not of a system log"
     good = sum(HEADS.match(line) is not None for line in lines)
+    bare = [line for line in lines[:PROBED] if HEADS.match(line) is None and line[:1] != b"{"]
+    carried = sum(carries(line.rstrip(b"\r")) for line in bare)
+    if carried * 5 > len(bare) * 3 and (good + carried) * 2 > min(len(lines), PROBED):
+        return Match.CONTENT, ""
     if good * 2 > len(lines) or (good and HEADS.match(lines[0]) and lines[0][:1] == b"<"):
         return Match.CONTENT, ""
     if good:
@@ -146,6 +161,7 @@ def last_possible(int month, int day, int64_t second, double before):
 cdef class _Reader(TextReader):
     cdef Lines lines
     cdef Patterns patterns
+    cdef Payloads payloads
     cdef TextRows raw
     cdef _Years years
     cdef object modified
@@ -160,6 +176,7 @@ cdef class _Reader(TextReader):
         self.tables = {}
         self.raw = self.tables["raw_event"] = TextRows("raw_event")
         self.patterns = Patterns(RULES, self.tables)
+        self.payloads = Payloads()
         self.modified = getattr(artifact, "modified", None)
         self.common = {
             rows: tuple(
@@ -252,6 +269,7 @@ cdef class _Reader(TextReader):
         cdef TextRows rows
         cdef Py_ssize_t zeros, whole
         cdef int i
+        cdef bint headed
         for i in range(PER_TURN):
             if not (self.frame(&line) if self.framed else self.lines.next(&line)):
                 return 0
@@ -269,25 +287,34 @@ cdef class _Reader(TextReader):
             whole = self.lines.held - zeros
             self.account.records += 1
             self.account.bytes_records += whole
-            if not read_head(line.p, line.n, &head):
-                self.account.damage(
-                    line.offset, whole, b"line", b"no time of a system log at its start",
-                    line.p, min(line.n, <Py_ssize_t>RAW),
-                )
-                continue
+            headed = read_head(line.p, line.n, &head)
             record.offset = line.offset
             record.length = whole
             record.p = line.p
             record.n = line.n
             record.flags = TRUNCATED if line.cut else 0
-            self.when(&head, &record)
-            program = head.program
             pattern = None
-            if program.n and head.message.n:
-                _base(&program)
-                pattern = self.patterns.find(
-                    program.p, program.n, head.message.p, head.message.n
+            if headed:
+                program = head.program
+                if program.n and head.message.n:
+                    _base(&program)
+                    pattern = self.patterns.find(
+                        program.p, program.n, head.message.p, head.message.n
+                    )
+            if pattern is None and self.payloads.take(line.p, line.n, &head, &headed):
+                if headed:
+                    self.when(&head, &record)
+                self.account.in_rows += 1
+                if self.payloads.row(&head, &record, headed):
+                    break
+                continue
+            if not headed:
+                self.account.damage(
+                    line.offset, whole, b"line", b"no time of a system log at its start",
+                    line.p, min(line.n, <Py_ssize_t>RAW),
                 )
+                continue
+            self.when(&head, &record)
             if pattern is None:
                 rows = self.raw
             else:
@@ -415,15 +442,21 @@ def read(artifact):
         EvidenceError: the bytes could not be read on; the rows before that were yielded.
     """
     cdef _Reader reader = _Reader(artifact)
-    yield from reader.batches()
+    try:
+        for table, batch in reader.batches():
+            yield table, batch
+            yield from reader.payloads.shaped.events.take()
+    except EvidenceError:
+        yield from reader.payloads.shaped.events.take(True)
+        raise
+    yield from reader.payloads.shaped.events.take(True)
 
 
 PARSER = Parser(
     "syslog",
     VERSION,
     match,
-    ("raw_event", "authentication", "account_change", "process_activity", "job_activity",
-     "remote_access_activity"),
+    load_mappings().tables,
     read,
     files=(
         "var/log/*", "*/var/log/*", "private/var/log/*", "*/syslog*", "*/auth.log*",

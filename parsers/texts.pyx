@@ -1,7 +1,7 @@
 """Parts of a text (see texts.pxd)."""
 
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcmp
+from libc.string cimport memchr, memcmp
 
 from tracelake.native.text cimport utf16le_utf8
 from tracelake.parsers.values cimport canonical_ip
@@ -127,10 +127,16 @@ cdef bint _named(
     return False
 
 
+cdef Py_ssize_t _found(
+    const uint8_t* p, Py_ssize_t i, Py_ssize_t end, uint8_t c
+) noexcept nogil:
+    """Where `c` is first, from `i` on, or `end`."""
+    cdef const void* at = memchr(p + i, c, end - i) if i < end else NULL
+    return <const uint8_t*>at - p if at is not NULL else end
+
+
 cdef Py_ssize_t _line_end(const uint8_t* p, Py_ssize_t n, Py_ssize_t i) noexcept nogil:
-    while i < n and p[i] != 10:
-        i += 1
-    return i
+    return _found(p, i, n, 10)
 
 
 cdef bint _is_next(
@@ -155,9 +161,7 @@ cdef Py_ssize_t line_value(
         first = start
         while first < end and _is_space(p[first]):
             first += 1
-        equals = first
-        while equals < end and p[equals] != 61:
-            equals += 1
+        equals = _found(p, first, end, 61)
         key = equals
         while key > first and _is_space(p[key - 1]):
             key -= 1

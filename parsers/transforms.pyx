@@ -7,7 +7,7 @@ holds the text exactly; normalize/rebuild.py is the way back.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, strtod
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memcpy
 
 from tracelake.native.columns cimport (
     BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, TextColumn,
@@ -16,15 +16,13 @@ from tracelake.native.text cimport parse_iso_time, put_hex, put_int, put_iso_tim
 from tracelake.parsers.codes cimport Code, CodeTable
 from tracelake.parsers.event_plan cimport (
     K_BIGS, K_BOOL, K_INT, K_TEXTS, K_WORD, LEVEL, RECORD_ID, TIME_CREATED, W_ACCOUNT, W_AUDIT,
-    W_BEFORE,
-    W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CODE, W_DECIMAL, W_DIGEST,
-    W_DNS_ANSWERS,
-    W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT, W_GUID, W_GUID_UPPER,
-    W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JSON, W_LINE, W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP,
-    W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL, W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY,
-    W_REG_VALUE, W_RESOURCE_PATH, W_SID, W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT,
-    W_STARTS, W_STREAM, W_TECHNIQUES, W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS,
-    W_XML, Output, ValueMap,
+    W_BEFORE, W_BINARY_GUID, W_BINARY_NAME, W_BINARY_STATE, W_BITS, W_CELL, W_CODE, W_DECIMAL,
+    W_DIGEST, W_DNS_ANSWERS, W_DNS_NAME, W_DNS_TYPE, W_DOMAIN, W_EPOCH, W_FILE_NAME, W_FIND_PORT,
+    W_GUID, W_GUID_UPPER, W_HASH, W_HEX, W_HOST, W_IP, W_ITEMS, W_JOINED, W_JSON, W_LINE,
+    W_LINE_DOMAIN, W_LIST, W_LOGON_ID, W_MAP, W_MOF, W_NUMBER, W_PARAM, W_PARTS, W_PRINCIPAL,
+    W_PRINCIPAL_DOMAIN, W_PROCESS_UID, W_REG_KEY, W_REG_VALUE, W_RESOURCE_PATH, W_SID,
+    W_SIGNED_HEX, W_SOCKADDR_IP, W_SOCKADDR_PORT, W_SPLIT, W_STARTS, W_STREAM, W_TECHNIQUES,
+    W_TEXT, W_TIME, W_TRUTH, W_URL_HOST, W_URL_SCHEME, W_UTC_MS, W_XML, Output, ValueMap,
 )
 from tracelake.parsers.flags cimport ZONE_ASSUMED
 from tracelake.parsers.json_parts cimport each_value
@@ -262,6 +260,43 @@ cdef int _fill_json(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) e
         return NOT
     # A list of other than plain texts (numbers, escapes, white space) has another size.
     return EXACT if is_list and out.transform == W_ITEMS and c.size == n else LOSSY
+
+
+cdef struct Joining:
+    uint8_t* made
+    Py_ssize_t size
+
+
+cdef int _join(void* to, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    cdef Joining* j = <Joining*>to
+    if j.size:
+        j.made[j.size] = 32
+        j.size += 1
+    memcpy(j.made + j.size, p, n)
+    j.size += n
+    return 0
+
+
+cdef int _fill_joined(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """The elements of a JSON list as one text; a text that is no list as it is."""
+    cdef Joining j = Joining(NULL, 0)
+    if n == 0:
+        return NOT
+    if p[0] != 91:
+        _word(at, out, p, n)
+        return LOSSY
+    j.made = <uint8_t*>malloc(n)        # each element had a comma or bracket of its own
+    if j.made is NULL:
+        with gil:
+            raise MemoryError()
+    try:
+        each_value(p, n, <const uint8_t*><const char*>b"*", 1, _join, &j)
+        if j.size == 0:
+            return NOT
+        _word(at, out, j.made, j.size)
+        return LOSSY
+    finally:
+        free(j.made)
 
 
 cdef int _fill_guid(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
@@ -770,6 +805,37 @@ cdef int _fill_before(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n)
     return LOSSY
 
 
+cdef int _fill_cell(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
+    """One of the parts between a text; the argument is its number and the text."""
+    cdef const uint8_t* mark = out.argument
+    cdef Py_ssize_t m = out.argument_length, at_byte = 0, size
+    cdef int64_t value = 0
+    cdef int number = 0
+    while m and 48 <= mark[0] <= 57:
+        number = number * 10 + mark[0] - 48
+        mark += 1
+        m -= 1
+    mark += 1
+    m -= 1
+    while number > 1:
+        size = find_text(p + at_byte, n - at_byte, mark, m)
+        if size < 0:
+            return NOT
+        at_byte += size + m
+        number -= 1
+    size = find_text(p + at_byte, n - at_byte, mark, m)
+    if size < 0:
+        size = n - at_byte
+    if size == 0:
+        return NOT
+    if out.kind == K_INT:
+        if parse_number(p + at_byte, size, &value) != 1 or not _number(at, out, value):
+            return NOT
+        return LOSSY
+    _word(at, out, p + at_byte, size)
+    return LOSSY
+
+
 cdef int _fill_part(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     """A part of the text; the text itself is kept."""
     cdef uint8_t[64] made
@@ -860,6 +926,8 @@ cdef int fill(
         return _fill_list(at, out, p, n)
     if W_BEFORE <= way <= W_BINARY_STATE:
         return _fill_part(at, out, p, n)
+    if way == W_CELL:
+        return _fill_cell(at, out, p, n)
     if way == W_DECIMAL:
         return _fill_decimal(at, out, p, n)
     if way == W_PARTS:
@@ -868,6 +936,8 @@ cdef int fill(
         return _fill_dns(at, out, p, n)
     if way == W_EPOCH:
         return _fill_epoch(at, out, p, n)
+    if way == W_JOINED:
+        return _fill_joined(at, out, p, n)
     if way == W_ITEMS or way == W_JSON:
         return _fill_json(at, out, p, n)
     if way == W_PROCESS_UID:

@@ -4,6 +4,7 @@
     10/May/2019:11:37:47 +0200      10 May 2019 11:37:47       Fri, 10 May 2019 11:37:47 GMT
     May 10 2019 11:37:47.123 PDT    May 10, 2019, 11:37:47 AM  Fri May 10 11:37:47 2019
     May 10, 2019 @ 11:37:47.123     5/10/2019 11:37:47 AM      10.05.2019 11:37
+    2019-05-10 11:37:47.123 +0000 UTC
     1557488267.123                  seconds, milli-, micro- or nanoseconds since 1970, by their size
 
 A date of three numbers with the year behind is of the order that is asked for; unsaid it is the
@@ -190,8 +191,11 @@ cdef int _zone(Read* at, int64_t* minutes) noexcept nogil:
             return 0
         minutes[0] = sign * (hours * 60 + rest)
         _skip(at)
-        # A name may follow the number: "+0200 (CEST)".
-        return 1 if at.p == at.end or at.p[0] == 40 else 0
+        # A name may follow the number: "+0200 (CEST)", "+0000 UTC" (Go).
+        p = at.p
+        while p < at.end and _letter(p[0]):
+            p += 1
+        return 1 if p == at.end or at.p[0] == 40 else 0
     hours = -1
     if _is(at, b"edt", 3):
         hours = -4

@@ -10,7 +10,7 @@ from tracelake.native.account import Account
 from tracelake.native.feed import Feed
 from tracelake.normalize import mapping, shapes
 from tracelake.normalize.mapping import Mappings
-from tracelake.normalize.section import Event
+from tracelake.normalize.section import ANY, Event
 from tracelake.normalize.shapes import Shape
 from tracelake.parsers import jsonl
 from tracelake.parsers.artifact import Artifact
@@ -46,7 +46,9 @@ def read(
 
 
 def get(record: Any, path: str) -> Any:
-    """The value at a path with dots, or None."""
+    """The value at a path with dots, or None. Some write the path as the name."""
+    if isinstance(record, dict) and path in record:
+        return record[path]
     for key in path.split("."):
         if not isinstance(record, dict) or key not in record:
             return None
@@ -54,17 +56,27 @@ def get(record: Any, path: str) -> Any:
     return record
 
 
+def has(record: dict[str, Any], member: shapes.Member) -> bool:
+    value = get(record, member.path)
+    if member.absent or value is None:
+        return member.absent and value is None
+    return not member.values or as_text(value) in member.values
+
+
 def shape_of(record: dict[str, Any]) -> Shape:
     return next(
         shape for shape in shapes.load()
-        if all(get(record, member.path) is not None for member in shape.has)
+        if not shape.each and all(has(record, member) for member in shape.has)
     )
 
 
 def event_of(record: dict[str, Any], shape: Shape) -> Event | None:
     provider = next((p for p in (get(record, path) for path in shape.provider) if p), None)
     code = next((c for c in (get(record, path) for path in shape.event) if c is not None), None)
-    return mapping.load().events.get((str(provider), str(code)))
+    events, code = mapping.load().events, shape.code or code
+    provider = shape.vendor or provider
+    found = events.get((str(provider), str(code)))
+    return events.get((str(provider), ANY)) if found is None and shape.vendor else found
 
 
 def as_text(value: Any) -> str | None:
@@ -88,5 +100,7 @@ def named_values(
             inside = path in shape.data or f"{path.rpartition('.')[0]}.*" in shape.data
             found += named_values(value, shape, "" if inside else path, inside)
         else:
-            found.append((key if data else path, as_text(value)))
+            name = key if data else path
+            found.append((name[:1].upper() + name[1:] if data and shape.capital else name,
+                          as_text(value)))
     return found

@@ -11,7 +11,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": set(),
     "normalize": set(),
     "parsers": {"native", "normalize"},
-    "lake": {"normalize"},
+    "lake": {"native", "normalize"},
     "ingest": {"native", "parsers", "lake", "normalize"},
     "analysis": {"lake", "normalize"},
 }

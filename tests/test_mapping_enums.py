@@ -35,7 +35,8 @@ def classes(event: Event) -> set[int]:
 
 
 def sections() -> Iterator[Event]:
-    return (event for event in mapping.load().sections if event.table != "raw_event")
+    """Those of tables that have a class of OCSF: `raw_event` and `certificate` have none."""
+    return (event for event in mapping.load().sections if TABLES[event.table].class_uid)
 
 
 def allowed(ocsf: Ocsf, uid: int, path: str) -> set[int]:

@@ -28,6 +28,9 @@ OTHER_COUNTS = {
     ),
 }
 
+# NetFlow whose templates are not in the capture: each set is damage, beside its packet.
+SETS_WITHOUT_TEMPLATE = {"oracles/ndpi/pcap/netflowv9.pcap": 23}
+
 
 def test_packets_of_every_capture(shared: Path) -> None:
     with open(shared / "oracles/pcap_counts.tsv", encoding="utf-8") as file:
@@ -42,7 +45,9 @@ def test_packets_of_every_capture(shared: Path) -> None:
             assert (packets, account.records, account.damaged) == OTHER_COUNTS[capture], capture
             assert parts < len(data), capture
         else:
-            assert account.records == packets, capture
+            without = SETS_WITHOUT_TEMPLATE.get(capture, 0)
+            assert account.records - without == packets, capture
+            assert account.damaged >= without, capture
             assert parts == len(data), capture
 
 

@@ -83,7 +83,7 @@ OWNERS = (
 
 TABLES_OF = {
     "host_said": "source_id VARCHAR, artifact_no INTEGER, device_hostname VARCHAR, "
-                 "device_uid VARCHAR, host_key VARCHAR, host VARCHAR",
+                 "device_uid VARCHAR, host_key VARCHAR, host VARCHAR, rows BIGINT",
     "host_of_uid": "device_uid VARCHAR, host VARCHAR",
     "host_of_name": "device_hostname VARCHAR, host VARCHAR",
     "host_remark": "host_key VARCHAR, remark VARCHAR",

@@ -310,6 +310,8 @@ def actor(
                ocsf="actor.process.file.hashes[algorithm_id=3].value",
                ecs=name("process.hash.sha256")),
         *about("actor", "actor.process", name("process"), "of its image", "its"),
+        column("actor_imphash", TEXT, "import hash of its image", bloom=True,
+               ecs=name("process.pe.imphash")),
         column("actor_size", BIG, "bytes of its image", ocsf="actor.process.file.size",
                stats=False),
         column("actor_original_name", WORD, "name in its image's version information",

@@ -79,6 +79,10 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             "--all-files", action="store_true",
             help="Open every file of archives and images, and list it with its hash.",
         ),
+        _argument(
+            "--mapping", action="append", type=Path, metavar="FILE", dest="mappings",
+            help="Mapping file of your own (see `tracelake map`); may be repeated.",
+        ),
         _KEY,
         _argument(
             "--shadow-copies", action="store_true", help="Also volume shadow copies in images."
@@ -88,6 +92,15 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Do not read whole images for their hashes, at the end.",
         ),
         _argument("--json", dest="as_json", action="store_true", help="The summary as JSON."),
+    ),
+    "map": (
+        _argument("sample", type=Path, metavar="SAMPLE"),
+        _argument("-o", dest="output", type=Path, metavar="FILE", help="Write to a file."),
+        _argument("--provider", metavar="NAME", help="Who writes these events."),
+        _argument(
+            "--records", type=_at_least_one, metavar="N", default=10000,
+            help="Records that are looked at.",
+        ),
     ),
     "query": (
         _argument("sql", metavar='"SQL"'),

@@ -78,6 +78,7 @@ class Case:
         watch: Watch | None = None,
         carve: bool = False,
         how: How | None = None,
+        mappings: Sequence[str | os.PathLike[str]] = (),
     ) -> Report:
         """Takes in files and folders; what is in already is skipped.
 
@@ -87,15 +88,26 @@ class Case:
             watch: told each ingest event.
             carve: also read deleted records, of sources that are in, too.
             how: what is wanted of archives and images (all files, keys, shadow copies).
+            mappings: mapping files of one's own, on top of the shipped ones.
 
         Returns:
             what was read, and what could not be; nothing is raised for bad evidence.
+
+        Raises:
+            MappingError: a mapping file says something that cannot be; nothing was read.
         """
         from tracelake.ingest.events import PLAINLY
         from tracelake.ingest.run import ingest
 
+        from tracelake.normalize import extra
+
         roots = [Path(path) for path in paths]
-        report = ingest(roots, self.lake, workers, watch, carve, how or PLAINLY)
+        before = extra.files()
+        extra.use(extra.read(map(Path, mappings)) or before)
+        try:
+            report = ingest(roots, self.lake, workers, watch, carve, how or PLAINLY)
+        finally:
+            extra.use(before)
         self.refresh()
         return report
 

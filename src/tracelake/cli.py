@@ -60,6 +60,7 @@ def ingest(
     key: list[str] | None,
     shadow_copies: bool,
     full_hash: bool,
+    mappings: list[Path] | None,
     as_json: bool,
 ) -> int:
     """Take evidence in: files and folders, archives of them, images of disks."""
@@ -74,6 +75,7 @@ def ingest(
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
+    use_mappings(mappings)
     how = How(all_files, keys_of(key), shadow_copies, full_hash, indexes=carve)
     if dry_run:
         checked(engagement, lake)
@@ -93,6 +95,21 @@ def ingest(
     if report.interrupted:
         say("stopped; what was committed stays, and the same command goes on from here")
     return report.exit_code
+
+
+def map_(sample: Path, output: Path | None, provider: str | None, records: int) -> int:
+    """Propose a mapping file for a log, to be finished by hand and used with --mapping."""
+    from tracelake.proposal import NotMapped, propose
+
+    try:
+        text = propose(sample, provider or "", records)
+    except NotMapped as error:
+        fail(1, f"{sample}: {error}")
+    if output is None:
+        print(text, end="")
+    else:
+        output.write_text(text, encoding="utf-8")
+    return 0
 
 
 def query(
@@ -125,8 +142,9 @@ def tables(engagement: str, lake: str | None) -> int:
         "from information_schema.tables where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') "
         "group by all order by all"
     ).fetchall()
-    print("views: timeline, timeline_once, host, artifact_host, witness, intake, usn, script_full,")
-    print("artifact_path, and the same rows under others' names:")
+    print("process_tree(), process_ancestors(), process_descendants() of one process")
+    print("views: timeline, timeline_once, host, host_address, host_evidence, artifact_host, witness,")
+    print("intake, usn, script_full, artifact_path, and the same rows under others' names:")
     for schema, names in views:
         print(f"  {schema}.* {names}")
     return 0
@@ -210,8 +228,8 @@ def doctor(lake: str | None) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command
-    for command in (ingest, status, query, tables, sources, damage, show, verify, doctor)
+    command.__name__.rstrip("_"): command
+    for command in (ingest, map_, status, query, tables, sources, damage, show, verify, doctor)
 }
 
 
@@ -241,6 +259,17 @@ def answer(case: Case, sql: str, form: str, output: Path | None = None) -> int:
         fail(1, str(error))
     write_result(result.fetch_arrow_reader(), form, output)
     return 0
+
+
+def use_mappings(given: list[Path] | None) -> None:
+    """Lets mapping files of the user's hold in this process; ends it where one is wrong."""
+    from tracelake.normalize import extra
+    from tracelake.normalize.mapping_file import MappingError
+
+    try:
+        extra.use(extra.read(given or ()))
+    except MappingError as error:
+        fail(2, str(error))
 
 
 def keys_of(given: list[str] | None) -> tuple[Key, ...]:
