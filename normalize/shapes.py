@@ -35,8 +35,8 @@ quarter of an hour; the row is flagged (parse_flags 32) and the text stays in `u
 is a number (or its digits) of U since 1970: s, ms, us, ns, with decimals, or `filetime` (100 ns
 since 1601); `epoch` alone tells the unit by the number's size; `written` is a time as programs
 write it for people, in the ways of parsers/written_time.pyx, and may be put together of several
-members (`date + time + tz | written`); `written dmy` or `written mdy` says in which order dates like
-05/10/2019 are.
+members (`date + time + tz | written`); `written dmy` or `written mdy` says in which order dates
+like 05/10/2019 are.
 
 Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
 object in these lists is a record, of whatever shape it has itself.
