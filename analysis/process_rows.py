@@ -509,7 +509,7 @@ class ProcessRows:
             query = f"WITH listed AS (SELECT unnest([{values}]) AS value) {query}"
         of = self._hosts.of
         return [
-            Row(*row, of(row[4], row[5], row[6], row[7]))
+            Row(*(*row, of(row[4], row[5], row[6], row[7])))
             for row in self._connection.execute(query).fetchall()
         ]
 

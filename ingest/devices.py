@@ -59,8 +59,9 @@ class Gathering:
                 flags = pc.fill_null(batch.column("parse_flags"), 0)
                 unsure = pc.not_equal(pc.bit_wise_and(flags, pa.scalar(UNSURE, flags.type)), 0)
                 time = pc.if_else(unsure, None, time)
-        if columns.keys() <= {"log_provider"}:
-            columns = {}
+        # Who gave an id is of interest; of events without one it is only many providers.
+        if "device_uid" not in columns:
+            columns.pop("log_provider", None)
         for key, seen in _grouped(columns, time, len(batch)):
             self._put(key, seen)
 
@@ -103,9 +104,11 @@ def _grouped(
     """Each combination of words, with its times and its rows."""
     if time is None:
         time = pa.nulls(rows, pa.timestamp("us", tz="UTC"))
-    if not columns:
+    if all(len(one.dictionary) == 1 and not one.null_count for one in columns.values()):
         span = pc.min_max(time.cast(pa.int64()))
-        yield NOBODY, (span["min"].as_py(), span["max"].as_py(), rows)
+        only = {name: one.dictionary[0].as_py() for name, one in columns.items()}
+        key = tuple(only.get(name) for name in DEVICE_KEYS)
+        yield key, (span["min"].as_py(), span["max"].as_py(), rows)
         return
     words = {name: [None, *column.dictionary.to_pylist()] for name, column in columns.items()}
     code: Any = pa.scalar(0, pa.int64())
@@ -123,7 +126,6 @@ def _grouped(
         for name in reversed(columns):
             code_, place = divmod(code_, len(words[name]))
             found[name] = words[name][place]
-        # Who gave an id is of interest; of events without one it is only many providers.
         if found.get("device_uid") is None:
             found.pop("log_provider", None)
         yield tuple(found.get(name) for name in DEVICE_KEYS), (first, last, count)

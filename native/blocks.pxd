@@ -20,7 +20,7 @@ cdef extern from *:
     #include <sys/mman.h>
 
     /* From here on two system calls cost less than the copy. */
-    #define TL_MAPPED ((size_t)128 << 10)
+    #define TL_MAPPED ((size_t)64 << 10)
     /* Kept at most: as many blocks as a table has columns, and about what a batch takes. */
     #define TL_KEPT 128
     #define TL_KEPT_BYTES ((size_t)64 << 20)

@@ -39,15 +39,15 @@ members (`date + time + tz | written`); `written dmy` or `written mdy` says in w
 like 05/10/2019 are.
 
 Records in records: an object of a shape with `each` or `inside` is only wrapping paper, and every
-object in these lists is a record, of whatever shape it has itself.
-What else the wrapper says is said of each of them: its other members are theirs too, behind their
-own. `"snapshot as columns"` puts the members of the element below `columns`, beside those of the
-wrapper. Of a list below another member, `diffResults.added`, that one says where it was:
-`diffResults` is `added`. With `own = true` the object is a record of its own, too, without these
-lists, and its members stay with it (trees: `__children`). With `others = 8` it is of the shape
-only if it has no more other values than that. `each` and `inside` together count as one in `has`; a
-list counts only where it has objects and nothing else. A wrapper that has very much to say (of very many elements)
-is a record of its own instead.
+object in these lists is a record, of whatever shape it has itself. What else the wrapper says is
+said of each of them: its other members are theirs too, behind their own. `"snapshot as columns"`
+puts the members of the element below `columns`, beside those of the wrapper. Of a list below
+another member, `diffResults.added`, that one says where it was: `diffResults` is `added`. With `own
+= true` the object is a record of its own, too, without these lists, and its members stay with it
+(trees: `__children`). With `others = 8` it is of the shape only if it has no more other values than
+that. `each` and `inside` together count as one in `has`; a list counts only where it has objects
+and nothing else. A wrapper that has very much to say (of very many elements) is a record of its own
+instead.
 
 The shape with the most members in `has` wins, of several that have as many the one that asks for
 texts. One without any is for objects of no other shape.

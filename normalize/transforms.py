@@ -67,7 +67,8 @@ TRANSFORMS = {
     "epoch": Transform(
         (TIME,),
         "A number, or its digits, of units since 1970: s, ms, us, ns, or filetime (100 ns since "
-        "1601); without one its size tells. Inverse: whole units in decimal, if one is named.",
+        "1601); without one its size tells. The first moment of 1970 or of 1601 is none. Inverse: "
+        "whole units in decimal, if one is named.",
         argument="unit?",
     ),
     "utc_ms": Transform((TIME,), "Sysmon's 2020-09-14 12:13:09.123, UTC; inverse: the same."),

@@ -52,7 +52,7 @@ cdef struct Late:               # a value of `unmapped` that is put when the eve
 
 
 cdef enum:
-    ORIGINS = 256
+    ORIGINS = 1024
     LATES = 16
     JOINS = 8
 

@@ -39,6 +39,7 @@ from tracelake.parsers.values cimport (
 # put_iso_time has four digits for the year.
 cdef int64_t YEAR_1 = -62135596800000000
 cdef int64_t YEAR_10000 = 253402300800000000
+cdef int64_t FILETIME_ZERO = -11644473600000000
 
 # What Windows writes between the parts of a list.
 cdef const uint8_t* BETWEEN = <const uint8_t*><const char*>b"\r\n\t\t\t"
@@ -155,7 +156,8 @@ cdef int _fill_time(
 cdef int _fill_epoch(EventRow* at, Output* out, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef int64_t us = 0
     cdef int below = 0, done = parse_epoch(p, n, out.unit, &us, &below)
-    if done == 0:
+    # The first moment of an epoch stands for none: no event was then (also FILETIME's, converted).
+    if done == 0 or us == 0 or us == FILETIME_ZERO:
         return NOT
     (<IntColumn>out.column).put(at.row, us)
     return EXACT if done == 2 and below == 0 else LOSSY

@@ -10,6 +10,8 @@ from ipaddress import ip_address
 
 import zstandard
 
+from tests.packets import ethernet, ipv4, pcap, udp
+
 SECONDS = 1_600_000_000
 """2020-09-13T12:26:40Z: when every message is exported, unless told otherwise."""
 UPTIME = 100_000
@@ -295,7 +297,10 @@ def seeds() -> list[tuple[str, bytes]]:
         flow_1(3, struct.pack("<HHBBBBHBB", 1, 2, 0, 1, 24, 16, 0, 3, 4)),
         extension_map(4), flow_1(4, source="::1", target="::2", wide=True), flow_1(4, old=True),
     ]  # fmt: skip
+    frames = [ethernet(ipv4(udp(50000, 2055, each), 17)) for each in (late, nine[:148], old, ten)]
+    capture = pcap([(SECONDS + i / 8, frame) for i, frame in enumerate(frames)])
     return [
+        ("export.pcap", capture),
         ("v1", v1(v5_record()) * 2), ("v5", old), ("v5 twice", old + b"\1\2\3" + old), ("v9", nine),
         ("v7", v7(v5_record(), v5_record())), ("v9 late", late), ("ipfix", ten),
         ("all", old + nine + ten + v7(v5_record())),

@@ -81,6 +81,41 @@ def test_every_value_is_rebuilt_from_the_row(name: str) -> None:
         assert found[field] == text, field
 
 
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("g1", ["g1"]), ("g1,g2", ["g1", "g2"]), (" g1 ,, g2 ,", ["g1", "g2"]), (",", None),
+        (" , ", None), ("", None),
+    ],
+)
+def test_parts_of_a_list_in_a_text(text: str, groups: list[str] | None) -> None:
+    record = samples()["falcon_detection"]
+    record["event"]["HostGroups"] = text
+    assert golden(record)[0].get("device_group_uids") == groups
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind"),
+    [
+        ("type:  28 www.example.org", "www.example.org", 28), ("www.example.org",) * 2 + (None,),
+        ("type: www", "type: www", None), ("type:  28", None, 28), ("type:", "type:", None),
+        ("type:  28 ", None, 28), ("type: 99999999999999999999 a", "a", None),
+    ],
+)
+def test_questions_as_sensors_write_them(text: str, name: str | None, kind: int | None) -> None:
+    (row,) = golden(samples()["s1_dns"] | {"event.dns.request": text})
+    assert (row.get("query_hostname"), row.get("query_type_id")) == (name, kind)
+    if name != text:
+        assert ["event.dns.request", text] in row["unmapped"]
+
+
+@pytest.mark.parametrize("none", [0, -11644473600000])
+def test_the_first_moment_of_an_epoch_is_no_time(none: int) -> None:
+    (row,) = golden(samples()["s1_file"] | {"tgt.file.creationTime": none})
+    assert "file_created_time" not in row
+    assert ["tgt.file.creationTime", str(none)] in row["unmapped"]
+
+
 def _make() -> None:
     made = {name: golden(record) for name, record in samples().items()}
     GOLDEN.write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

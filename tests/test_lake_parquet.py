@@ -197,8 +197,10 @@ def test_all_readers_read_what_was_written(tmp_path: Path, seed: int) -> None:
     )
 
 
-def test_every_table_of_ours_can_be_written() -> None:
-    assert [name for name, table in TABLES.items() if not can_write(table.schema)] == []
+def test_every_table_of_rows_can_be_written() -> None:
+    # `artifact` has lists of structs, and a row per file: pyarrow writes it.
+    others = [name for name, table in TABLES.items() if not can_write(table.schema)]
+    assert others == ["artifact"]
     assert not can_write(pa.schema([("a", pa.struct([("b", pa.int8())]))]))
     assert not can_write(pa.schema([("a", pa.uint8())]))
     assert not can_write(pa.schema([pa.field("a", pa.list_(pa.int8()), nullable=False)]))

@@ -37,11 +37,11 @@ def test_rows_are_those_of_the_same_events_by_themselves() -> None:
             b'{"' + name + b'":[' + b",".join(lines) + b"]}",
             b'{ "' + name + b'" :\n[\n' + b",\n".join(lines) + b"\n]\n}\n",
             b"\n".join(b'{"' + name + b'":[' + line + b"]}" for line in lines),
-            b'[{"' + name + b'":[' + b"]},{\"".join([b""]) + b",".join(lines) + b"]}]",
+            b'[{"' + name + b'":[' + b']},{"'.join([b""]) + b",".join(lines) + b"]}]",
         ):
             rows, account = read(wrapped)
             assert without_place(rows) == wanted
-            assert [wrapped[r["src_offset"]:][: r["src_length"]] for _, r in rows] == lines
+            assert [wrapped[r["src_offset"] :][: r["src_length"]] for _, r in rows] == lines
             assert (account.records, account.damaged) == (8, 0)
             assert account.bytes_records == sum(map(len, lines))
             assert jsonl.match(wrapped[:65536], "x.json")[0] == Match.CONTENT
@@ -49,7 +49,8 @@ def test_rows_are_those_of_the_same_events_by_themselves() -> None:
 
 def test_what_the_wrapper_says_is_said_of_each() -> None:
     data = json.dumps(
-        {"owner": "123", "logGroup": {"name": "g"}, "logEvents": [{"id": 1}, {"id": 2, "owner": "x"}],
+        {"owner": "123", "logGroup": {"name": "g"},
+         "logEvents": [{"id": 1}, {"id": 2, "owner": "x"}],
          "tags": ["a", {"b": 1}]}
     ).encode()  # fmt: skip
     beside = {"owner": "123", "logGroup.name": "g", "tags": '["a",{"b":1}]'}
@@ -153,11 +154,14 @@ def test_trees_are_rows_of_each_of_their_nodes() -> None:
 
 def test_a_wrapper_of_any_size_is_read_record_by_record() -> None:
     text = [b'{"id":"%d","x":"%s"}' % (i, b"y" * 20000) for i in range(900)]
-    for head, tail in ((b'{"Records":[', b"]}"), (b'{"v":"1",\n"Records" : [ ', b' ],"next":{"a":[1]}}')):
+    for head, tail in (
+        (b'{"Records":[', b"]}"),
+        (b'{"v":"1",\n"Records" : [ ', b' ],"next":{"a":[1]}}'),
+    ):
         data = head + b",".join(text) + tail
         assert len(data) > jsonl.LONGEST
         rows, account = read(data)
-        assert [data[r["src_offset"]:][: r["src_length"]] for _, r in rows[:900]] == text
+        assert [data[r["src_offset"] :][: r["src_length"]] for _, r in rows[:900]] == text
         last = [dict(row["unmapped"]) for _, row in rows[900:]]
         assert last == ([{"next.a": "[1]"}] if b"next" in tail else [])
         assert dict(rows[7][1]["unmapped"]).get("v") == ("1" if b"v" in head else None)
@@ -205,7 +209,10 @@ def test_splunk_and_elasticsearch_hand_over_what_they_found() -> None:
     ((table, wanted),) = without_place(read(line)[0])
     for text, beside in (
         (b'{"preview":false,"offset":0,"result":' + line + b"}", {"preview", "offset"}),
-        (b'{"_index":"i","_id":"1","_source":' + line + b',"_score":1.5}', {"_index", "_id", "_score"}),
+        (
+            b'{"_index":"i","_id":"1","_source":' + line + b',"_score":1.5}',
+            {"_index", "_id", "_score"},
+        ),
     ):
         rows, _ = read(text)
         ((found, row),) = without_place(rows)
@@ -214,7 +221,7 @@ def test_splunk_and_elasticsearch_hand_over_what_they_found() -> None:
         assert {k: v for k, v in row.items() if k != "unmapped"} == {
             k: v for k, v in wanted.items() if k != "unmapped"
         }
-        assert text[rows[0][1]["src_offset"]:][: rows[0][1]["src_length"]] == line
+        assert text[rows[0][1]["src_offset"] :][: rows[0][1]["src_length"]] == line
 
 
 @pytest.mark.parametrize(
@@ -257,7 +264,9 @@ def test_utf16_gives_the_same_rows(codec: str, mark: str, form: str) -> None:
 
 
 def test_utf16_that_is_ill_formed() -> None:
-    text = '{"a":"x'.encode("utf-16-le") + b"\x00\xd8" + 'y"}\n{"b":1}\n'.encode("utf-16-le") + b"\x41"
+    text = (
+        '{"a":"x'.encode("utf-16-le") + b"\x00\xd8" + 'y"}\n{"b":1}\n'.encode("utf-16-le") + b"\x41"
+    )
     rows, account = read(b"\xff\xfe" + text)
     assert [dict(row["unmapped"]) for _, row in rows] == [{"a": "x\ufffd\ufffd\ufffdy"}, {"b": "1"}]
     assert rows[0][1]["parse_flags"] == 128

@@ -142,8 +142,9 @@ def tables(engagement: str, lake: str | None) -> int:
         "from information_schema.tables where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') "
         "group by all order by all"
     ).fetchall()
-    print("views: timeline, timeline_once, host, artifact_host, witness, intake, usn, script_full,")
-    print("artifact_path, and the same rows under others' names:")
+    print("process_tree(), process_ancestors(), process_descendants() of one process")
+    print("views: timeline, timeline_once, host, host_address, host_evidence, artifact_host, witness,")
+    print("intake, usn, script_full, artifact_path, and the same rows under others' names:")
     for schema, names in views:
         print(f"  {schema}.* {names}")
     return 0

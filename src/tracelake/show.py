@@ -38,6 +38,9 @@ def show_row(case: Case, row_id: str, how: How = PLAINLY) -> None:
     row = find_row(case, row_id)
     table = row.pop("table")
     print_table(["column", table], [(k, v) for k, v in row.items() if v is not None])
+    if table == "process_activity":
+        for line in ancestry(case, row_id):
+            print(f"process   {shown(line)}")
     origin = case.sql(
         "select s.uri, s.sha256, s.size, a.path from artifact_path as a join source as s "
         f"using (source_id) where source_id = '{row['source_id']}' "
@@ -64,6 +67,14 @@ def show_row(case: Case, row_id: str, how: How = PLAINLY) -> None:
                 print(shown_lines(render(feed, offset)))
     except (EvidenceGone, EvidenceError) as error:
         print(shown(f"the evidence cannot be shown: {error}"))
+
+
+def ancestry(case: Case, row_id: str) -> list[str]:
+    """Names from a process's first known ancestor to itself, where the row says that one began."""
+    found = case.session.sql(
+        "SELECT path FROM process_ancestors($id) WHERE level = 0", {"id": row_id}
+    ).fetchall()
+    return [path for (path,) in found if " > " in path]
 
 
 def shown_lines(text: str) -> str:
