@@ -1,8 +1,8 @@
 """Mapping files of an analyst (`ingest --mapping FILE`), on top of the shipped ones.
 
 They are said once for a process, before anything is read, and then hold for every parser that maps:
-`mapping.load` and `shapes.load` ask for them. Workers are told the texts, not the paths: a file that
-is edited meanwhile does not make half of the rows.
+`mapping.load` and `shapes.load` ask for them. Workers are told the texts, not the paths: a file
+that is edited meanwhile does not make half of the rows.
 """
 
 import hashlib

@@ -46,13 +46,14 @@ FORMS = {
 """Forms of texts, the narrowest first."""
 
 NAMES: Mapping[str, str] = {
-    "src_ip": "src srcip srcaddr source sourceip sourceaddress sourceipaddress clientip client cip "
-    "saddr remoteaddr remoteip ipaddress callerip origip sourceipv4 ip clientaddress ipaddr",
+    "src_ip": "src srcip srcaddr source sourceip sourceaddress sourceipaddress clientip client "
+    "cip saddr remoteaddr remoteip ipaddress callerip origip sourceipv4 ip clientaddress ipaddr",
     "src_port": "srcport sport spt sourceport clientport cport remoteport sourceportnumber",
     "dst_ip": "dst dstip dstaddr dest destip destinationip destinationaddress serverip daddr sip "
     "targetip respip dstipv4 destaddress",
     "dst_port": "dstport dport dpt destport destinationport serverport sport targetport",
-    "src_hostname": "srchost shost sourcehost sourcehostname workstation workstationname clientname "
+    "src_hostname": "srchost shost sourcehost sourcehostname workstation workstationname "
+    "clientname "
     "clienthostname srcname",
     "dst_hostname": "dsthost dhost desthost destinationhost destinationhostname servername dstname",
     "src_mac": "srcmac smac sourcemac", "dst_mac": "dstmac dmac destmac destinationmac",
@@ -101,7 +102,8 @@ SYSTEM: Mapping[str, str] = {
     "device_hostname": "hostname host computer computername device devicename devname machinename "
     "dvchost dvc agenthostname hostidentifier sysloghost machine endpoint",
     "device_uid": "deviceid agentid aid sensorid hostid machineid endpointid devid",
-    "message": "message msg description eventmessage renderedmessage rawmessage content logmessage text",
+    "message": "message msg description eventmessage renderedmessage rawmessage content "
+    "logmessage text",
     "log_name": "channel logname logtype category log",
     "original_event_uid": "eventuuid uuid eventuid recordid logid messageid eventrecordid",
     "event_level": "",
@@ -275,7 +277,7 @@ USUAL = ("network_activity", "authentication", "process_activity", "http_activit
 
 
 def _rank(table: str, users: bool) -> int:
-    """Of tables that fit alike the one that such logs usually are: where there are users, logons."""
+    """Of tables that fit alike the one that such logs usually are; logons where there are users."""
     if users and table == "authentication":
         return -1
     return USUAL.index(table) if table in USUAL else len(USUAL)
@@ -285,7 +287,8 @@ def _rank(table: str, users: bool) -> int:
 def _weight(table: str, column: str) -> float:
     """How much a column says of a table: the fewer have it, the more."""
     having = sum(column in TABLES[name].columns for name in _known())
-    own = column.split("_")[0] == table.split("_")[0][:4] or PREFIX.get(table) == column.split("_")[0]
+    begins = column.split("_")[0]
+    own = begins in (table.split("_")[0][:4], PREFIX.get(table))
     return (2.0 if own else 1.0) / having**0.5
 
 

@@ -18,8 +18,8 @@ what their parts are called; the `[[shapes]]` of the same file then know the rec
     [lines.patterns]
     302013 = ["Built {direction} TCP connection {connection} for {src}"]
 
-A pattern is a text with names in braces. What stands there goes up to the first place where the text
-behind it follows, `{name*}` up to the last; the whole line must fit. `{name:ip}` is an address,
+A pattern is a text with names in braces. What stands there goes up to the first place where the
+text behind it follows, `{name*}` up to the last; the whole line must fit. `{name:ip}` is an address,
 `{name:number}` digits, `{name:decimal}` with a fraction, `{name:word}` holds no blank; `{_}` is not
 kept. Blanks in a pattern stand for one or more. A part that is empty is left out. Of a line whose
 `by` patterns all fail, the parts of `begins` are its values.

@@ -1,7 +1,7 @@
 """A mapping file proposed for a sample of records, in the form of the vendors' files.
 
-It is a beginning: every member is named with how many records have it and what it holds; those whose
-name and texts tell what they are, are mapped; the others stand there as comments to be finished.
+It is a beginning: every member is named with how many records have it and what it holds; those
+whose name and texts tell what they are, are mapped; the others stand there as comments to be finished.
 """
 
 import json
@@ -26,6 +26,7 @@ Record = Mapping[str, str]
 MOST_CODES = 60
 MOST_HAS = 5
 ACTIVITIES = {table.name: table.class_uid for table in ALL}
+MAKER = re.compile("vendor|product|provider|device.?type", re.IGNORECASE)
 SPREAD = re.compile(r"\[\d+\]$")
 
 
@@ -72,7 +73,7 @@ def _has(seen: Mapping[str, Seen], total: int, most: int) -> list[str]:
     ]  # fmt: skip
     said = [
         one for one in always
-        if len(one.values) == 1 and re.search("vendor|product|provider|device.?type", one.name, re.I)
+        if len(one.values) == 1 and MAKER.search(one.name)
     ]
     named = [f"{one.name}={next(iter(one.values))}" for one in said
              if "|" not in next(iter(one.values))]
@@ -96,7 +97,9 @@ def _times(seen: Mapping[str, Seen]) -> list[str]:
             found.append((one, how.strip()))
     dates = [one for one in seen.values() if one.form == "date"]
     clocks = [one for one in seen.values() if one.form == "clock"]
-    joined = [f"{quoted(f'{dates[0].name} + {clocks[0].name} | written')}"] if dates and clocks else []
+    joined = []
+    if dates and clocks:
+        joined.append(quoted(f"{dates[0].name} + {clocks[0].name} | written"))
 
     def rank(item: tuple[Seen, str]) -> tuple[int, int]:
         name = plain(item[0].name)
@@ -123,7 +126,9 @@ def _system(seen: Mapping[str, Seen], taken: set[str]) -> dict[str, str]:
     return found
 
 
-def _columns(table: str, seen: Sequence[Seen], taken: set[str]) -> dict[str, list[tuple[Seen, str]]]:
+def _columns(
+    table: str, seen: Sequence[Seen], taken: set[str]
+) -> dict[str, list[tuple[Seen, str]]]:
     """The members of each column of a table."""
     found: dict[str, list[tuple[Seen, str]]] = defaultdict(list)
     for one in sorted(seen, key=lambda one: -one.count):
@@ -202,8 +207,8 @@ def propose(records: Sequence[Record], provider: str, least: int, about: Sequenc
     taken |= set(system.values())
     lines = [f"# {line}".rstrip() for line in about]
     lines += ["", f"provider = {quoted(provider)}", "", "[[shapes]]",
-              "# A record is of this file where it has all of these members (`name=text`: with that",
-              "# text). Others must not have them all."]
+              "# A record is of this file where it has all of these members (`name=text`: with",
+              "# that text). Others must not have them all."]
     if not any(one.count == total for one in seen.values()):
         lines.append("# TODO: the sample holds records of several kinds, and no member is in all.")
     has = _has(seen, total, max(MOST_HAS, least))
@@ -213,7 +218,7 @@ def propose(records: Sequence[Record], provider: str, least: int, about: Sequenc
         lines.append(f"event = {quoted(code.name)}")
         lines += [f"# or: event = {quoted(one.name)}    # {one.examples()}" for one in codes[1:4]]
     else:
-        lines.append("# No member was found that tells kinds of events apart: one section is for all.")
+        lines.append("# No member was found that tells kinds of events apart.")
     texts = [one.name for one in seen.values() if one.form == "object"]
     if texts:
         lines += ["# These hold JSON as text: their members get names of their own.",
@@ -222,7 +227,7 @@ def propose(records: Sequence[Record], provider: str, least: int, about: Sequenc
         lines += ["# The first of these that is a time is the row's.",
                   f"time = [{', '.join(times)}]"]
     else:
-        lines += ["# TODO: no member looks like a time. Clocks: zone, utc, epoch s|ms|us|ns, written.",
+        lines += ["# TODO: no member looks like a time. Clocks: docs/logs.md.",
                   "# time = \"...\""]
     if system:
         lines.append("[shapes.system]")

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tracelake.normalize.column import (
-    BIG, BIGS, BOOL, DOUBLE, INT, SMALL, TEXT, TEXTS, TIME, TINY, WORD,
+    BIG,
+    BIGS,
+    BOOL,
+    DOUBLE,
+    INT,
+    SMALL,
+    TEXT,
+    TEXTS,
+    TIME,
+    TINY,
+    WORD,
 )
 
 NUMBERS = (TINY, SMALL, INT, BIG)
@@ -24,7 +34,8 @@ class Transform:
             (normalize/codes.py), "code?" that or nothing, "path" of elements, "members" names and
             numbers joined by dots, "unit?" of time or nothing, "column" another one that the same
             section fills, "column?" that or nothing,
-            "cell" a number and a text, "text" a text, in quotes where it begins or ends with a space.
+            "cell" a number and a text, "text" a text, in quotes where it begins or ends with a
+            space.
         derived: the column only repeats a part of what another column or field holds, or is
             made up; it never stands for the field.
     """
@@ -42,8 +53,8 @@ TRANSFORMS = {
     ),
     "decimal": Transform(
         (DOUBLE,),
-        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a point. "
-        "Default of such columns.",
+        "A decimal number, whole or with a fraction; inverse: the shortest text of it with a "
+        "point. Default of such columns.",
     ),
     "hex": Transform(NUMBERS, "The same; inverse: 0x and lower-case digits, no leading zeros."),
     "signed_hex": Transform(

@@ -38,6 +38,9 @@ cdef int cells_scan(
     Cells* cells, const uint8_t* p, Py_ssize_t n, uint8_t delimiter, uint8_t quote, bint last
 ) except -1 nogil
 
+# Ends a record whose last quote is open at the end of the text.
+cdef int cells_force(Cells* cells, Py_ssize_t n) except -1 nogil
+
 # Whether the bytes looked at so far end inside quotes.
 cdef bint open_quote(const Cells* cells) noexcept nogil
 

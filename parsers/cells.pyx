@@ -126,6 +126,12 @@ cdef int cells_scan(
     return 1
 
 
+cdef int cells_force(Cells* cells, Py_ssize_t n) except -1 nogil:
+    _add(cells, cells.start + 1, max(n, cells.start + 1), cells.doubled)
+    cells.length = cells.at = n
+    return 0
+
+
 cdef Py_ssize_t put_cell(
     const Cell* cell, const uint8_t* p, uint8_t quote, uint8_t* out
 ) noexcept nogil:

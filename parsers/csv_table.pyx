@@ -30,7 +30,7 @@ from tracelake.normalize.mapping import load as load_mappings
 from tracelake.parsers.anytext cimport AnyText
 from tracelake.parsers.artifact import NO_ROWS_YET, Parser, Rank
 from tracelake.parsers.cells cimport (
-    Cells, cells_begin, cells_free, cells_scan, put_cell,
+    Cells, cells_begin, cells_force, cells_free, cells_scan, open_quote, put_cell,
 )
 from tracelake.parsers.csv_form import form_of, match
 from tracelake.parsers.flags cimport TEXT_REPAIRED, TRUNCATED
@@ -184,7 +184,10 @@ cdef class _Reader:
         self.in_lines = self.vain > VAIN + VAIN_RATIO * self.account.bytes_records
         if have <= MAX_RECORD and not self.fits(p + size, have - size):
             # The text ends in the middle of a cell.
-            return self.damage(have, b"a quote is not closed before the end")
+            cells_begin(&self.cells)
+            if not self.scan(p, have, True) and open_quote(&self.cells):
+                cells_force(&self.cells, have)
+            return self.put(p, have, True, True)
         return self.damage(size, b"a quote is not closed")
 
     cdef int too_long(self) except -1:
@@ -216,7 +219,9 @@ cdef class _Reader:
         self.text.advance(n)
         return -2
 
-    cdef int put(self, const uint8_t* p, Py_ssize_t size, bint cut) except -1:
+    cdef int put(
+        self, const uint8_t* p, Py_ssize_t size, bint cut, bint inside=False
+    ) except -1:
         """The record in the cells, as a row."""
         cdef int64_t offset = self.text.offset(), length
         cdef int flags = 0, full
@@ -231,7 +236,7 @@ cdef class _Reader:
             return self.damage(size, b"too many cells")
         if self.cells.count == 1 and self.columns > 1:
             return self.damage(size, b"one cell where the names are several")
-        if cut and self.cells.count < self.columns:
+        if inside or (cut and self.cells.count < self.columns):
             flags |= TRUNCATED
         if self.text.repaired and memchr(p, 0xEF, size) is not NULL:
             flags |= TEXT_REPAIRED

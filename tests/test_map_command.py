@@ -88,7 +88,7 @@ def test_a_source_that_is_in_with_other_rules(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('provider = "V"\n[[shapes]]\nhas = ["a"]\ntime = "x | bogus"\n["*"]\ntable = "raw_event"\n',
+        ('provider = "V"\n[[shapes]]\nhas = ["a"]\ntime = "x | bogus"\n',
          "line 4: [shapes] time: no clock 'bogus'"),
         ('provider = "V"\n[[shapes]]\nhas = ["a"]\n["*"]\ntable = "nope"\n', "line 5: [*] table"),
         ('provider = "V"\n[[shapes]]\nhas = ["a"]\n[[shapes]]\nhas = ["b"]\nwhat = 1\n',
@@ -120,8 +120,8 @@ def test_the_command_is_there() -> None:
 def test_what_cannot_be_mapped_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotMapped, match="no parser takes it"):
         propose(written(tmp_path, "nothing of this\nis a log\n", "x.txt"), "", 10)
+    access = '1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1\n'
     with pytest.raises(NotMapped, match="needs no mapping"):
-        access = '1.2.3.4 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1\n'
         propose(written(tmp_path, access, "access.log"), "", 10)
 
 
@@ -130,7 +130,7 @@ def test_kinds_of_events_go_to_their_tables(tmp_path: Path) -> None:
         {"ts": 1700000000 + i, "vendor": "Acme", "event_type": kind, "host": "h", **more}
         for i in range(10)
         for kind, more in (
-            ("proc", {"image": "C:\\a.exe", "cmdline": f"a {i}", "pid": i, "parent_image": "C:\\b"}),
+            ("proc", {"image": "C:\\a", "cmdline": f"a {i}", "pid": i, "parent_image": "C:\\b"}),
             ("dns", {"query": "example.com", "query_type": "A", "answers": ["1.2.3.4"]}),
         )
     ]

@@ -80,7 +80,8 @@ def test_pairs(text: bytes, pairs: list[tuple[str, str]]) -> None:
 
 
 def test_flags_of_the_packet_filter() -> None:
-    found = tell(b"[UFW BLOCK] IN=eth0 OUT= SRC=1.2.3.4 ID=0 DF PROTO=TCP SYN ACK URGP=0", flags=True)
+    text = b"[UFW BLOCK] IN=eth0 OUT= SRC=1.2.3.4 ID=0 DF PROTO=TCP SYN ACK URGP=0"
+    found = tell(text, flags=True)
     assert found == [
         ("text", "[UFW BLOCK]"), ("IN", "eth0"), ("OUT", ""), ("SRC", "1.2.3.4"), ("ID", "0"),
         ("flag", "DF"), ("PROTO", "TCP"), ("flag", "SYN"), ("flag", "ACK"), ("URGP", "0"),
@@ -93,7 +94,9 @@ def test_anything_is_divided(text: bytes, style: str) -> None:
     tell(head + text, style)
 
 
-@pytest.mark.parametrize("text", [b'a="' * 300_000, b"a=" * 400_000, b'"' * 900_000, b"a='b' " * 150_000])
+@pytest.mark.parametrize(
+    "text", [b'a="' * 300_000, b"a=" * 400_000, b'"' * 900_000, b"a='b' " * 150_000]
+)
 def test_hostile_lines_take_no_time(text: bytes) -> None:
     begun = time.process_time()
     tell(text[: 1 << 20])

@@ -98,7 +98,6 @@ class Case:
         """
         from tracelake.ingest.events import PLAINLY
         from tracelake.ingest.run import ingest
-
         from tracelake.normalize import extra
 
         roots = [Path(path) for path in paths]

@@ -21,7 +21,7 @@ LARGEST = 32 << 20
 MAPPED = ("csv", "jsonl", "syslog", "zeek")
 
 
-class NotMapped(Exception):  # noqa: N818 - it is an answer
+class NotMapped(Exception):
     """A sample that no mapping file is for: why."""
 
 

@@ -31,8 +31,10 @@ def print_report(report: Report) -> None:
             print_table(["parser", "table", "rows"], tables, right=[2])
     _skipped(report.skipped)
     if report.other_mapping:
-        print(f"{report.other_mapping:,} of these were read with other mapping files than now: their "
-              "rows stay as they are; another engagement reads them anew")
+        print(
+            f"{report.other_mapping:,} of these were read with other mapping files than now: their "
+            "rows stay as they are; another engagement reads them anew"
+        )
     if report.pieces:
         print(f"pieces of images, read with their first files: {len(report.pieces):,}")
     if report.listed:
