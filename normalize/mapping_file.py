@@ -344,7 +344,9 @@ class File:
         does not map it. Only these sections are checked, and not their messages."""
         found = self._headers.get(code, [])
         if code != ANY and found and found[-1][1]:
-            found = found + self._headers.get(ANY, [])
+            # A section for all others that asks the same is for others.
+            own = [when for _, when in found]
+            found = found + [one for one in self._headers.get(ANY, []) if one[1] not in own]
         if not found or provider not in self.providers:
             return None
         whens = [when for _, when in found]

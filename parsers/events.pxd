@@ -74,6 +74,7 @@ cdef class Events:
     cdef PyObject* _sheet
     cdef int64_t _serial
     cdef Origin[ORIGINS] _origins
+    cdef bint _crowded              # all tables together hold too much
     cdef Py_ssize_t _pairs          # of all rows of the batch, -1: none for this event yet
 
     # --- one event ---
@@ -135,4 +136,5 @@ cdef class Events:
     cdef int _join_paths(self) except -1 nogil
     cdef uint8_t* _room(self, Py_ssize_t n) except NULL nogil
     cdef int _process_uids(self) except -1 nogil
+    cdef bint _is_crowded(self) except -1 nogil
     cdef uint64_t _canonical(self) except? 0 nogil

@@ -43,6 +43,16 @@ cdef extern from * nogil:
 cdef int[6] SEVERITY = [1, 5, 4, 3, 1, 1]
 
 
+cdef enum:
+    CROWD_EVENTS = 4096         # after so many it is looked
+    CROWD_BYTES = 128 << 20     # of rows of all tables
+
+
+cdef Py_ssize_t _bytes_of(Rows rows) except -1:
+    """About what rows weigh in memory."""
+    return rows.weight.bytes + 6 * rows.count * len(rows.columns)
+
+
 cdef class Events:
     """Rows of events, in the tables that a mapping names.
 
@@ -480,7 +490,19 @@ cdef class Events:
         if flags:
             (<Sheet>self._sheet).parse_flags.put(row, flags)
         (<Sheet>self._sheet).rows.done()
+        if self._serial % CROWD_EVENTS == 0 and self._is_crowded():
+            return 1
         return (<Sheet>self._sheet).rows.full()
+
+    cdef bint _is_crowded(self) except -1 nogil:
+        """Whether the rows of all tables together are too much to hold. Each alone is bounded, but
+        a log of many kinds of events fills thirty tables."""
+        cdef Py_ssize_t held = 0
+        with gil:
+            for sheet in self.plans.sheets.values():
+                held += _bytes_of((<Sheet>sheet).rows)
+            self._crowded = held > CROWD_BYTES
+        return self._crowded
 
     cdef int give_up(self) except -1:
         for sheet in self.plans.sheets.values():
@@ -541,10 +563,17 @@ cdef class Events:
     def take(self, bint everything=False):
         """Batches that are full (or all with rows), as (table, RecordBatch)."""
         cdef Rows rows
+        cdef Py_ssize_t large = 0
         taken = []
+        if self._crowded:
+            # The larger half goes: few batches, and much room.
+            large = max([_bytes_of((<Sheet>sheet).rows) for sheet in self.plans.sheets.values()])
+            self._crowded = False
         for table, sheet in self.plans.sheets.items():
             rows = (<Sheet>sheet).rows
-            if rows.count > rows.begun and (everything or rows.full()):
+            if rows.count > rows.begun and (
+                everything or rows.full() or (large and 2 * _bytes_of(rows) >= large)
+            ):
                 taken.append((table, rows.finish()))
         return taken
 

@@ -194,7 +194,7 @@ def test_a_vendors_file_says_how_its_events_come() -> None:
 
 
 def test_rows_of_a_vendors_events() -> None:
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"kind": "start", "agent": {"id": 7, "host": "h"}, "process": {"path": "/x"}, "at": 1700},
         {"kind": "log on", "agent": {"id": 7}, "result": {"code": 1}, "more": '{"why": "w"}'},
         {"kind": "log on", "agent": {"id": 7}, "result": {"code": 3}, "more": '{"why": "w"}'},

@@ -32,7 +32,7 @@ FORMATS = {
     "harfanglab": "HarfangLab", "microsoft-365-defender": "Defender",
 }
 # Share of the ECS fields that must be found.
-WANTED = {"CrowdStrike": 0.97, "SentinelOne": 0.95, "HarfangLab": 0.96, "Defender": 0.95}
+WANTED = {"CrowdStrike": 0.97, "SentinelOne": 0.95, "HarfangLab": 0.96, "Defender": 0.97}
 
 Row = dict[str, Any]
 
