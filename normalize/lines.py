@@ -19,10 +19,10 @@ what their parts are called; the `[[shapes]]` of the same file then know the rec
     302013 = ["Built {direction} TCP connection {connection} for {src}"]
 
 A pattern is a text with names in braces. What stands there goes up to the first place where the
-text behind it follows, `{name*}` up to the last; the whole line must fit. `{name:ip}` is an address,
-`{name:number}` digits, `{name:decimal}` with a fraction, `{name:word}` holds no blank; `{_}` is not
-kept. Blanks in a pattern stand for one or more. A part that is empty is left out. Of a line whose
-`by` patterns all fail, the parts of `begins` are its values.
+text behind it follows, `{name*}` up to the last; the whole line must fit. `{name:ip}` is an
+address, `{name:number}` digits, `{name:decimal}` with a fraction, `{name:word}` holds no blank;
+`{_}` is not kept. Blanks in a pattern stand for one or more. A part that is empty is left out. Of a
+line whose `by` patterns all fail, the parts of `begins` are its values.
 """
 
 import re
@@ -137,8 +137,9 @@ def _line(file: File, given: Mapping[str, object]) -> Line:
     by, of = given.get("by", ""), given.get("of", "")
     patterns = {}
     for value, texts in _table(file, given, "patterns").items():
-        found = texts if isinstance(texts, list) else [texts]
-        if not all(isinstance(text, str) for text in found):
+        found = [text for text in (texts if isinstance(texts, list) else [texts])
+                 if isinstance(text, str)]
+        if len(found) != (len(texts) if isinstance(texts, list) else 1):
             raise file.refuse("lines.patterns", value, "is not a text or a list of texts")
         patterns[value] = tuple(pattern(file, value, text) for text in found)
     names = {part.name for one in begins for part in one.parts}

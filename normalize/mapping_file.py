@@ -306,7 +306,7 @@ class File:
             if section in ("provider", "maps", "sets", "shapes", "lines"):
                 continue
             if not isinstance(body, dict):
-                why = "is neither `provider`, nor [maps], [sets], [[shapes]], [[lines]], nor an event"
+                why = "is neither `provider`, [maps], [sets], [[shapes]], [[lines]], nor an event"
                 raise self.refuse("", section, why)
             codes, when = self.kinds(section, body)
             for code in codes:

@@ -148,8 +148,8 @@ def test_events_inside_of_exports() -> None:
         b'"_time",host,source,"_raw"\n'
         b'"2021-08-03T10:11:12.000+0000",fw,udp,"logid=""13"" type=""traffic"" subtype=""local"" '
         b'level=""notice"" srcip=10.1.100.11 dstip=1.2.3.4"\n'
-        b'"1627985472.5",fw,udp,"Aug 03 10:11:12 fw1 : %ASA-6-302016: Teardown UDP connection 4 for '
-        b'o:192.0.2.2/53 to i:10.1.1.1/1025 duration 0:00:01 bytes 5"\n'
+        b'"1627985472.5",fw,udp,"Aug 03 10:11:12 fw1 : %ASA-6-302016: Teardown UDP connection 4 '
+        b'for o:192.0.2.2/53 to i:10.1.1.1/1025 duration 0:00:01 bytes 5"\n'
         b'"2021-08-03T10:11:12.000+0000",x,y,"nothing, really"\n'
     )
     read = Read("csv", data)
@@ -166,8 +166,8 @@ def test_events_inside_of_exports() -> None:
 def test_flow_logs_of_aws() -> None:
     data = (
         b"version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes "
-        b"start end action log-status\n2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 "
-        b"4249 1418530010 1418530070 ACCEPT OK\n"
+        b"start end action log-status\n2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 "
+        b"20 4249 1418530010 1418530070 ACCEPT OK\n"
     )
     assert MATCH(data, "flow.log") == (Match.CONTENT, "")
     assert BY_NAME["syslog"].match(data, "flow.log")[0] == Match.NO

@@ -126,4 +126,5 @@ def test_wrong_lines_are_told(text: str, why: str) -> None:
 
 if __name__ == "__main__":
     rows = [row_of(line) for line in SAMPLES]
-    (FOLDER / "rows.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(rows, indent=1, ensure_ascii=False)
+    (FOLDER / "rows.json").write_text(text + "\n", "utf-8")

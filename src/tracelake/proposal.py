@@ -13,8 +13,8 @@ from tracelake.native.account import Account
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
 from tracelake.normalize import extra
-from tracelake.normalize.propose import propose as proposed
 from tracelake.parsers.artifact import Artifact, Parser
+from tracelake.proposed import propose as proposed
 
 # Bytes of a sample that are looked at.
 LARGEST = 32 << 20

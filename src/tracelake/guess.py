@@ -1,5 +1,6 @@
 """What a named value may be, by its name and by how its texts look: for proposing mapping files."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from tracelake.normalize import TABLES
 from tracelake.normalize.column import BOOL, DOUBLE, TEXTS, TIME
 from tracelake.normalize.tables.common import COMMON
 from tracelake.normalize.transforms import NUMBERS, WORDS
+from tracelake.parsers.written_time import written_time
 
 EXAMPLES = 3
 LONGEST_EXAMPLE = 60
@@ -240,8 +242,6 @@ def filled(column: str, kind: pa.DataType, seen: Seen) -> str | None:
 
 def how_timed(seen: Seen) -> str:
     """` <clock>` of a member that is a time; "" where it is none."""
-    from tracelake.parsers.written_time import written_time
-
     form = seen.form
     if form == "time":
         return " zone"
@@ -289,7 +289,7 @@ def _weight(table: str, column: str) -> float:
     having = sum(column in TABLES[name].columns for name in _known())
     begins = column.split("_")[0]
     own = begins in (table.split("_")[0][:4], PREFIX.get(table))
-    return (2.0 if own else 1.0) / having**0.5
+    return (2.0 if own else 1.0) / math.sqrt(having)
 
 
 PREFIX = {

@@ -1,7 +1,8 @@
 """A mapping file proposed for a sample of records, in the form of the vendors' files.
 
 It is a beginning: every member is named with how many records have it and what it holds; those
-whose name and texts tell what they are, are mapped; the others stand there as comments to be finished.
+whose name and texts tell what they are, are mapped; the others stand there as comments to be
+finished.
 """
 
 import json
@@ -9,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from tracelake.normalize.guess import (
+from tracelake.guess import (
     CODE,
     SYSTEM,
     TIMES,
