@@ -169,6 +169,6 @@ class CategoryView:
 
 def views() -> Iterator[str]:
     """SQL of every `sigma.<category>`."""
-    made = fields.sections(load())
+    made = fields.windows_sections(load())
     for name, alias in sigma.CATEGORIES.items():
         yield CategoryView(name, alias, made).sql()

@@ -122,7 +122,7 @@ def _tables(made: list[Section]) -> Iterator[tuple[Table, list[Section]]]:
 
 def view() -> str:
     """SQL that makes `sigma.evtx`."""
-    made = fields.sections(load())
+    made = fields.windows_sections(load())
     held = {_key(field) for section in made for field in fields.held(section.event)}
 
     def field(key: str) -> str:
@@ -147,7 +147,7 @@ def fields_view() -> str:
         _select(
             HEAD | {"table_name": quote.text(table.name), "fields": fields.everything(here)}, table
         )
-        for table, here in _tables(fields.sections(load()))
+        for table, here in _tables(fields.windows_sections(load()))
     )
     return f"CREATE OR REPLACE VIEW sigma.evtx_fields AS {parts}"
 
