@@ -9,6 +9,7 @@ import pytest
 from tests.fuzz.examine import Outcome, read
 from tests.netflow_build import NOT_PACKED, ZSTD, seeds
 from tests.ntfs_build import usn
+from tests.text_build import CELLS
 from tracelake.parsers import PARSERS
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +37,6 @@ AUDIT = (
 )
 
 
-CELLS = b'time,user,src_ip,note\r\n2024-05-01T10:00:00Z,ann,1.2.3.4,"a, ""b""\nc"\r\n,bob,,x\n'
 ZEEK = (
     b"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n"
     b"#fields\tts\tuid\tid.orig_h\tid.orig_p\tproto\tlocal_orig\ttunnel_parents\n"

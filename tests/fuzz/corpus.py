@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import database_build, linux_build, netflow_build, ntfs_build, windows_build
+from tests import database_build, linux_build, netflow_build, ntfs_build, text_build, windows_build
 from tracelake.parsers import PARSERS
 from tracelake.parsers.artifact import Match, Parser
 
@@ -63,7 +63,9 @@ def corpus(shared: bool = True) -> dict[str, list[bytes]]:
             paths += [p for p in found if p.stat().st_size <= LARGEST]
     seeds: dict[str, list[bytes]] = {parser.name: [] for parser in PARSERS}
     held = [each for path in paths for each in files(path)]
-    for made in (ntfs_build, windows_build, linux_build, database_build, netflow_build):
+    for made in (
+        ntfs_build, windows_build, linux_build, database_build, text_build, netflow_build,
+    ):
         held += made.seeds()
     for name, data in held:
         parser = taken_by(data, name)
