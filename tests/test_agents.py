@@ -1,4 +1,4 @@
-"""Events of agents, sensors and memory tools become the rows that were reviewed, and lose nothing."""
+"""Events of agents, sensors and memory tools become rows that were reviewed, and lose nothing."""
 
 import json
 import os

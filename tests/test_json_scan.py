@@ -275,7 +275,7 @@ def test_a_record_of_very_many_names() -> None:
 def test_more_values_than_any_record_has_are_damage_alone() -> None:
     text = b'{"a":[' + b"1," * 100 + b"1]}\n{" + b",".join([b'"k":1'] * 1_100_000) + b'}\n{"b":1}'
     rows, account = read(text)
-    assert [list(row["unmapped"])[0][0] for _, row in rows] == ["a", "b"]
+    assert [next(iter(row["unmapped"]))[0] for _, row in rows] == ["a", "b"]
     assert account.damaged == 1
     (damage,) = account.take_damage().to_pylist()  # type: ignore[union-attr]
     assert "more than 1048576 values" in damage["why"]
