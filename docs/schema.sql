@@ -4473,7 +4473,7 @@ CREATE TABLE artifact (
   "bytes_slack" BIGINT, -- bytes without meaning to the format
   "bytes_unexplained" BIGINT, -- bytes that are none of these
   "counters" MAP(VARCHAR, BIGINT), -- records that are counted and kept nowhere, by kind
-  "devices" STRUCT(device_hostname VARCHAR, device_uid VARCHAR, device_ip VARCHAR, device_mac VARCHAR, device_domain VARCHAR, os_name VARCHAR, log_provider VARCHAR, first_time TIMESTAMPTZ, last_time TIMESTAMPTZ, rows BIGINT)[] -- hosts that its rows name: by what, when, in how many rows; null: not gathered (of small event logs, `evtx_file` says it)
+  "devices" STRUCT(device_hostname VARCHAR, device_uid VARCHAR, device_ip VARCHAR, device_mac VARCHAR, device_domain VARCHAR, os_name VARCHAR, log_provider VARCHAR, first_time TIMESTAMPTZ, last_time TIMESTAMPTZ, row_count BIGINT)[] -- hosts that its rows name: by what, when, in how many rows; null: not gathered (of small event logs, `evtx_file` says it)
 );
 
 -- One record that was seen and could not be read.

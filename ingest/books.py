@@ -57,7 +57,7 @@ def _devices(facts: Facts) -> list[dict[str, Any]] | None:
         return None
     return [
         {**dict(zip(DEVICE_KEYS, key, strict=True)), "first_time": first, "last_time": last,
-         "rows": rows}
+         "row_count": rows}
         for key, (first, last, rows) in facts.devices
     ]
 

@@ -33,7 +33,7 @@ def facts(files: Mapping[str, Sequence[str]], scan: Collection[str]) -> str:
     keys = ", ".join(KEYS)
     parts = [
         f"SELECT source_id, artifact_no, {', '.join(f'd.{key}' for key in KEYS)}, d.first_time, "
-        "d.last_time, d.rows FROM ("
+        "d.last_time, d.row_count AS rows FROM ("
         "SELECT source_id, artifact_no, unnest(devices) AS d FROM main.artifact)",
         "SELECT e.source_id, e.artifact_no, e.device_hostname, "
         f"{', '.join(f'NULL AS {key}' for key in KEYS[1:])}, e.first_time, e.last_time, "

@@ -24,7 +24,7 @@ DEVICE_KEYS = (
 """Columns of rows that tell one host from another; the provider only where it gives an id."""
 DEVICES = pa.list_(pa.struct([
     *((name, pa.string()) for name in DEVICE_KEYS),
-    ("first_time", TIME), ("last_time", TIME), ("rows", BIG),
+    ("first_time", TIME), ("last_time", TIME), ("row_count", BIG),
 ]))
 
 ENGAGEMENT = column("engagement_id", WORD, "the case that the evidence belongs to",
