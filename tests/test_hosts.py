@@ -311,8 +311,12 @@ def test_zones_of_windows_are_zones(evidence: Evidence) -> None:
     assert evidence.ask("SELECT host, zone FROM artifact_host") == [("ONE", None)]
 
 
-NOT_DATES = {"account_expires_time", "lease_ends_time"}
-"""Times that say nothing of what happened."""
+NOT_DATES = {
+    "account_expires_time", "lease_ends_time", "logged_time", "actor_created_time",
+    "actor_parent_created_time", "parent_created_time", "os_actor_created_time",
+}
+"""Times that say nothing of what happened: until when something holds, when a log wrote it down,
+when the processes began that did it (their own rows say that)."""
 
 
 def test_every_time_of_a_row_is_a_line_of_the_timeline() -> None:
@@ -326,8 +330,12 @@ def test_every_time_of_a_row_is_a_line_of_the_timeline() -> None:
 
 
 DATED_BY_TIME = {
-    "process_activity": {"proc_created_time"},
-    "file_activity": {"file_prev_created_time"},
+    "detection_finding": {"finding_created_time", "finding_modified_time", "first_seen_time",
+                          "last_seen_time", "proc_created_time", "proc_ended_time"},
+    "certificate": {"countersigned_time"},
+    "module_activity": {"module_created_time", "module_modified_time"},
+    "process_activity": {"proc_created_time", "proc_ended_time"},
+    "file_activity": {"file_modified_time", "file_prev_created_time"},
     "job_activity": {"job_next_run_time"},
     "network_activity": {"end_time"},
     "smb_activity": {"file_accessed_time", "file_changed_time", "file_created_time",
