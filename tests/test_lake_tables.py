@@ -33,6 +33,8 @@ def sample(kind: pa.DataType, row: int) -> object:
         return [sample(kind.value_type, n) for n in range(row % 3)]
     if pa.types.is_map(kind):
         return [(f"k{n}", sample(kind.item_type, n)) for n in range(row % 3)]
+    if pa.types.is_struct(kind):
+        return {field.name: sample(field.type, row) for field in kind}
     assert pa.types.is_string(kind), kind
     return f"text {row % 50} é"
 

@@ -167,6 +167,8 @@ SAMPLES: dict[str, tuple[str, list[str]]] = {
     "truth": ("module_signed", ["true", "false"]),
     "time": ("file_created_time", ["2020-09-14T12:13:09.1234560Z", "1601-01-01T00:00:00.0000000Z"]),
     "epoch": ("file_created_time", ["1600085589123", "0", "-1"]),
+    "decimal": ("duration_s", ["0.25", "10.0"]),
+    "path_join": ("proc_path", ["C:\\a\\b.exe"]),
     "items": ("answers", ['["a","b \u00e9"]', '["x"]']),
     "utc_ms": ("file_created_time", ["2020-09-14 12:13:09.123"]),
     "ip": ("proc_path", ["10.0.0.1", "fe80::1"]),
@@ -193,6 +195,8 @@ def filled(way: str, text: str) -> Any:
     match way:
         case "number":
             return int(text)
+        case "decimal":
+            return float(text)
         case "hex":
             return int(text, 16)
         case "signed_hex":

@@ -214,7 +214,7 @@ def sections(mappings: Mappings) -> list[Section]:
 def windows_sections(mappings: Mappings) -> list[Section]:
     """The same of Windows' own events, whoever ships them: those whose fields Sigma's rules for
     Windows name. Vendors' schemas have other names, and thousands of sections."""
-    return [made for made in sections(mappings) if made.event.where.startswith("windows/")]
+    return [made for made in sections(mappings) if not made.event.where.startswith("vendors/")]
 
 
 def of(sections: Iterable[Section]) -> str:
