@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from tracelake.lake import log
+from tracelake.lake.rows import read
 from tracelake.lake.unit import BOOKS, unit_of
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -122,8 +122,10 @@ class Snapshot:
         found = self._books.get(table)
         if found is None:
             found = self._books[table] = {}
-            for path in self.files(table):
-                for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
+            files = self.files(table)
+            schema = pa.schema(list(self.kinds(table).items())) if files else None
+            for path in files:
+                for row in read(path, schema).to_pylist(maps_as_pydicts="strict"):
                     found.setdefault(row["source_id"], []).append(row)
         return found
 
