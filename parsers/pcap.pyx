@@ -170,10 +170,7 @@ cdef class Capture:
 
     def take(self, bint all):
         """The batches that are full, or all that have rows: (table, batch) each."""
-        batches = []
-        for rows in (self.flows.rows, self.flows.dns.rows):
-            if rows.is_full or (all and rows.count):
-                batches.append((rows.table, rows.finish()))
+        batches = self.flows.take(all)
         if self.exports is not None:
             if all:
                 self.exports.end()
@@ -200,7 +197,7 @@ cdef class Capture:
         return be16(p) if self.big else le16(p)
 
     cdef inline bint _full(self) noexcept nogil:
-        return self.flows.rows.full() or self.flows.dns.rows.full() or self.exports_full
+        return self.flows.full() or self.exports_full
 
     cdef int _export(self) except -1:
         """Reads the flows that the packet at hand, a datagram, tells of (NetFlow, IPFIX)."""
