@@ -34,10 +34,11 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from tracelake.lake import log
+from tracelake.lake import log, marker
 from tracelake.lake.begin import begin
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import fields_of, new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import delta_schema
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
@@ -90,6 +91,7 @@ class Committer:
 
     def __init__(self, lake: "Lake") -> None:
         self._lake = lake
+        marker.renew(lake.root)
         self._handles: dict[str, _Handle] = {}
         self._schemas: dict[str, Schema] = {}
 
@@ -300,23 +302,24 @@ class Committer:
         """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
+            NewerFormat: it has columns that are not known here.
             LakeError: a column is there with another type.
         """
-        there = {field.name: field.type for field in delta.schema().fields}
-        new = []
-        for field in self._schema(table).fields:
-            if field.name not in there:
-                new.append(Field(field.name, field.type, nullable=True, metadata=field.metadata))
-            elif there[field.name] != field.type:
-                raise LakeError(
-                    f"{self._lake.root / table}: column {field.name} is {there[field.name]} "
-                    f"in the lake and {field.type} here"
-                )
-        if new:
+        there = fields_of(delta.schema().to_json())
+        names = set(new_columns(self._lake.root / table, there, self._lake.schema(table)))
+        if names:
+            new = [
+                Field(field.name, field.type, nullable=True, metadata=field.metadata)
+                for field in self._schema(table).fields
+                if field.name in names
+            ]
             # Another process that adds them at the same time is as good.
             with contextlib.suppress(CommitFailedError):
                 delta.alter.add_columns(new)
-        return bool(new)
+                configuration = self._configuration(table)
+                if configuration and not names.isdisjoint(self._lake.layout(table).keeps):
+                    delta.alter.set_table_properties(configuration)
+        return bool(names)
 
     def _schema(self, table: str) -> Schema:
         schema = self._schemas.get(table)

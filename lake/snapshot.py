@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from tracelake.lake import log
+from tracelake.lake.evolution import Field, fields_of
 from tracelake.lake.rows import read
 from tracelake.lake.unit import BOOKS, unit_of
 
@@ -137,6 +138,10 @@ class Snapshot:
             actions = pa.table(self._tables[table].get_add_actions(flatten=True))
             self._actions[table] = actions
         return actions
+
+    def fields(self, table: str) -> list[Field]:
+        """The columns of a table as its log says them."""
+        return fields_of(self._tables[table].schema().to_json())
 
     def kinds(self, table: str) -> dict[str, pa.DataType]:
         """The columns of a table and their types, as its log has them."""
