@@ -54,8 +54,8 @@ def new_columns(table: Path, there: Sequence[Field], schema: pa.Schema) -> list[
     for name, kind in theirs.items():
         if ours[name] != kind:
             raise LakeError(
-                f"{table}: column {name} is {_said(kind)} in the lake and {_said(ours[name])} here: "
-                "another version wrote it; use that"
+                f"{table}: column {name} is {_said(kind)} in the lake and {_said(ours[name])} "
+                "here: another version wrote it; use that"
             )
     return [name for name in ours if name not in theirs]
 

@@ -15,7 +15,8 @@ FORMAT = 2
 """Counts up when an older version would misread or damage what this one writes.
 
 1: every file has all columns of its table.
-2: files lack the columns that nothing filled. Readers of 1 take a list's columns from its first file.
+2: files lack the columns that nothing filled. Readers of 1 take a list's columns from its first
+   file.
 """
 
 NAME = "tracelake.json"

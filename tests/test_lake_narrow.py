@@ -113,10 +113,10 @@ def test_a_column_that_comes_late_is_null_before(tmp_path: Path, rows: int) -> N
         ]
     )
     values: dict[str, Any] = {
-        "number": 7, "word": "w", "text": "t", "yes": True, "many": ["a", "b"], "pairs": [("k", "v")]
+        "number": 7, "word": "w", "text": "t", "yes": True, "many": ["a", "b"],
+        "pairs": [("k", "v")], "first": 1.5,
     }
     groups = [("first",), (), ("number", "word", "text"), ("yes", "many", "pairs")]
-    values["first"] = 1.5
     path = tmp_path / "x.parquet"
     footers: list[pq.FileMetaData] = []
     with pa.OSFile(str(path), "wb") as sink:
@@ -143,16 +143,12 @@ def test_a_column_that_comes_late_is_null_before(tmp_path: Path, rows: int) -> N
     select = f"SELECT must, number, word, text, yes, many, pairs, first FROM '{path}'"
     theirs = duckdb.sql(select).to_arrow_table().to_pylist()
     assert theirs == [
-        {name: row[name] for name in ("must", *values_in_order())} for row in expected
+        {name: row[name] for name in ("must", *values)} for row in expected
     ]
     simple = [name for name in names if name != "pairs"]
     assert polars.read_parquet(path, columns=simple).to_dicts() == [
         {name: row[name] for name in simple} for row in expected
     ]
-
-
-def values_in_order() -> tuple[str, ...]:
-    return ("number", "word", "text", "yes", "many", "pairs", "first")
 
 
 def read_as(kind: pa.DataType) -> pa.DataType:
@@ -183,9 +179,8 @@ def test_other_engines_see_all_columns(lake: Lake) -> None:
     assert scanned.collect_schema().names() == NET.columns
     found = scanned.filter(polars.col("src_ip") == "10.0.1.7").select("dst_ip", "src_offset")
     assert found.collect()["src_offset"].to_list() == list(range(7, ROWS, 200))
-    assert scanned.filter(polars.col("dst_mac").is_null()).select(polars.len()).collect().item() == (
-        2 * ROWS
-    )
+    null = scanned.filter(polars.col("dst_mac").is_null())
+    assert null.select(polars.len()).collect().item() == 2 * ROWS
 
 
 def test_the_log_says_that_a_column_is_null_throughout(lake: Lake) -> None:
@@ -261,14 +256,13 @@ def test_a_needle_in_a_column_that_no_file_has(lake: Lake) -> None:
 
 def test_a_batch_must_fit_its_table(lake: Lake) -> None:
     full = fill(NET, flows(1, "src_ip", "10.0.1"), who(1))
+    wrong = {
+        "source_id is missing": full.drop_columns(["source_id"]),
+        "no column strange of int8": full.append_column("strange", pa.nulls(ROWS, pa.int8())),
+        "no column src_port of string": full.append_column("src_port", pa.nulls(ROWS, pa.string())),
+        "there twice": full.append_column("time", full["time"]),
+    }
     with lake.writer("u") as writer:
-        with pytest.raises(ValueError, match="source_id is missing"):
-            writer.write(NET.name, full.drop_columns(["source_id"]))
-        with pytest.raises(ValueError, match="no column strange of int8"):
-            strange = pa.nulls(ROWS, pa.int8())
-            writer.write(NET.name, full.append_column("strange", strange))
-        with pytest.raises(ValueError, match="no column src_port of string"):
-            text = pa.nulls(ROWS, pa.string())
-            writer.write(NET.name, full.append_column("src_port", text))
-        with pytest.raises(ValueError, match="twice"):
-            writer.write(NET.name, full.append_column("time", full["time"]))
+        for why, each in wrong.items():
+            with pytest.raises(ValueError, match=why):
+                writer.write(NET.name, each)
