@@ -20,10 +20,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracelake.lake import marker
 from tracelake.lake.begin import begin
 from tracelake.lake.checkpoint import AFTER
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import schema_json
 from tracelake.lake.state import State, add_action, remove_action, unit_action
@@ -67,6 +69,7 @@ class Committer:
 
     def __init__(self, lake: "Lake") -> None:
         self._lake = lake
+        marker.renew(lake.root)
         self._states: dict[str, State] = {}
         self._schemas: dict[str, str] = {}
 
@@ -268,24 +271,25 @@ class Committer:
         """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
+            NewerFormat: it has columns that are not known here.
             LakeError: a column is there with another type.
         """
         fields = state.latest_schema()
-        there = {field["name"]: field["type"] for field in fields}
-        new = []
-        for field in orjson.loads(self._schema(table))["fields"]:
-            if field["name"] not in there:
-                new.append({**field, "nullable": True})
-            elif there[field["name"]] != field["type"]:
-                raise LakeError(
-                    f"{self._lake.root / table}: column {field['name']} is "
-                    f"{there[field['name']]} in the lake and {field['type']} here"
-                )
-        if not new:
+        names = set(new_columns(self._lake.root / table, fields, self._lake.schema(table)))
+        if not names:
             return False
+        new = [
+            {**field, "nullable": True}
+            for field in orjson.loads(self._schema(table))["fields"]
+            if field["name"] in names
+        ]
         schema = orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode()
+        metadata = {**state.metadata, "schemaString": schema}
+        configuration = self._configuration(table)
+        if configuration and not names.isdisjoint(self._lake.layout(table).keeps):
+            metadata["configuration"] = {**metadata.get("configuration", {}), **configuration}
         # Another process that adds them at the same time is as good.
-        state.commit([{"metaData": {**state.metadata, "schemaString": schema}}], "ADD COLUMN")
+        state.commit([{"metaData": metadata}], "ADD COLUMN")
         return True
 
     def _schema(self, table: str) -> str:

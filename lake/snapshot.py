@@ -4,7 +4,7 @@
 table, the files of complete units, and of these the ones whose times can be in the window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from tracelake.lake import said
+from tracelake.lake.evolution import Field
 from tracelake.lake.rows import read
 from tracelake.lake.schema import arrow_schema
 from tracelake.lake.state import Added, State
@@ -179,6 +180,10 @@ class Snapshot:
             actions = said.actions(files, self.kinds(table))
             self._actions[table] = actions
         return actions
+
+    def fields(self, table: str) -> Sequence[Field]:
+        """The columns of a table as its log says them."""
+        return self._states[table].latest_schema()
 
     def kinds(self, table: str) -> dict[str, pa.DataType]:
         """The columns of a table and their types, as its log has them."""
