@@ -131,13 +131,17 @@ class Layout:
         packed = tuple(path for path, _ in leaves if path not in (STANDS_IN, _HASH))
         return cls(schema, keeps, tuple(blooms), packed, common)
 
-    def options(self, rows: int) -> dict[str, Any]:
-        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows."""
+    def options(self, rows: int, level: int = 1) -> dict[str, Any]:
+        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows.
+
+        Args:
+            level: of zstd.
+        """
         if rows < SMALL:
             return {**self._common, "compression": dict.fromkeys(self.packed, "snappy")}
         return {
             **self._common,
             "compression": dict.fromkeys(self.packed, "zstd"),
-            "compression_level": dict.fromkeys(self.packed, 1),
+            "compression_level": dict.fromkeys(self.packed, level),
             "bloom_filter_options": {path: {"ndv": rows, "fpp": 0.05} for path in self.blooms},
         }

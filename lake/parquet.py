@@ -20,7 +20,6 @@ _MADE_BY = f"tracelake version {VERSION} (build 0)".encode()
 # parquet.thrift: Encoding, CompressionCodec
 _ENCODINGS = {"PLAIN": 0, "DELTA_BINARY_PACKED": 5, "DELTA_LENGTH_BYTE_ARRAY": 6}
 _UNCOMPRESSED, _ZSTD = 0, 6
-_LEVEL = 1
 _FPP = 0.05
 
 
@@ -80,6 +79,7 @@ class ParquetFile:
         rows: of the first row group.
         pages: shared by all files that are open: it holds the memory.
         footers: takes the file's footer when it is closed.
+        level: of zstd.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class ParquetFile:
         rows: int,
         pages: Pages,
         footers: list[pq.FileMetaData],
+        level: int = 1,
     ) -> None:
         self.is_open = True
         self._sink = sink
@@ -96,9 +97,9 @@ class ParquetFile:
         self._pages = pages
         self._groups: list[tuple[int, list[Chunk], int]] = []
         self._said: dict[bytes, bytes] = {}
-        options = layout.options(rows)
+        options = layout.options(rows, level)
         self._head, self._orders = _schema_said(layout.schema, options)
-        self._columns = _columns(layout, options)
+        self._columns = _columns(layout, options, level)
         sink.write(_MAGIC)
         self._at = len(_MAGIC)
 
@@ -150,9 +151,11 @@ def _schema_said(schema: pa.Schema, options: dict[str, Any]) -> tuple[bytes, byt
     return parts_of_footer(file[-8 - length : -8])
 
 
-def _columns(layout: Layout, options: dict[str, Any]) -> list[tuple[int, Column, int]]:
+def _columns(
+    layout: Layout, options: dict[str, Any], level: int
+) -> list[tuple[int, Column, int]]:
     """Which column of a batch each leaf is of, how it is written, and its `child`."""
-    codec = pa.Codec("zstd", _LEVEL)
+    codec = pa.Codec("zstd", level)
     encodings = options["column_encoding"] or {}
     packed = frozenset(layout.packed)
     blooms = frozenset(layout.blooms)
