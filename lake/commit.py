@@ -257,7 +257,7 @@ class Committer:
         else:
             state.advance()
         size = len(state.files) + len(state.units)
-        if state.version - state.base >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
+        if state.version - max(state.base, 0) >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
             state.write_checkpoint()
         return state
 

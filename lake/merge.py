@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tracelake.lake.errors import LakeError
 from tracelake.lake.unit import BOOKS, DataFile
 from tracelake.lake.writer import UnitWriter
 
@@ -68,6 +69,12 @@ class _Rows:
         words = [f.name for f in self._schema if pa.types.is_dictionary(f.type)]
         with path.open("rb") as handle:
             file = pq.ParquetFile(handle, read_dictionary=words)
+            unknown = set(file.schema_arrow.names) - set(self._schema.names)
+            if unknown:
+                raise LakeError(
+                    f"{path}: has columns that this tracelake does not know: {', '.join(unknown)}; "
+                    "use a newer one"
+                )
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 filled = {}
@@ -118,18 +125,16 @@ class _Rows:
     def _batch(
         self, columns: dict[str, pa.Array], order: pa.Array | None, start: int, length: int
     ) -> pa.RecordBatch:
+        fields = [self._schema.field(name) for name in columns]
         arrays = []
-        for field in self._schema:
-            column = columns.get(field.name)
-            if column is None:
-                arrays.append(pa.nulls(length, field.type))
-                continue
+        for field in fields:
+            column = columns[field.name]
             if order is None:
                 array = column.slice(start, length)
             else:
                 array = column.take(order.slice(start, length))
             arrays.append(_as(array, field.type))
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

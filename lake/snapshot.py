@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracelake.lake import said
 from tracelake.lake.errors import LakeError
+from tracelake.lake.rows import read
 from tracelake.lake.schema import arrow_schema
 from tracelake.lake.state import Added, Seen, State
 from tracelake.lake.unit import BOOKS, MERGED, SWAP, unit_of
@@ -165,8 +165,10 @@ class Snapshot:
         found = self._books.get(table)
         if found is None:
             found = self._books[table] = {}
-            for path in self.files(table):
-                for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
+            files = self.files(table)
+            schema = pa.schema(list(self.kinds(table).items())) if files else None
+            for path in files:
+                for row in read(path, schema).to_pylist(maps_as_pydicts="strict"):
                     found.setdefault(row["source_id"], []).append(row)
         return found
 

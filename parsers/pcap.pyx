@@ -611,8 +611,9 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
             row with an X in its history.
 
     Yields:
-        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch), where flows were exported
-        in it also ("raw_event", RecordBatch), NO_ROWS_YET in between.
+        ("network_activity", RecordBatch), a batch of each table of what was said in the flows
+        (docs/protocols.md), ("raw_event", RecordBatch) where flows were exported in it;
+        NO_ROWS_YET in between.
 
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
@@ -642,7 +643,11 @@ PARSER = Parser(
     name="pcap",
     version="1",
     match=match,
-    tables=("network_activity", "dns_activity", "raw_event"),
+    tables=(
+        "network_activity", "dns_activity", "http_activity", "tls_activity", "smb_activity",
+        "authentication", "remote_access_activity", "net_service_activity", "ics_activity",
+        "network_file_activity", "certificate", "network_weird", "raw_event",
+    ),
     read=read,
     files=("*.pcap", "*.pcapng"),
 )
