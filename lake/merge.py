@@ -68,13 +68,18 @@ class _Rows:
         """Reads a file, a row group at a time; columns without any value are forgotten."""
         words = [f.name for f in self._schema if pa.types.is_dictionary(f.type)]
         with path.open("rb") as handle:
-            file = pq.ParquetFile(handle, read_dictionary=words)
-            unknown = set(file.schema_arrow.names) - set(self._schema.names)
+            file = pq.ParquetFile(handle)
+            there = set(file.schema_arrow.names)
+            unknown = there - set(self._schema.names)
             if unknown:
                 raise LakeError(
                     f"{path}: has columns that this tracelake does not know: {', '.join(unknown)}; "
                     "use a newer one"
                 )
+            # Of a column that the file lacks pyarrow must not be asked.
+            file = pq.ParquetFile(
+                handle, metadata=file.metadata, read_dictionary=[n for n in words if n in there]
+            )
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 filled = {}

@@ -264,3 +264,22 @@ def test_writers_and_merges_at_once(lake: Lake) -> None:
     assert errors == []
     look()
     assert [line for line in wrong(lake) if "no log mentions" not in line] == []
+
+
+def test_columns_that_some_files_lack(lake: Lake) -> None:
+    """A file does not have the columns that nothing filled."""
+    for n in range(4):
+        batch = events(range(3), source_id(n))
+        left_out = (("host",), ("labels", "text"), ("time",), ())[n]
+        unit = lake.writer(unit_name(n))
+        kept = [name for name in batch.schema.names if name not in left_out]
+        unit.write("event_log_activity", batch.select(kept))
+        unit.write("artifact", book(source_id(n)))
+        lake.commit([unit.close()])
+    merged(lake)
+    (path,) = lake.snapshot().files("event_log_activity")
+    found = {(row["source_id"], row["src_offset"]): row for row in pq.read_table(path).to_pylist()}
+    assert len(found) == 12
+    for (source, _), row in found.items():
+        lacks = {name for name, value in row.items() if value is None}
+        assert lacks == set((("host",), ("labels", "text"), ("time",), ())[int(source[:16], 16)])
