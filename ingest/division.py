@@ -378,7 +378,7 @@ def divisible(task: Task) -> Parser | None:
         return None  # whoever reads it will say so
     if kind_of(head) is not None:
         return None
-    parser = identify(head, task.name).parser
+    parser = task.how.reader(identify(head, task.name).parser)
     if parser is None or parser.parts is None or task.size < parser.parts.least:
         return None
     return parser

@@ -95,6 +95,10 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             "--mapping", action="append", type=Path, metavar="FILE", dest="mappings",
             help="Mapping file of your own (see `tracelake map`); may be repeated.",
         ),
+        _argument(
+            "--flows-only", action="store_true",
+            help="Of captures only the flows, not what is said in them.",
+        ),
         _KEY,
         _argument(
             "--shadow-copies", action="store_true", help="Also volume shadow copies in images."

@@ -57,6 +57,7 @@ def ingest(
     dry_run: bool,
     carve: bool,
     all_files: bool,
+    flows_only: bool,
     key: list[str] | None,
     shadow_copies: bool,
     full_hash: bool,
@@ -76,7 +77,9 @@ def ingest(
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
     use_mappings(mappings)
-    how = How(all_files, keys_of(key), shadow_copies, full_hash, indexes=carve)
+    how = How(
+        all_files, keys_of(key), shadow_copies, full_hash, indexes=carve, flows_only=flows_only
+    )
     if dry_run:
         checked(engagement, lake)
         looked = list(look(paths, own_folders(lake_uri(lake)), how))
