@@ -10,6 +10,7 @@ from tracelake.native.flowtable cimport Deadlines, IndexTable
 from tracelake.parsers.conn cimport Flow
 from tracelake.parsers.dns cimport Transactions
 from tracelake.parsers.packet cimport Address, Packet
+from tracelake.parsers.protocols.talks cimport Talks
 from tracelake.parsers.tcp cimport Streams
 
 
@@ -22,7 +23,8 @@ cdef struct Datagram:
 
 cdef class Flows:
     cdef readonly Rows rows
-    cdef readonly Transactions dns
+    cdef Talks talks                    # None: flows only
+    cdef Transactions dns
     cdef Account account
     cdef Streams streams
     cdef IndexTable table
@@ -54,6 +56,7 @@ cdef class Flows:
     cdef int packet(self, Packet* p) except -1 nogil
     cdef int fragment(self, Packet* p) except -1 nogil
     cdef int finish(self) except -1 nogil
+    cdef bint full(self) noexcept nogil
 
     cdef inline Flow* at(self, uint32_t slot) noexcept nogil:
         return self.slabs[slot >> 10] + (slot & 1023)

@@ -170,10 +170,7 @@ cdef class Capture:
 
     def take(self, bint all):
         """The batches that are full, or all that have rows: (table, batch) each."""
-        batches = []
-        for rows in (self.flows.rows, self.flows.dns.rows):
-            if rows.is_full or (all and rows.count):
-                batches.append((rows.table, rows.finish()))
+        batches = self.flows.take(all)
         if self.exports is not None:
             if all:
                 self.exports.end()
@@ -200,7 +197,7 @@ cdef class Capture:
         return be16(p) if self.big else le16(p)
 
     cdef inline bint _full(self) noexcept nogil:
-        return self.flows.rows.full() or self.flows.dns.rows.full() or self.exports_full
+        return self.flows.full() or self.exports_full
 
     cdef int _export(self) except -1:
         """Reads the flows that the packet at hand, a datagram, tells of (NetFlow, IPFIX)."""
@@ -614,8 +611,9 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
             row with an X in its history.
 
     Yields:
-        ("network_activity", RecordBatch) and ("dns_activity", RecordBatch), where flows were exported
-        in it also ("raw_event", RecordBatch), NO_ROWS_YET in between.
+        ("network_activity", RecordBatch), a batch of each table of what was said in the flows
+        (docs/protocols.md), ("raw_event", RecordBatch) where flows were exported in it;
+        NO_ROWS_YET in between.
 
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
@@ -645,7 +643,11 @@ PARSER = Parser(
     name="pcap",
     version="1",
     match=match,
-    tables=("network_activity", "dns_activity", "raw_event"),
+    tables=(
+        "network_activity", "dns_activity", "http_activity", "tls_activity", "smb_activity",
+        "authentication", "remote_access_activity", "net_service_activity", "ics_activity",
+        "network_file_activity", "certificate", "network_weird", "raw_event",
+    ),
     read=read,
     files=("*.pcap", "*.pcapng"),
 )

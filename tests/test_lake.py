@@ -396,10 +396,10 @@ def test_a_snapshot_has_the_tables_of_all_its_units(
     lake.commit([unit.close()])
     pin = Snapshot._pin
 
-    def slow(self: Snapshot, name: str) -> None:
+    def slow(self: Snapshot, name: str, at: int | None = None) -> None:
         monkeypatch.setattr(Snapshot, "_pin", pin)
         lake.commit([write(lake, 2)])
-        pin(self, name)
+        pin(self, name, at)
 
     monkeypatch.setattr(Snapshot, "_pin", slow)
     now = lake.snapshot()
