@@ -147,7 +147,8 @@ def tables(engagement: str, lake: str | None) -> int:
     ).fetchall()
     print("process_tree(), process_ancestors(), process_descendants() of one process")
     print("views: timeline, timeline_once, host, host_address, host_evidence, artifact_host,")
-    print("witness, intake, usn, script_full, artifact_path, and the rows under others' names:")
+    print("witness, intake, flow, usn, script_full, artifact_path,")
+    print("and the rows under others' names:")
     for schema, names in views:
         print(f"  {schema}.* {names}")
     return 0
