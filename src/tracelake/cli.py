@@ -56,6 +56,7 @@ def ingest(
     workers: int | None,
     dry_run: bool,
     carve: bool,
+    reparse: bool,
     all_files: bool,
     flows_only: bool,
     key: list[str] | None,
@@ -78,7 +79,8 @@ def ingest(
         fail(2, f"{missing[0]}: no such file or folder")
     use_mappings(mappings)
     how = How(
-        all_files, keys_of(key), shadow_copies, full_hash, indexes=carve, flows_only=flows_only
+        all_files, keys_of(key), shadow_copies, full_hash, indexes=carve, flows_only=flows_only,
+        reparse=reparse,
     )
     if dry_run:
         checked(engagement, lake)
@@ -121,6 +123,7 @@ def query(
     lake: str | None,
     since: str | None,
     until: str | None,
+    as_of: str | None,
     form: str | None,
     output: Path | None,
 ) -> int:
@@ -128,15 +131,15 @@ def query(
     if form is None:
         form = form_of(output)
     writable(form, output)
-    return answer(case_of(engagement, lake, since, until), sql, form, output)
+    return answer(case_of(engagement, lake, since, until, as_of), sql, form, output)
 
 
-def tables(engagement: str, lake: str | None) -> int:
+def tables(engagement: str, lake: str | None, as_of: str | None) -> int:
     """List the tables that have rows, and the views over them."""
     from tracelake.normalize import TABLES
     from tracelake.output import print_table
 
-    case = case_of(engagement, lake)
+    case = case_of(engagement, lake, as_of=as_of)
     counts = " union all ".join(f"select '{name}', count(*) from {name}" for name in TABLES)
     rows = [(name, n) for name, n in case.sql(counts).fetchall() if n]
     print_table(["table", "rows"], sorted(rows))
@@ -256,17 +259,25 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def case_of(
-    engagement: str, lake: str | None, since: str | None = None, until: str | None = None
+    engagement: str,
+    lake: str | None,
+    since: str | None = None,
+    until: str | None = None,
+    as_of: str | None = None,
 ) -> Case:
     """The engagement that the options name; ends the program where there is none."""
-    from tracelake.case import Case, as_time
+    from tracelake.case import Case, as_moment, as_time
 
     for name, value in (("--since", since), ("--until", until)):
         try:
             as_time(value)
         except ValueError:
             fail(2, f"{name} {value}: it is a date or time such as 2020-09-14T12:30")
-    return Case(open_lake(engagement, lake), since, until)
+    try:
+        as_moment(as_of)
+    except ValueError:
+        fail(2, f"--as-of {as_of}: it is a version such as 17, or a time such as 2020-09-14T12:30")
+    return Case(open_lake(engagement, lake), since, until, as_of)
 
 
 def answer(case: Case, sql: str, form: str, output: Path | None = None) -> int:
