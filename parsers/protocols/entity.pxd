@@ -80,8 +80,13 @@ cdef int fell(Tree* tree) except -1 nogil
 
 # What Content-Type says: the kind and the boundary of an entity.
 cdef void content_type(Entity* e, const uint8_t* p, Py_ssize_t n) noexcept nogil
-# The name that Content-Disposition or Content-Type gives: where it stands; 0 where there is none.
-cdef Py_ssize_t file_name(const uint8_t* p, Py_ssize_t n, const uint8_t** name) noexcept nogil
+# The name that Content-Disposition (`filename`) or Content-Type (`name`) gives: where it stands, and
+# its length; 0 where there is none.
+cdef Py_ssize_t file_name(
+    const uint8_t* p, Py_ssize_t n, bint disposition, const uint8_t** name
+) noexcept nogil
+# The file that is current has a hole of `n` bytes, and where its lines begin is not known.
+cdef void tear(Tree* tree) noexcept nogil
 # Whether two names are the same, but for case; `word` has small letters.
 cdef bint same(const uint8_t* p, Py_ssize_t n, const char* word) noexcept nogil
 # The first token of a header's value (RFC 2045): its length; it begins at `at`.

@@ -1,8 +1,8 @@
 """MIME entities (see entity.pxd)."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memcmp, memcpy
 
 cdef enum:
     DEPTH_LIMIT = 32
@@ -102,12 +102,20 @@ cdef void content_type(Entity* e, const uint8_t* p, Py_ssize_t n) noexcept nogil
         return
 
 
-cdef Py_ssize_t file_name(const uint8_t* p, Py_ssize_t n, const uint8_t** name) noexcept nogil:
+cdef void tear(Tree* tree) noexcept nogil:
+    tree.mid_line = True
+
+
+cdef Py_ssize_t file_name(
+    const uint8_t* p, Py_ssize_t n, bint disposition, const uint8_t** name
+) noexcept nogil:
     """`attachment; filename="a.txt"`, `filename*=UTF-8''a.txt` and `name=a.txt`: what stands behind
     the equals sign, without quotes."""
     cdef Py_ssize_t i = 0, end
     while i + 4 < n:
-        if not same(p + i, 4, b"name"):
+        if not same(p + i, 4, b"name") or (
+            disposition and (i < 4 or not same(p + i - 4, 4, b"file"))
+        ):
             i += 1
             continue
         end = i + 4
@@ -265,7 +273,6 @@ cdef int _header(Tree* tree, Entity* e) except -1 nogil:
     """The header that was collected is whole."""
     cdef const uint8_t* p = e.header
     cdef Py_ssize_t n = e.header_count, at = 0, length
-    cdef const uint8_t* name = NULL
     e.header_count = 0
     if n == 0:
         return 0
@@ -283,16 +290,18 @@ cdef int _header(Tree* tree, Entity* e) except -1 nogil:
         at += 1
     if same(p, length, b"content-type"):
         content_type(e, p + at, n - at)
-    elif same(p, length, b"content-transfer-encoding"):
+    if same(p, length, b"content-transfer-encoding"):
         _encoding(e, p + at, n - at)
-    if same(p, length, b"content-disposition") or same(p, length, b"content-type"):
-        _name(e, p + at, n - at)
+    elif same(p, length, b"content-disposition"):
+        _name(e, p + at, n - at, True)
+    elif same(p, length, b"content-type"):
+        _name(e, p + at, n - at, False)
     return tree.on_header(tree.owner, e, p, length, p + at, n - at)
 
 
-cdef void _name(Entity* e, const uint8_t* p, Py_ssize_t n) noexcept nogil:
+cdef void _name(Entity* e, const uint8_t* p, Py_ssize_t n, bint disposition) noexcept nogil:
     cdef const uint8_t* name = NULL
-    cdef Py_ssize_t length = file_name(p, n, &name)
+    cdef Py_ssize_t length = file_name(p, n, disposition, &name)
     if length > FILE_NAME_ROOM:
         length = FILE_NAME_ROOM
     if length:

@@ -18,8 +18,8 @@ from tracelake.native.account cimport Account
 from tracelake.native.hash64 cimport hash64
 from tracelake.parsers.conn cimport ORIG, RESP, Place
 from tracelake.parsers.protocols.entity cimport (
-    Entity, LEAF, MULTIPART, Tree, binary, content_type, fell, file_name, line, plant, same, token,
-    whole_line,
+    Entity, MULTIPART, Tree, binary, content_type, fell, file_name, line, plant, same, tear,
+    token, whole_line,
 )
 from tracelake.parsers.protocols.files cimport File, Files, files_of
 from tracelake.parsers.protocols.http_row cimport (
@@ -114,6 +114,7 @@ cdef struct Side:
     bint bodiless
     bint multipart
     bint shared                 # the file
+    bint fresh                  # nothing of it was seen in this flow, and its type was not known
     int64_t left
     int64_t content_length      # -1: not given
     int64_t range_length
@@ -289,7 +290,7 @@ cdef class Http(Protocol):
             elif memcmp(resp, b"HTTP/", 5) == 0 and _version(resp + 5, 3):
                 return YES
         if n:
-            return _request_like(orig, n)
+            return _request_like(orig, n, _at_home(t))
         return guess
 
     cdef int begin(self, Talk* t) except -1 nogil:
@@ -522,7 +523,6 @@ cdef class Http(Protocol):
                 return self._no_request(h, n)
             if method != 3 or not same(p, 3, b"get"):
                 self._note(h, ORIG, BAD_09_METHOD, p, method)
-                return self._no_request(h, n)
         if h.request_version >= 0 and h.request_version != version:
             self._note(h, ORIG, VERSION_MISMATCH, NULL, 0)
         h.request_version = version
@@ -784,9 +784,9 @@ cdef class Http(Protocol):
                 self._range(h, s, value, m)
         elif same(p, length, b"content-type"):
             content_type(s.top, value, m)
-            self._name(s.top, value, m)
+            self._name(s.top, value, m, False)
         elif same(p, length, b"content-disposition"):
-            self._name(s.top, value, m)
+            self._name(s.top, value, m, True)
         elif same(p, length, b"connection"):
             if side == ORIG:
                 if same(value + at, size, b"keep-alive"):
@@ -800,9 +800,11 @@ cdef class Http(Protocol):
             memcpy(h.upgrade_to, value + at, h.upgrade_length)
         return 0
 
-    cdef void _name(self, Entity* e, const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef void _name(
+        self, Entity* e, const uint8_t* p, Py_ssize_t n, bint disposition
+    ) noexcept nogil:
         cdef const uint8_t* name = NULL
-        cdef Py_ssize_t length = file_name(p, n, &name)
+        cdef Py_ssize_t length = file_name(p, n, disposition, &name)
         if length > NAME_LIMIT:
             length = NAME_LIMIT
         if length:
@@ -963,6 +965,7 @@ cdef class Http(Protocol):
                     self._key(h, x), h.talk.flow, side, &found, b"HTTP", h.talk.time
                 )
                 s.shared = True
+                s.fresh = file[0].joined and not file[0].sniffed
             else:
                 file[0] = self.files.open(h.talk.flow, side, &found, b"HTTP", h.talk.time)
             if e.name_length > 0:
@@ -975,7 +978,8 @@ cdef class Http(Protocol):
                     file[0].total = s.content_length
             elif s.multipart and s.partial and s.instance > 0:
                 file[0].total = s.instance
-            self.rows.file(x, side, file[0])
+            if not s.shared or file[0].joined:
+                self.rows.file(x, side, file[0])
         if s.partial:
             self.files.data_at(file[0], s.offset, p, n, h.talk.time)
             s.offset += n
@@ -1011,7 +1015,9 @@ cdef class Http(Protocol):
         file[0] = NULL
         x = self._find(h, h.request if side == ORIG else h.response)
         if s.shared:
-            if x is not NULL and done.sniffed:
+            if 0 <= done.total <= done.seen:
+                self.files.settle(done)
+            if x is not NULL and s.fresh and done.sniffed:
                 self.rows.file_type(x, side, done)
             return self.files.release(done)
         self.files.settle(done)
@@ -1061,21 +1067,25 @@ cdef class Http(Protocol):
     cdef int gap(self, Talk* t, int side, int64_t n) except -1 nogil:
         cdef State* h = <State*>t.state
         cdef Side* s = &h.side[side]
+        cdef File* file = s.file
         cdef bint inside = s.ongoing and s.length > 0 and s.left >= n and (
-            s.state == BODY or s.state == CHUNK
+            s.state == BODY or s.state == CHUNK or s.state == PARTS
         )
         s.scanned = 0
         if inside:
             s.left -= n
             s.length += n
             s.raw += n
+            if s.state == PARTS and s.parts.current is not NULL:
+                file = s.parts.current.file
+                tear(&s.parts)
             if s.packed:
                 s.zip.over = True
-            if s.file is not NULL:
+            if file is not NULL:
                 if s.partial:
                     s.offset += n
                 else:
-                    self.files.gap(s.file, n, t.time)
+                    self.files.gap(file, n, t.time)
             if s.left == 0:
                 if s.state == CHUNK:
                     s.state = CHUNK_END
@@ -1103,8 +1113,18 @@ cdef bint _known_method(const uint8_t* p, int64_t n) noexcept nogil:
     return False
 
 
-cdef Guess _request_like(const uint8_t* p, int64_t n) noexcept nogil:
-    """Whether bytes begin like a request: a method, a target, a version."""
+cdef bint _at_home(const Talk* t) noexcept nogil:
+    """Whether the responder's port is one of HTTP's."""
+    cdef int port = t.flow.port[RESP]
+    return (
+        port == 80 or port == 81 or port == 631 or port == 1080 or port == 3128 or port == 8000
+        or port == 8080 or port == 8888
+    )
+
+
+cdef Guess _request_like(const uint8_t* p, int64_t n, bint at_home) noexcept nogil:
+    """Whether bytes begin like a request: a method, a target, a version. HTTP/0.9 has none: on a
+    port of HTTP the method must do, elsewhere it must be GET."""
     cdef int64_t i = 0, end, method
     cdef const uint8_t* lf
     while i < n and i < 32 and (97 <= p[i] | 32 <= 122 or p[i] == 45 or p[i] == 95):
@@ -1135,4 +1155,4 @@ cdef Guess _request_like(const uint8_t* p, int64_t n) noexcept nogil:
         if n > 1024:
             return YES if _known_method(p, method) else NO
         return MORE
-    return YES if same(p, method, b"get") and method == 3 and p[0] == 71 else NO
+    return YES if _known_method(p, method) and (at_home or method == 3 and p[0] == 71) else NO

@@ -396,6 +396,6 @@ cdef class HttpRows:
                 x.field[LANGUAGE].length,
             )
             self.ja4h.put_valid(row, text, JA4H_LENGTH)
-        if x.truncated:
+        if x.truncated or f.partial:
             self.sheet.flags(1)
         return self.sheet.done()
