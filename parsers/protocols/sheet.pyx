@@ -120,6 +120,8 @@ cdef class Sheets:
         cdef Sheet sheet
         cdef Rows rows
         batches = []
+        if all and self.files is not None:
+            self.files.end()
         for rows in (self.dns.rows, *[sheet.rows for sheet in self.tables.values()]):
             if rows.full() or (all and rows.count):
                 batches.append((rows.table, rows.finish()))
