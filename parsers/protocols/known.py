@@ -3,7 +3,8 @@
 from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.kerberos import Kerberos
+from tracelake.parsers.protocols.ldap import Ldap
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
-PROTOCOLS: tuple[type, ...] = (DnsTcp, Kerberos, Dhcp)
+PROTOCOLS: tuple[type, ...] = (DnsTcp, Kerberos, Dhcp, Ldap)
