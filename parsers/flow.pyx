@@ -267,6 +267,8 @@ cdef class Flows:
                 self.begin = now
         if self.deadlines.passed(now):
             self._expire(now)
+        if self.talks is not None and now >= self.talks.due and now > 0:
+            self.talks.tick(now, False)
         if p.protocol == TCP or p.protocol == UDP:
             a = be16(h)
             b = be16(h + 2)
@@ -344,6 +346,8 @@ cdef class Flows:
                     return 1
                 self._end(self.ending, f)
             self.ending += 1
+        if self.talks is not None:
+            self.talks.tick(self.now, True)
         return 0
 
     cdef bint full(self) noexcept nogil:

@@ -1,6 +1,7 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
 from tests.zeek_fields import (
+    dhcp,
     dns,
     files,
     http,
@@ -9,6 +10,7 @@ from tests.zeek_fields import (
 from tests.zeek_fields.log import Log
 
 LOGS: tuple[Log, ...] = (
+    dhcp.LOG,
     dns.LOG,
     files.LOG,
     http.LOG,
