@@ -33,23 +33,24 @@ AFTER = "tracelake.after"
 
 _PENDING = b"tracelake.pending"
 
+# Nothing is declared as never null: Arrow does not write such a column of a struct that is.
 _TAGS = pa.map_(pa.string(), pa.string())
 _ADD = pa.struct(
     [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("partitionValues", _TAGS, nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("modificationTime", pa.int64(), nullable=False),
-        pa.field("dataChange", pa.bool_(), nullable=False),
+        pa.field("path", pa.string()),
+        pa.field("partitionValues", _TAGS),
+        pa.field("size", pa.int64()),
+        pa.field("modificationTime", pa.int64()),
+        pa.field("dataChange", pa.bool_()),
         pa.field("stats", pa.string()),
         pa.field("tags", _TAGS),
     ]
 )
 _REMOVE = pa.struct(
     [
-        pa.field("path", pa.string(), nullable=False),
+        pa.field("path", pa.string()),
         pa.field("deletionTimestamp", pa.int64()),
-        pa.field("dataChange", pa.bool_(), nullable=False),
+        pa.field("dataChange", pa.bool_()),
         pa.field("extendedFileMetadata", pa.bool_()),
         pa.field("partitionValues", _TAGS),
         pa.field("size", pa.int64()),
@@ -59,31 +60,30 @@ _REMOVE = pa.struct(
 )
 _METADATA = pa.struct(
     [
-        pa.field("id", pa.string(), nullable=False),
+        pa.field("id", pa.string()),
         pa.field("name", pa.string()),
         pa.field("description", pa.string()),
         pa.field(
             "format",
-            pa.struct([pa.field("provider", pa.string(), nullable=False),
+            pa.struct([pa.field("provider", pa.string()),
                        pa.field("options", _TAGS)]),
-            nullable=False,
         ),
-        pa.field("schemaString", pa.string(), nullable=False),
-        pa.field("partitionColumns", pa.list_(pa.string()), nullable=False),
+        pa.field("schemaString", pa.string()),
+        pa.field("partitionColumns", pa.list_(pa.string())),
         pa.field("createdTime", pa.int64()),
-        pa.field("configuration", _TAGS, nullable=False),
+        pa.field("configuration", _TAGS),
     ]
 )
 _PROTOCOL = pa.struct(
     [
-        pa.field("minReaderVersion", pa.int32(), nullable=False),
-        pa.field("minWriterVersion", pa.int32(), nullable=False),
+        pa.field("minReaderVersion", pa.int32()),
+        pa.field("minWriterVersion", pa.int32()),
     ]
 )
 _TXN = pa.struct(
     [
-        pa.field("appId", pa.string(), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
+        pa.field("appId", pa.string()),
+        pa.field("version", pa.int64()),
         pa.field("lastUpdated", pa.int64()),
     ]
 )
@@ -115,24 +115,21 @@ class Before:
     Attributes:
         version: of the checkpoint; -1: there is none.
         pending: what it says of them.
-        horizon: those removed before this are forgotten, milliseconds since 1970.
+        forget: those that are not to be mentioned any more.
     """
 
     table: Path
     version: int
     pending: Pending
-    horizon: int
+    forget: AbstractSet[str]
 
     def kept(self, names: AbstractSet[str]) -> pa.StructArray:
         """Those that are still to be said, without these names."""
         if self.version < 0:
             return pa.array([], _REMOVE)
         column = removed_column(self.table, self.version)
-        late = pc.greater_equal(pc.struct_field(column, "deletionTimestamp"), self.horizon)
-        column = column.filter(late)
-        again = pc.is_in(
-            pc.struct_field(column, "path"), pa.array([quote(name) for name in names], pa.string())
-        )
+        others = pa.array([quote(name) for name in names | self.forget], pa.string())
+        again = pc.is_in(pc.struct_field(column, "path"), others)
         return column.filter(pc.invert(again))
 
 

@@ -42,9 +42,6 @@ CHECKPOINT_SHARE = 100
 """Of the files and ids that a checkpoint lists: so many per commit, so that to write them all again
 is the smaller part of what commits cost."""
 
-KEEP_REMOVED = 7 * 24 * 3600.0
-"""Seconds that a checkpoint made by a commit keeps the names of removed files, at least."""
-
 TRIES = 50
 """Lost races for one commit after which something else must be wrong."""
 
@@ -265,8 +262,8 @@ class Committer:
             state.advance()
         self._states[table] = state
         size = len(state.files) + len(state.units)
-        if state.version - state.base >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
-            state.write_checkpoint(int((time.time() - KEEP_REMOVED) * 1000))
+        if state.version - max(state.base, 0) >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
+            state.write_checkpoint()
         return state
 
     def _add_columns(self, table: str, state: State) -> bool:
@@ -286,7 +283,7 @@ class Committer:
         metadata = {
             **state.metadata,
             "schemaString": orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode(),
-            "configuration": state.metadata["configuration"] | self._configuration(table),
+            "configuration": state.metadata.get("configuration", {}) | self._configuration(table),
         }
         # Another process that adds them at the same time is as good.
         state.commit([{"metaData": metadata}], "ADD COLUMN")

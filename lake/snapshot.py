@@ -12,11 +12,16 @@ from typing import Any
 import pyarrow as pa
 
 from tracelake.lake import said
+from tracelake.lake.errors import LakeError
 from tracelake.lake.evolution import Field
 from tracelake.lake.rows import read
 from tracelake.lake.schema import arrow_schema
-from tracelake.lake.state import Added, State
-from tracelake.lake.unit import BOOKS, MERGED, SWAP, merged_after, unit_of
+from tracelake.lake.state import Added, Seen, State
+from tracelake.lake.unit import BOOKS, MERGED, SWAP, unit_of
+
+KEPT_FROM = "tracelake-kept-from"
+"""The transaction of `artifact` that says from which of its versions on the lake can be seen: of
+older ones the files may be gone."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -46,13 +51,15 @@ class Snapshot:
         self._files: dict[str, dict[str, Added]] = {}
         self._actions: dict[str, pa.Table] = {}
         self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        if as_of is not None:
+            _check_kept(root, as_of)
         self._pin("artifact", as_of)
-        self._units: Mapping[str, int] = {}
-        self._newest = -1
+        units: Mapping[str, int] = {}
+        newest = -1
         if "artifact" in self._states:
-            self._units = self._states["artifact"].units
-            self._newest = self._states["artifact"].version
-        self._complete = frozenset(self._units)
+            units, newest = self._states["artifact"].units, self._states["artifact"].version
+        self._seen = Seen(newest, units.keys())
+        self._complete = frozenset(units.keys() - {KEPT_FROM})
         # Looked for only now: a table could be made between the look and the pin before.
         for path in sorted(root.glob("*/_delta_log")):
             if path.parent.name not in self._states:
@@ -75,8 +82,8 @@ class Snapshot:
         return self._complete
 
     def is_complete(self, unit: str) -> bool:
-        """Whether all rows of a unit are in."""
-        return unit in self._complete
+        """Whether all rows of a unit are in, or of the units of a merged file."""
+        return self._seen.is_in(unit)
 
     def artifacts(self, source_id: str) -> set[int]:
         """Numbers of a source's artifacts that are complete, read by any parser version."""
@@ -130,11 +137,11 @@ class Snapshot:
         found = {
             name: file for name, file in state.files.items() if self._is_seen(table, name, file)
         }
-        if table != "artifact" and state.standing_in(self._newest, self._units):
+        if table != "artifact":
             # What is in instead of it was not there yet, as far as this snapshot goes.
-            for name, old in state.tombstones():
+            for name, old in state.standing_in(self._seen):
                 file = Added(old.size, old.at, None, old.after)
-                if old.by and not self._is_in(old.by) and self._is_seen(table, name, file):
+                if self._is_seen(table, name, file):
                     found[name] = file
         return found
 
@@ -143,13 +150,8 @@ class Snapshot:
             return True
         unit = unit_of(name)
         if table in BOOKS and not (unit or "").startswith((MERGED, SWAP)):
-            return file.after <= self._newest
-        return unit is not None and self._is_in(unit)
-
-    def _is_in(self, name: str) -> bool:
-        """Whether what has this name is in: a unit, a pack, a merged file, a source read anew."""
-        after = merged_after(name)
-        return after <= self._newest if after is not None else name in self._complete
+            return file.after <= self._seen.newest
+        return unit is not None and self._seen.is_in(unit)
 
     def sources(self) -> dict[str, list[dict[str, Any]]]:
         """The rows of `source`, by source_id."""
@@ -189,6 +191,15 @@ class Snapshot:
         """The columns of a table and their types, as its log has them."""
         schema = arrow_schema(self._states[table].latest_schema())
         return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _check_kept(root: Path, version: int) -> None:
+    state = State.read(root / "artifact")
+    first = state.units.get(KEPT_FROM, 0) if state is not None else 0
+    if version < first:
+        raise LakeError(
+            f"{root}: its state of version {version} is not kept any more, the first is {first}"
+        )
 
 
 def _wide(since: datetime | None, until: datetime | None) -> tuple[datetime | None, ...]:

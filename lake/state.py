@@ -12,6 +12,7 @@ without older versions of the log.
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from tracelake.lake import checkpoint
 from tracelake.lake.checkpoint import AFTER, BY
 from tracelake.lake.disk import put_if_absent, sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.unit import merged_after
 from tracelake.version import VERSION
 
 _READER = 1
@@ -58,6 +60,22 @@ class Removed(NamedTuple):
     size: int
     by: str
     after: int = -1
+
+
+class Seen(NamedTuple):
+    """What is in, as far as somebody knows `artifact`.
+
+    Attributes:
+        newest: its version. units: its transactions.
+    """
+
+    newest: int
+    units: AbstractSet[str]
+
+    def is_in(self, name: str) -> bool:
+        """Whether what has this name is in: a unit, a pack, a merged file, sources read anew."""
+        after = merged_after(name)
+        return after <= self.newest if after is not None else name in self.units
 
 
 def commit_path(table: Path, version: int) -> Path:
@@ -229,21 +247,28 @@ class State:
                     yield name, Removed(at, size, by, after)
         yield from self.removed.items()
 
-    def standing_in(self, newest: int, units: Mapping[str, int]) -> bool:
-        """Whether a file that was removed may still be seen by who knows `artifact` as of version
-        `newest`, with these transactions. If not, nobody has to look through them."""
+    def standing_in(self, seen: Seen) -> Iterator[tuple[str, Removed]]:
+        """The files that were removed and are still to be seen, since what took their place is
+        not. Those of the checkpoint are only looked through where its footer says that there may
+        be some."""
         pending = self._pending
-        if pending.merged > newest or not units.keys() >= pending.swaps:
-            return True
-        return bool(self.removed)
+        old: Iterable[tuple[str, Removed]] = self.removed.items()
+        if pending.merged > seen.newest or not seen.units >= pending.swaps:
+            old = self.tombstones()
+        for name, file in old:
+            if file.by and not seen.is_in(file.by):
+                yield name, file
 
-    def write_checkpoint(self, horizon: int) -> None:
-        """Writes a checkpoint of this version, without files that were removed before `horizon`
-        (milliseconds since 1970). Nothing happens where it is there."""
+    def write_checkpoint(self, forget: AbstractSet[str] = frozenset()) -> None:
+        """Writes a checkpoint of this version. Nothing happens where it is there.
+
+        Args:
+            forget: files that were removed, and are not to be mentioned any more.
+        """
         if self.base == self.version:
             return
-        before = checkpoint.Before(self.table, self.base, self._pending, horizon)
-        kept = {name: old for name, old in self.removed.items() if old.at >= horizon}
+        before = checkpoint.Before(self.table, self.base, self._pending, forget)
+        kept = {name: old for name, old in self.removed.items() if name not in forget}
         self._pending = checkpoint.write(
             self.table, self.version, self.metadata, self.protocol, self.units, self.files, kept,
             before,

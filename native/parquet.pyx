@@ -419,7 +419,7 @@ cdef class Pages:
         )
         if present and column.worded:
             self._words(chunk, leaf, position)
-        elif present == n and column.width and not column.worded:
+        elif n and present == n and column.width and not column.worded:
             self._same(chunk, <const uint8_t*>leaf.buffers[1] + first * column.width, n, position)
         begin = 0
         while True:
