@@ -190,7 +190,9 @@ class _Pass:
         self._window = _Window(file)
         self._feed = Feed(self._window)
         self._told = 0
-        self.writer = lake.writer(unit_id(source_id, 0, parser))
+        self.writer = lake.writer(
+            unit_id(source_id, 0, parser), settled=source_id != job.stand_in
+        )
         self._sink = Sink(completing(provenance(lake, source_id, 0, parser), self.writer))
         self.reading = parser.parts.open(
             Artifact(job.task.name, self._feed, self._sink.account),

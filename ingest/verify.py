@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tracelake.ingest.books import path_of
 from tracelake.ingest.image_identity import files_of, kind_at, sampled, sha256_of_image
 from tracelake.ingest.image_storage import Files
 from tracelake.lake.lake import Lake
 from tracelake.lake.snapshot import Snapshot
+from tracelake.lake.store import parquet
 from tracelake.lake.verify import Checked
 from tracelake.lake.verify import verify as verify_tables
 from tracelake.normalize import TABLES
@@ -93,7 +93,7 @@ class _Books:
     def _read(self, table: str, columns: list[str] | None) -> Iterator[pa.Table]:
         for path in self._snapshot.files(table):
             try:
-                part = pq.ParquetFile(path).read(columns=columns)
+                part = parquet(path).read(columns=columns)
             except (OSError, pa.ArrowException) as error:
                 why = " ".join(str(error).split())[:200]
                 self.checked.expect(False, f"{path}: cannot be read: {why}")

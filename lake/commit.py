@@ -34,12 +34,12 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from tracelake.lake import log
+from tracelake.lake import log, s3, store
 from tracelake.lake.begin import begin
-from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import delta_schema
+from tracelake.lake.store import Place, sync_folder
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -83,6 +83,7 @@ class _Handle:
     version: int
     units: set[str]
     checkpoint: int
+    options: dict[str, str] | None = None
 
 
 class Committer:
@@ -261,6 +262,8 @@ class Committer:
             return False
         except DeltaError as error:
             self._handles.pop(table, None)
+            if not isinstance(path, Path):
+                raise s3.said(error, str(path)) from error
             raise LakeError(f"{path}: {_one_line(error)}") from error
         log.sync(path, handle.version + 1)
         return True
@@ -273,18 +276,22 @@ class Committer:
         """The table as it is now; None while there is no such table."""
         path = self._lake.root / table
         handle = self._handles.get(table)
+        options = store.options(path)
+        if handle is not None and handle.options != options:
+            handle = None  # its credentials were replaced by newer ones
         if handle is None:
             if not (path / "_delta_log").is_dir():
                 return None  # said by deltalake in half a millisecond
             try:
-                delta = DeltaTable(path.as_uri())
+                delta = DeltaTable(path.as_uri(), storage_options=options)
                 while self._add_columns(table, delta):
-                    delta = DeltaTable(path.as_uri())
+                    delta = DeltaTable(path.as_uri(), storage_options=options)
             except TableNotFoundError:
                 return None
             version = delta.version()
             checkpoint = log.last_checkpoint(path) or 0
-            handle = _Handle(delta, version, log.transactions(path, version), checkpoint)
+            units = log.transactions(path, version)
+            handle = _Handle(delta, version, units, checkpoint, options)
             self._handles[table] = handle
         else:
             handle.delta.update_incremental()
@@ -352,9 +359,11 @@ def _one_line(error: Exception) -> str:
     return ": ".join(filter(None, (line.strip(" ↳") for line in lines)))
 
 
-def _said(error: OSError, path: Path) -> OSError:
+def _said(error: OSError, path: Place) -> OSError:
     """The error with its number and path, neither of which deltalake gives."""
     if error.errno is not None:
         return error
+    if not isinstance(path, Path):
+        return s3.said(error, str(path))
     number = re.search(r"\(os error (\d+)\)", str(error))
     return OSError(int(number[1]) if number else errno.EIO, _one_line(error), str(path))

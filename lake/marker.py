@@ -6,10 +6,9 @@ it was written by a version that knew this format.
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tracelake.lake.disk import put_if_absent
 from tracelake.lake.errors import LakeError, NewerFormat
+from tracelake.lake.store import Place, put_if_absent
 
 FORMAT = 1
 """Counts up when an older version would misread or damage what this one writes."""
@@ -17,14 +16,14 @@ FORMAT = 1
 NAME = "tracelake.json"
 
 
-def create(root: Path, engagement: str) -> None:
+def create(root: Place, engagement: str) -> None:
     """Puts the marker into `root` whole or not at all; another's that came first stays."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"format": FORMAT, "engagement": engagement, "created": made}) + "\n"
     put_if_absent(root / NAME, text.encode())
 
 
-def check(root: Path, engagement: str) -> None:
+def check(root: Place, engagement: str) -> None:
     """Reads the marker.
 
     Raises:

@@ -5,15 +5,16 @@ table, the files of complete units, and of these the ones whose times can be in 
 """
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from tracelake.lake import log
+from tracelake.lake import log, store
+from tracelake.lake.s3 import said
+from tracelake.lake.store import Place
 from tracelake.lake.unit import BOOKS, unit_of
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -23,11 +24,11 @@ class Snapshot:
     """One version of every table, and the units that were complete then.
 
     Attributes:
-        root: the engagement's folder, absolute.
+        root: the engagement's folder, absolute, or its prefix on S3.
         versions: table -> version of its log.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         """Pins the tables.
 
         `artifact` first: what is complete in it had been committed to the other tables
@@ -39,9 +40,7 @@ class Snapshot:
         self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
         self._pin("artifact")
         # Looked for only now: a table could be made between the look and the pin before.
-        for path in sorted(root.glob("*/_delta_log")):
-            if path.parent.name not in self._tables:
-                self._pin(path.parent.name)
+        store.each(root, self._pin, [n for n in store.tables(root) if n not in self._tables])
         self.versions = {name: table.version() for name, table in self._tables.items()}
         self._complete: frozenset[str] = frozenset()
         if "artifact" in self.versions:
@@ -51,9 +50,15 @@ class Snapshot:
 
     def _pin(self, name: str) -> None:
         uri = (self.root / name).as_uri()
-        # A table being made has its folder before its first version.
-        if DeltaTable.is_deltatable(uri):
-            self._tables[name] = DeltaTable(uri)
+        options = store.options(self.root)
+        try:
+            # A table being made has its folder before its first version.
+            if DeltaTable.is_deltatable(uri, storage_options=options):
+                self._tables[name] = DeltaTable(uri, storage_options=options)
+        except (OSError, DeltaError) as error:
+            if options is None:
+                raise
+            raise said(error, uri) from error
 
     @property
     def tables(self) -> list[str]:
@@ -82,7 +87,7 @@ class Snapshot:
     def files(
         self, table: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[str]:
-        """Absolute paths of the files of complete units that can have rows in a window.
+        """Absolute paths (or URIs) of the files of complete units that can have rows in a window.
 
         Rows without a time are in no window; a table without a `time` column knows none and
         gives all its files.
@@ -122,8 +127,8 @@ class Snapshot:
         found = self._books.get(table)
         if found is None:
             found = self._books[table] = {}
-            for path in self.files(table):
-                for row in pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict"):
+            for rows in store.each(self.root, _rows_of, self.files(table)):
+                for row in rows:
                     found.setdefault(row["source_id"], []).append(row)
         return found
 
@@ -140,6 +145,11 @@ class Snapshot:
         """The columns of a table and their types, as its log has them."""
         schema = pa.schema(self._tables[table].schema().to_arrow())
         return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _rows_of(path: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = store.parquet(path).read().to_pylist(maps_as_pydicts="strict")
+    return rows
 
 
 def _in_window(actions: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:
