@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LAKE   ?= demo-lake
 FUZZ_SECONDS ?= 120
 
-NATIVE := setup.py $(wildcard */*.pyx */*.pxd normalize/mappings/*/*.toml)
+NATIVE := setup.py $(wildcard */*.pyx */*.pxd */*/*.pyx */*/*.pxd normalize/mappings/*/*.toml)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -76,5 +76,5 @@ docs: build ## regenerate the pages under docs/ that are made from the schemas
 clean: ## remove what was built, the demo lake and the benchmark inputs; keep .venv
 	rm -rf build dist fuzz-build bench-data demo-lake src/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f $(patsubst %.pyx,%.c,$(wildcard */*.pyx)) */*.so $(VENV)/built normalize/mappings/parsed.json
+	rm -f $(patsubst %.pyx,%.c,$(wildcard */*.pyx */*/*.pyx)) */*.so */*/*.so $(VENV)/built normalize/mappings/parsed.json
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -22,7 +22,9 @@ else:
     COMPILE = ["-O3", "-fno-strict-aliasing"]
     LINK = []
 
-pyx = sorted(Path("src").glob("tracelake/*/*.pyx"))
+pyx = sorted(Path("src").glob("tracelake/*/*.pyx")) + sorted(
+    Path("src").glob("tracelake/*/*/*.pyx")
+)
 extensions = [
     Extension(
         ".".join(path.relative_to("src").with_suffix("").parts),

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import orjson
 import pyarrow as pa
 
-from tracelake.lake.log import commit_path
+from tracelake.lake.disk import Place, put_if_absent, sync_folder
 from tracelake.lake.schema import schema_json
-from tracelake.lake.store import Place, put_if_absent, sync_folder
+from tracelake.lake.state import commit_path
 from tracelake.lake.unit import DataFile
 from tracelake.version import VERSION
 

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 import orjson
 import pyarrow as pa
 
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
-from tracelake.lake.store import Place, footer, parquet
+from tracelake.lake.rows import read
+from tracelake.lake.store import footer
 from tracelake.lake.unit import DataFile, Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
 
@@ -110,7 +112,7 @@ def without(
 def _slices(
     lake: "Lake", table: str, path: Place, shares: list[Share]
 ) -> list[tuple[str, pa.Table]]:
-    rows = parquet(path).read().cast(lake.schema(table))
+    rows = read(path, lake.schema(table))
     if sum(count for _, count in shares) != rows.num_rows:
         raise LakeError(f"{path}: has {rows.num_rows} rows, its footer shares {shares}")
     slices, at = [], 0

@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracelake.lake.errors import LakeError
 from tracelake.version import VERSION
+
+if TYPE_CHECKING:
+    from io import RawIOBase
 
 TRIES = 8
 """Attempts at a request, unless AWS_MAX_ATTEMPTS says another number."""
@@ -437,11 +440,34 @@ class S3Path:
                 yield S3Path(self.bucket, found["Key"], stat)
 
     def glob(self, pattern: str) -> Iterator["S3Path"]:
-        """The objects directly below it whose names match."""
-        assert "/" not in pattern
-        for path in self.iterdir():
-            if path._stat is not None and fnmatchcase(path.name, pattern):
-                yield path
+        """What is below it and matches, each part of the pattern its part of the key."""
+        first, _, rest = pattern.partition("/")
+        if not rest:
+            yield from (path for path in self.iterdir() if fnmatchcase(path.name, first))
+            return
+        below = [self / first]
+        if "*" in first:
+            found = (path for path in self.iterdir() if path.is_prefix)
+            below = [path for path in found if fnmatchcase(path.name, first)]
+        if "*" in rest:
+            for path in below:
+                yield from path.glob(rest)
+            return
+        named = [path / rest for path in below]
+        there = side_by_side(S3Path.exists, named)
+        yield from (path for path, is_there in zip(named, there, strict=True) if is_there)
+
+    def with_name(self, name: str) -> "S3Path":
+        """Its neighbour of another name."""
+        return self.parent / name
+
+    def open(self, mode: str) -> "RawIOBase":
+        """The object as a file that is read by ranges."""
+        from tracelake.lake.ranges import S3File
+
+        if mode != "rb":
+            raise ValueError(f"an object on S3 is only opened for reading, not {mode!r}")
+        return S3File(self)
 
     def read_bytes(self) -> bytes:
         """The whole object.
@@ -467,6 +493,10 @@ class S3Path:
     def write_text(self, text: str, encoding: str = "utf-8") -> None:
         """Puts the object, in place of one that is there."""
         self._put(text.encode(encoding))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Puts the object, in place of one that is there."""
+        self._put(data)
 
     def put_if_absent(self, data: bytes) -> bool:
         """Puts the object; False where there is another already, which stays.

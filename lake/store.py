@@ -8,15 +8,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tracelake.lake import disk
-from tracelake.lake.s3 import S3Path, delta_options, is_s3, side_by_side
+from tracelake.lake.disk import Place
+from tracelake.lake.s3 import S3Path, is_s3, side_by_side
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-Place: TypeAlias = Path | S3Path
+__all__ = ["Place", "each", "footer", "parquet", "place_at", "put", "tables"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,17 +25,6 @@ R = TypeVar("R")
 def place_at(path: str) -> Place:
     """The place of a path that a snapshot names."""
     return S3Path.of(path) if is_s3(path) else Path(path)
-
-
-def put_if_absent(place: Place, data: bytes) -> bool:
-    """Puts a file there whole or not at all; False where there is one of that name, which stays.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    if isinstance(place, S3Path):
-        return place.put_if_absent(data)
-    return disk.put_if_absent(place, data)
 
 
 def put(place: Place, text: str) -> None:
@@ -51,27 +40,6 @@ def put(place: Place, text: str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-
-
-def sync_file(place: Place) -> None:
-    """Puts a file's bytes on disk. On S3 they are when the request was answered."""
-    if isinstance(place, Path):
-        disk.sync_file(place)
-
-
-def sync_folder(place: Place) -> None:
-    """Puts a folder's entries on disk; nothing on S3."""
-    if isinstance(place, Path):
-        disk.sync_folder(place)
-
-
-def options(place: Place) -> dict[str, str] | None:
-    """What deltalake needs to know to open a table there: the credentials that hold now.
-
-    Raises:
-        OSError: there are no credentials.
-    """
-    return delta_options(place.bucket) if isinstance(place, S3Path) else None
 
 
 def tables(root: Place) -> list[str]:

@@ -28,6 +28,14 @@ cdef extern from *:
     int64_t NEVER "TL_NEVER"
 
 
+# Where a row's record begins: the packet that held its first byte.
+cdef struct Place:
+    int64_t time            # nanoseconds since 1970 UTC; NO_TIME where the container has none
+    int64_t offset          # of the packet's record in the capture
+    int64_t length
+    int32_t sub             # the how-manieth of those that begin in this packet
+
+
 # One side of a flow. Sequence numbers are relative to `start` where they are 64 bits wide.
 cdef struct Side:
     int64_t packets
@@ -56,6 +64,7 @@ cdef struct Side:
     uint8_t closed          # its close has been noticed
     uint8_t ended           # all its data were seen after FIN or RST
     uint8_t deaf            # given up following its data
+    void* pieces            # bytes beyond a hole that a protocol waits for (pieces.pxd)
 
 
 cdef struct Flow:
@@ -67,7 +76,6 @@ cdef struct Flow:
     uint8_t one_way         # ICMP without a counterpart: replies are flows of their own
     uint8_t dns             # its responder's port speaks DNS
     uint8_t dns_begun       # its first message was seen
-    uint8_t dns_seen        # a well-formed message was seen
     uint8_t evicted         # written out because memory was full
     uint64_t hash           # in the table
     uint32_t serial         # of the slot's tenant
@@ -96,11 +104,14 @@ cdef struct Flow:
     uint8_t has_mac[2]
     int16_t vlan            # -1 where there is none
     int16_t inner_vlan
+    uint8_t depth           # tunnels around it
     # History.
     uint8_t letters
     uint8_t history[HISTORY_ROOM]
     uint8_t community[30]   # Community ID as text, once it was asked for
     uint8_t community_length
+    uint64_t services       # protocols that were recognised for certain, by their bits
+    void* talk              # what is said in it (protocols/protocol.pxd); NULL before the first byte
     void* messages          # DNS messages that wait for their counterpart, the oldest first
     uint32_t waiting        # their number
     Side side[2]
@@ -148,3 +159,5 @@ cdef Py_ssize_t put_address(uint8_t* out, const Address* a) noexcept nogil
 cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil
 cdef Py_ssize_t put_community_id(uint8_t* out, Flow* f) noexcept nogil
 cdef uint64_t flow_hash(const Flow* f) noexcept nogil
+# Originator and responder change places.
+cdef void flip(Flow* f) noexcept nogil

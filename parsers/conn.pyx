@@ -76,3 +76,23 @@ cdef uint64_t flow_hash(const Flow* f) noexcept nogil:
         h = fold(h ^ <uint64_t>f.side[i].packets, 0xE7037ED1A0B428DBULL + f.port[i])
         h = fold(h ^ <uint64_t>f.side[i].ip_bytes, 0x8EBC6AF09C88C6E3ULL)
     return fold(h ^ <uint64_t>f.first, 0x589965CC75374CC3ULL ^ f.protocol)
+
+
+cdef void flip(Flow* f) noexcept nogil:
+    """Originator and responder change places."""
+    cdef Side side = f.side[ORIG]
+    cdef uint8_t byte
+    cdef uint8_t known = f.has_mac[ORIG]
+    cdef int i
+    f.side[ORIG] = f.side[RESP]
+    f.side[RESP] = side
+    f.address[ORIG], f.address[RESP] = f.address[RESP], f.address[ORIG]
+    f.port[ORIG], f.port[RESP] = f.port[RESP], f.port[ORIG]
+    for i in range(6):
+        byte = f.mac[ORIG][i]
+        f.mac[ORIG][i] = f.mac[RESP][i]
+        f.mac[RESP][i] = byte
+    f.has_mac[ORIG] = f.has_mac[RESP]
+    f.has_mac[RESP] = known
+    f.begun = ((f.begun & 1) << 1) | (f.begun >> 1)
+    f.partial = False

@@ -5,8 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from tracelake.native.columns cimport (
     BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, Rows, TextColumn,
 )
-from tracelake.parsers.conn cimport Flow
-from tracelake.parsers.packet cimport Packet
+from tracelake.parsers.conn cimport Flow, Place
 
 
 # A message that waits for its counterpart; its bytes follow.
@@ -15,9 +14,7 @@ cdef struct Message:
     Message* older          # of all flows
     Message* newer
     Flow* flow
-    int64_t time            # nanoseconds; NO_TIME where there is none
-    int64_t offset          # of the packet's record
-    int64_t length
+    Place place             # the packet that it begins in
     int64_t size            # of the message
     const uint8_t* data
 
@@ -40,7 +37,7 @@ cdef class Transactions:
     cdef IntColumn ttl_items
 
     cdef int message(
-        self, Flow* f, int side, const Packet* p, const uint8_t* data, int64_t n, int64_t now
+        self, Flow* f, int side, const Place* place, const uint8_t* data, int64_t n
     ) except -1 nogil
     cdef int flush(self, Flow* f) except -1 nogil
 
@@ -58,3 +55,4 @@ cdef class Transactions:
 
 # Whether a datagram is a DNS question and nothing else, on whatever port.
 cdef bint is_question(const uint8_t* data, int64_t n) noexcept nogil
+cdef bint is_reply(const uint8_t* data, int64_t n) noexcept nogil

@@ -16,12 +16,15 @@ from tracelake.native.flowtable cimport fold
 from tracelake.native.text cimport put_hex_bytes, put_ipv4, put_ipv6, put_uint, utf8_valid
 from tracelake.normalize import TABLES
 from tracelake.parsers.conn cimport (
-    ORIG, RESP, is_ipv4, note, put_address, put_community_id, put_uid,
+    ORIG, RESP, Place, flip, is_ipv4, note, put_address, put_community_id, put_uid,
 )
 from tracelake.parsers.packet cimport NO_TIME
-from tracelake.parsers.tcp cimport flip
+from tracelake.parsers.services cimport service
+
+cdef uint64_t DNS = 1ULL << service("dns")
 
 cdef enum:
+    UDP = 17
     HEADER = 12
     NAME_ROOM = 512             # of a name as it stands; RFC 1035 allows 255
     TEXT_ROOM = 4 * NAME_ROOM   # of a name as text
@@ -324,6 +327,13 @@ cdef bint is_question(const uint8_t* data, int64_t n) noexcept nogil:
     return left(&c) == 0
 
 
+cdef bint is_reply(const uint8_t* data, int64_t n) noexcept nogil:
+    """A well-formed answer to one question."""
+    if n < HEADER or not be16(data + 2) & QR or be16(data + 4) != 1:
+        return False
+    return _well_formed(data, n)
+
+
 cdef class Transactions:
     """Questions and answers of one capture."""
 
@@ -378,9 +388,9 @@ cdef class Transactions:
             m = newer
 
     cdef int message(
-        self, Flow* f, int side, const Packet* p, const uint8_t* data, int64_t n, int64_t now
+        self, Flow* f, int side, const Place* place, const uint8_t* data, int64_t n
     ) except -1 nogil:
-        """Takes a datagram of a flow on a DNS port; returns the side that sent it."""
+        """Takes a message of a flow that speaks DNS; returns the side that sent it."""
         cdef Message m
         cdef Message* other
         cdef uint16_t flags
@@ -391,19 +401,17 @@ cdef class Transactions:
         reply = flags & QR != 0
         if not f.dns_begun:
             f.dns_begun = True
-            if reply and side == ORIG and not _multicast(f):
+            if reply and side == ORIG and f.protocol == UDP and not _multicast(f):
                 # Who answers first was asked before the capture began.
                 flip(f)
                 note(f, b"^")
                 side = RESP
-        if not f.dns_seen and _well_formed(data, n):
-            f.dns_seen = True
+        if not f.services & DNS and _well_formed(data, n):
+            f.services |= DNS
         if flags >> 11 & 15:
             return side         # only standard queries are paired
         m.flow = f
-        m.time = p.time
-        m.offset = p.offset
-        m.length = p.length
+        m.place = place[0]
         m.size = n
         m.data = data
         other = self._take(f, be16(data), not reply)
@@ -499,15 +507,15 @@ cdef class Transactions:
         cdef const Message* first = query if query is not NULL else reply
         cdef uint8_t[64] text
         cdef uint16_t flags, rcode
-        if reply is not NULL and query is not NULL and reply.offset < query.offset:
+        if reply is not NULL and query is not NULL and reply.place.offset < query.place.offset:
             first = reply
-        if first.time != NO_TIME:
-            self.time.put(row, first.time // 1000)
-            self.time_ns.put(row, first.time % 1000)
-        self.sub.put(row, 0)
+        if first.place.time != NO_TIME:
+            self.time.put(row, first.place.time // 1000)
+            self.time_ns.put(row, first.place.time % 1000)
+        self.sub.put(row, first.place.sub)
         self.record_hash.put(row, <int64_t>_hash(first))
-        self.src_offset.put(row, first.offset)
-        self.src_length.put(row, first.length)
+        self.src_offset.put(row, first.place.offset)
+        self.src_length.put(row, first.place.length)
         self.conn_uid.put_valid(row, text, put_uid(text, f))
         n = put_community_id(text, f)
         if n:
@@ -518,7 +526,7 @@ cdef class Transactions:
         self.dst_port.put(row, f.port[RESP])
         if f.vlan >= 0:
             self.vlan_id.put(row, f.vlan)
-        self.transport.put_valid(row, b"udp", 3)
+        self.transport.put_valid(row, b"udp" if f.protocol == UDP else b"tcp", 3)
         self.transaction_id.put(row, be16(first.data))
         self.opcode.put(row, 0)
 
@@ -554,8 +562,8 @@ cdef class Transactions:
             )
         else:
             self.rejected.put(row, rcode != 0)
-        if first == query and query.time != NO_TIME and reply.time != NO_TIME:
-            self.rtt_s.put(row, <double>(reply.time - query.time) / 1e9)
+        if first == query and query.place.time != NO_TIME and reply.place.time != NO_TIME:
+            self.rtt_s.put(row, <double>(reply.place.time - query.place.time) / 1e9)
         if self._answers(row, f, reply, query is NULL):
             self.parse_flags.put(row, BROKEN)
         return self.rows.done()
@@ -776,7 +784,7 @@ cdef bint _multicast(const Flow* f) noexcept nogil:
 
 cdef uint64_t _hash(const Message* m) noexcept nogil:
     """Of the message's bytes and its time: the same transaction in another capture is equal."""
-    cdef uint64_t h = 0x2D358DCCAA6C78A5ULL ^ <uint64_t>m.time, word
+    cdef uint64_t h = 0x2D358DCCAA6C78A5ULL ^ <uint64_t>m.place.time, word
     cdef int64_t i = 0, n
     while i < m.size:
         n = m.size - i

@@ -20,13 +20,16 @@ from tracelake.native.flowtable cimport Deadline, fold
 from tracelake.native.text cimport put_mac
 from tracelake.normalize import TABLES
 from tracelake.parsers.conn cimport (
-    CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT, Side,
-    flow_hash, is_ipv4, note, note_once, put_address, put_community_id, put_uid,
+    CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT,
+    Place, Side,
+    flip, flow_hash, is_ipv4, note, note_once, put_address, put_community_id, put_uid,
 )
 from tracelake.parsers.dns cimport is_question
 from tracelake.parsers.packet cimport KIND_FRAGMENT, NO_TIME, same_address
-from tracelake.parsers.tcp cimport flip, reuses, size
+from tracelake.parsers.services cimport put_services
+from tracelake.parsers.tcp cimport reuses, size
 
+SHARES = 64
 FLOW_LIMIT = 1 << 18        # flows alive at once: 150 MiB at most
 
 cdef enum:
@@ -79,6 +82,10 @@ _fill(udp_servers, UDP_SERVERS)
 
 cdef inline bint _serves(const uint8_t* bits, uint16_t port) noexcept nogil:
     return (bits[port >> 3] >> (port & 7)) & 1
+
+
+cdef inline bint _is_dhcp(uint16_t port) noexcept nogil:
+    return port == 67 or port == 68
 
 
 cdef inline bint _speaks_dns(uint16_t port) noexcept nogil:
@@ -135,17 +142,20 @@ cdef class Flows:
     Args:
         account: where packets that go into a row are counted as such.
         limit: flows that live at once.
+        only: whether flows are all that is wanted, and not what is said in them.
     """
 
-    def __cinit__(self, Account account, Py_ssize_t limit=FLOW_LIMIT):
+    def __cinit__(self, Account account, Py_ssize_t limit=FLOW_LIMIT, bint only=False):
         if not 1 <= limit <= 1 << 24:
             raise ValueError(f"{limit} flows at once")
         self.account = account
         self.limit = limit
         self.table = IndexTable()
         self.deadlines = Deadlines()
-        self.streams = Streams()
-        self.dns = Transactions()
+        if not only:
+            self.talks = Talks(account)
+            self.dns = self.talks.sheets.dns
+        self.streams = Streams(self.talks)
         self.now = NO_TIME
         self.slabs = <Flow**>calloc((limit + SLAB - 1) // SLAB, sizeof(Flow*))
         self.datagrams = <Datagram*>calloc(DATAGRAMS, sizeof(Datagram))
@@ -199,6 +209,42 @@ cdef class Flows:
         free(self.slabs)
         free(self.vacant)
         free(self.datagrams)
+
+    cpdef int take_share(self, uint64_t seed, int low, int high) except -1:
+        """From now on only flows between address pairs whose hash is in [low, high) of SHARES are
+        its own: several readers of one capture take all of them between them."""
+        if not 0 <= low <= high <= SHARES:
+            raise ValueError(f"[{low}, {high}) of {SHARES}")
+        self.share_seed = seed
+        self.share_low = low
+        self.share_high = high
+        return 0
+
+    cdef bint mine(self, const Packet* p, bint whole) noexcept nogil:
+        """Whether a packet (`whole`: no fragment) with an IP header is of its own share.
+
+        Both addresses decide, so that what several flows of two hosts have to do with one another
+        (FTP's data, fragments, exporters' templates) is met by one reader. DHCP's messages belong
+        together whatever their addresses are."""
+        cdef uint64_t h
+        if self.share_high == 0:
+            return True
+        if whole and p.protocol == UDP and p.captured >= 4 and (
+            _is_dhcp(be16(p.payload)) or _is_dhcp(be16(p.payload + 2))
+        ):
+            return self.share_low == 0
+        h = fold(p.src.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.src.high)
+        h += fold(p.dst.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.dst.high)
+        h = fold(h, 0xE7037ED1A0B428DBULL) >> 58
+        return self.share_low <= h < self.share_high
+
+    cdef int pass_by(self, const Packet* p) except -1 nogil:
+        """A packet that is another reader's: only time goes on."""
+        if p.time != NO_TIME:
+            self.now = p.time
+            if self.deadlines.passed(p.time):
+                self._expire(p.time)
+        return 0
 
     cdef int packet(self, Packet* p) except -1 nogil:
         """Takes a packet of TCP, UDP or ICMP. Its transport header is there."""
@@ -287,28 +333,50 @@ cdef class Flows:
         while self.ending < self.used:
             f = self.at(self.ending)
             if f.alive:
-                if self.rows.full() or self.dns.rows.full():
+                if self.full():
                     return 1
                 self._end(self.ending, f)
             self.ending += 1
         return 0
 
+    cdef bint full(self) noexcept nogil:
+        """Whether a batch is to be taken."""
+        return self.rows.full() or (self.talks is not None and self.talks.sheets.is_full())
+
+    def take(self, bint all):
+        """The batches that are full, or all that have rows: (table, batch) each."""
+        batches = []
+        if self.rows.full() or (all and self.rows.count):
+            batches.append((self.rows.table, self.rows.finish()))
+        if self.talks is not None:
+            batches.extend(self.talks.sheets.take(all))
+        return batches
+
     cdef int _udp(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil:
         """Takes a UDP datagram (RFC 768); returns the side that sent it, which may be known
         only from what it says."""
         cdef int64_t length = be16(p.payload + 4)
+        cdef Place place
         f.last = now
         if length < 8:
             length = p.payload_length       # 0: a jumbogram, or not filled in yet
         note_once(f, side, 1, b"D")
         if f.side[side].payload < 0:
             # (Such a flow keeps the timeout of its kind: only DNS's own ports have another.)
-            if side == ORIG and not f.dns and is_question(p.payload + 8, p.captured - 8):
+            if self.dns is not None and side == ORIG and not f.dns and is_question(p.payload + 8, p.captured - 8):
                 f.dns = True
             f.side[side].payload = 0
         f.side[side].payload += length - 8
+        if self.dns is None or p.captured <= 8:
+            return side
         if f.dns:
-            return self.dns.message(f, side, p, p.payload + 8, p.captured - 8, now)
+            place.time = p.time
+            place.offset = p.offset
+            place.length = p.length
+            place.sub = f.depth << 20
+            return self.dns.message(f, side, &place, p.payload + 8, p.captured - 8)
+        if not p.fragmented and self.talks.listens(f):
+            self.talks.datagram(f, side, p, p.payload + 8, min(p.captured, length) - 8)
         return side
 
     cdef uint64_t _hash(self, const Packet* p, uint16_t a, uint16_t b) noexcept nogil:
@@ -377,6 +445,7 @@ cdef class Flows:
         f.first = p.time
         f.last = now
         f.vlan = p.vlan
+        f.depth = p.depth
         f.inner_vlan = p.inner_vlan
         if p.macs is not NULL:
             memcpy(f.mac[ORIG], p.macs + 6, 6)
@@ -448,7 +517,7 @@ cdef class Flows:
         cdef Deadline d
         cdef Flow* f
         while self.deadlines.passed(now):
-            if self.rows.full() or self.dns.rows.full():
+            if self.full():
                 return 0
             d = self.deadlines.pop()
             f = self.at(d.slot)
@@ -502,7 +571,9 @@ cdef class Flows:
 
     cdef int _end(self, uint32_t slot, Flow* f) except -1 nogil:
         """Makes the flow a row and gives its slot back."""
-        self.dns.flush(f)
+        if self.talks is not None:
+            self.dns.flush(f)
+            self.talks.end(f)
         self._row(f)
         self.streams.release(&f.side[ORIG])
         self.streams.release(&f.side[RESP])
@@ -532,6 +603,7 @@ cdef class Flows:
         cdef const Side* o = &f.side[ORIG]
         cdef const Side* r = &f.side[RESP]
         cdef uint8_t[64] text
+        cdef uint8_t[256] names
         cdef const char* state = _state(f)
         cdef bint from_inside = internal(&f.address[ORIG]), to_inside = internal(&f.address[RESP])
         if f.first != NO_TIME:
@@ -580,8 +652,8 @@ cdef class Flows:
             self.bytes_in.put(row, r.payload if r.payload > 0 else 0)
         self.protocol_num.put(row, f.protocol)
         self.ip_version.put(row, f.version)
-        if f.dns_seen:
-            self.app_protocol.put_valid(row, b"dns", 3)
+        if f.services:
+            self.app_protocol.put_valid(row, names, put_services(names, f.services))
         self.packets_out.put(row, o.packets)
         self.packets_in.put(row, r.packets)
         self.ip_bytes_out.put(row, o.ip_bytes)

@@ -49,6 +49,7 @@ cdef struct Packet:
     uint8_t version             # 4 or 6
     uint8_t protocol            # IP protocol number of the transport
     bint fragmented             # the first of several fragments
+    uint8_t depth               # tunnels around it
     uint32_t fragment_id
     int64_t ip_bytes            # total length by the IP header
     # Transport.

@@ -80,6 +80,7 @@ cdef Verdict dissect(
     p.vlan = -1
     p.inner_vlan = -1
     p.fragmented = False
+    p.depth = 0
     if link == ETHERNET:
         if left(&c) < 14:
             return damaged(p, b"Ethernet header", b"the packet has fewer than 14 bytes")

@@ -1,9 +1,12 @@
-"""TCP as Zeek follows it: states, history, sizes and gaps, without keeping the data."""
+"""TCP as Zeek follows it: states, history, sizes and gaps; the data go to who waits for them."""
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from tracelake.parsers.conn cimport Flow, Side
 from tracelake.parsers.packet cimport Packet
+from tracelake.parsers.pieces cimport Pieces
+from tracelake.parsers.protocols.protocol cimport Mark
+from tracelake.parsers.protocols.talks cimport Talks
 
 
 cdef struct Range:
@@ -13,6 +16,9 @@ cdef struct Range:
 
 
 cdef class Streams:
+    cdef Talks talks        # None: nobody waits for data
+    cdef Pieces pieces
+    cdef Mark now           # the packet at hand
     cdef Range* ranges
     cdef int32_t room
     cdef int32_t used       # of `room`, ever
@@ -25,14 +31,15 @@ cdef class Streams:
     cdef void _drop_first(self, Side* s) noexcept nogil
     cdef void _give_up(self, Side* s) noexcept nogil
     cdef bint _pending(self, Flow* f, int side) noexcept nogil
-    cdef void _sent(self, Flow* f, int side, uint64_t low, int64_t n) noexcept nogil
+    cdef int _sent(
+        self, Flow* f, int side, uint64_t low, int64_t n, const uint8_t* p
+    ) except -1 nogil
     cdef void _insert(self, Side* s, uint64_t low, uint64_t high) noexcept nogil
     cdef void _absorb(self, Side* s) noexcept nogil
-    cdef void _acknowledged(self, Flow* f, int side, uint64_t to) noexcept nogil
+    cdef int _acknowledged(self, Flow* f, int side, uint64_t to) except -1 nogil
     cdef void _trim(self, Flow* f, int side, uint64_t to) noexcept nogil
-    cdef void _check_end(self, Flow* f, int side, int64_t now) noexcept nogil
+    cdef int _check_end(self, Flow* f, int side, int64_t now) except -1 nogil
     cdef void _close(self, Flow* f, int side, int64_t now) noexcept nogil
 
 cdef bint reuses(const Flow* f, const Packet* p) noexcept nogil
-cdef void flip(Flow* f) noexcept nogil
 cdef int64_t size(const Side* s, const Side* peer) noexcept nogil

@@ -1,8 +1,9 @@
 """TCP (RFC 9293) as Zeek 7 follows it, so that conn_state, history, bytes and gaps mean what
 its conn.log means.
 
-The data are not kept: of each side only the ranges beyond a hole are known, which is all
-that gaps, retransmissions and the moment of a close depend on. Sequence numbers are 64 bits
+Of each side only the ranges beyond a hole are known, which is all that gaps, retransmissions and
+the moment of a close depend on. Data in order go to `talks` at once, those beyond a hole wait in
+`pieces` where somebody wants them; otherwise no data are kept. Sequence numbers are 64 bits
 wide and relative to the side's first (a SYN is 0, the first byte 1).
 """
 
@@ -12,8 +13,11 @@ from libc.stdlib cimport free, realloc
 from tracelake.native.cursor cimport be16, be32
 from tracelake.parsers.conn cimport (
     CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT,
-    note, note_once, note_scaled,
+    flip, note, note_once, note_scaled,
 )
+from tracelake.parsers.pieces cimport mark_of
+from tracelake.parsers.protocols.protocol cimport Talk
+from tracelake.parsers.protocols.talks cimport turn
 
 cdef enum:
     FIN = 0x01
@@ -115,24 +119,11 @@ cdef int64_t size(const Side* s, const Side* peer) noexcept nogil:
     return n
 
 
-cdef void flip(Flow* f) noexcept nogil:
-    """Originator and responder change places."""
-    cdef Side side = f.side[ORIG]
-    cdef uint8_t byte
-    cdef uint8_t known = f.has_mac[ORIG]
-    cdef int i
-    f.side[ORIG] = f.side[RESP]
-    f.side[RESP] = side
-    f.address[ORIG], f.address[RESP] = f.address[RESP], f.address[ORIG]
-    f.port[ORIG], f.port[RESP] = f.port[RESP], f.port[ORIG]
-    for i in range(6):
-        byte = f.mac[ORIG][i]
-        f.mac[ORIG][i] = f.mac[RESP][i]
-        f.mac[RESP][i] = byte
-    f.has_mac[ORIG] = f.has_mac[RESP]
-    f.has_mac[RESP] = known
-    f.begun = ((f.begun & 1) << 1) | (f.begun >> 1)
-    f.partial = False
+cdef void _turn(Flow* f) noexcept nogil:
+    """Originator and responder change places, in what is said too."""
+    flip(f)
+    if f.talk is not NULL:
+        turn(<Talk*>f.talk)
 
 
 cdef bint reuses(const Flow* f, const Packet* p) noexcept nogil:
@@ -160,10 +151,16 @@ cdef bint reuses(const Flow* f, const Packet* p) noexcept nogil:
 
 
 cdef class Streams:
-    """The ranges beyond holes of all sides, in one bounded block of memory."""
+    """The ranges beyond holes of all sides, in one bounded block of memory.
 
-    def __cinit__(self):
+    Args:
+        talks: who is given the data; None where nobody is.
+    """
+
+    def __cinit__(self, Talks talks):
         self.free = -1
+        self.talks = talks
+        self.pieces = Pieces(talks)
 
     def __dealloc__(self):
         free(self.ranges)
@@ -184,13 +181,14 @@ cdef class Streams:
         cdef int32_t delta
         cdef int several
 
+        self.now = mark_of(p)
         if (
             f.letters == 1 and f.history[0] == b"H" and not flags & (SYN | FIN | RST)
             and (flags & ACK or n)
         ):
             # After a SYN-ACK comes an acknowledgement or data: no scan (which gets a RST or
             # nothing), so who sent the SYN-ACK is the server.
-            flip(f)
+            _turn(f)
             f.history[0] = b"^"
             note(f, b"h")
             f.noticed = (f.noticed << 16) | (f.noticed >> 16)
@@ -319,7 +317,7 @@ cdef class Streams:
             self._check_end(f, 1 - side, now)
         f.begun |= 1 if side == ORIG else 2
         if n > 0 and not flags & RST and not underflow and p.captured - header >= n:
-            self._sent(f, side, at + 1 if flags & SYN else at, n)
+            self._sent(f, side, at + 1 if flags & SYN else at, n, h + header)
         self._check_end(f, side, now)
         if do_close:
             if finishes:
@@ -331,6 +329,7 @@ cdef class Streams:
         """Gives back what is held for a side."""
         while s.holes >= 0:
             self._drop_first(s)
+        self.pieces.drop(s)
 
     cdef int32_t _range(self, uint64_t low, uint64_t high, int32_t next) noexcept nogil:
         """A new range; -1 where there is no more room."""
@@ -366,29 +365,40 @@ cdef class Streams:
         self.release(s)
         s.deaf = True
 
-    cdef void _sent(self, Flow* f, int side, uint64_t low, int64_t n) noexcept nogil:
-        """Payload [low, low + n) of a side was captured."""
+    cdef int _sent(
+        self, Flow* f, int side, uint64_t low, int64_t n, const uint8_t* p
+    ) except -1 nogil:
+        """Payload [low, low + n) of a side, which is at `p`, was captured."""
         cdef Side* s = &f.side[side]
-        cdef uint64_t high = low + <uint64_t>n, acked, held
+        cdef uint64_t high = low + <uint64_t>n, first = low, acked, held, before
         cdef int32_t i
+        cdef bint wanted = self.talks is not None and self.talks.listens(f)
         if s.deaf:
-            return
+            return 0
         acked = _full(s.acked, s.acked_wraps) - <uint64_t>s.start
         if low < acked:
             if high <= acked:
-                return
+                return 0
             low = acked
         if high <= s.trimmed:
-            return
+            return 0
         if low < s.trimmed:
             low = s.trimmed
         if low <= s.delivered:
             if high > s.delivered:
+                before = s.delivered
                 s.delivered = high
                 self._absorb(s)
+                if wanted:
+                    self.talks.data(
+                        f, side, p + (before - first), <int64_t>(high - before), &self.now
+                    )
+                    self.pieces.release(f, side, high, s.delivered, &self.now)
                 if _nothing_acked(s) and size(s, &f.side[1 - side]) > <int64_t>UNACKED_LIMIT:
                     s.trimmed = s.delivered
         else:
+            if wanted:
+                self.pieces.keep(s, low, high, p + (low - first), &self.now)
             self._insert(s, low, high)
         held = s.delivered - s.trimmed
         if s.holes >= 0:
@@ -402,6 +412,7 @@ cdef class Streams:
                 self._give_up(s)
         if held > HELD_LIMIT:
             self._give_up(s)
+        return 0
 
     cdef void _insert(self, Side* s, uint64_t low, uint64_t high) noexcept nogil:
         """Adds a range beyond `delivered` to the list, which stays sorted and disjoint."""
@@ -445,19 +456,23 @@ cdef class Streams:
                 s.delivered = self.ranges[s.holes].high
             self._drop_first(s)
 
-    cdef void _acknowledged(self, Flow* f, int side, uint64_t to) noexcept nogil:
+    cdef int _acknowledged(self, Flow* f, int side, uint64_t to) except -1 nogil:
         """The other side has everything before `to`; what was not captured is a gap."""
         cdef Side* s = &f.side[side]
+        cdef uint64_t before = s.delivered
         if s.fins and to >= s.fin_at:
             to = s.fin_at - 1
         if to <= s.trimmed:
-            return
+            return 0
         if to > s.delivered:
             self._trim(f, side, to)
         while s.holes >= 0 and self.ranges[s.holes].high <= to:
             self._drop_first(s)
         self._absorb(s)
         s.trimmed = to
+        if s.delivered > before and self.talks is not None and not s.deaf:
+            self.pieces.release(f, side, before, s.delivered, &self.now)
+        return 0
 
     cdef void _trim(self, Flow* f, int side, uint64_t to) noexcept nogil:
         cdef Side* s = &f.side[side]
@@ -497,17 +512,20 @@ cdef class Streams:
             peer.holes >= 0 or peer.delivered > peer.trimmed
         )
 
-    cdef void _check_end(self, Flow* f, int side, int64_t now) noexcept nogil:
+    cdef int _check_end(self, Flow* f, int side, int64_t now) except -1 nogil:
         """Notices that a side has closed and all of its data were seen."""
         cdef Side* s = &f.side[side]
         if s.ended or not (s.fins or s.state == CLOSED or s.state == RESET):
-            return
+            return 0
         if self._pending(f, side):
-            return
+            return 0
         s.ended = True
+        if self.talks is not None:
+            self.talks.closed(f, side)
         if f.close_deferred:
             self._close(f, side, now)
             f.close_deferred = False
+        return 0
 
     cdef void _close(self, Flow* f, int side, int64_t now) noexcept nogil:
         """A side's FIN or RST takes effect, unless data before it are still to come."""
@@ -590,7 +608,7 @@ cdef int _first_packet(
         else:
             if not flags & ACK and peer.state == SYN_ACK_SENT and base == <uint32_t>s.start:
                 # The SYN came after its SYN-ACK.
-                flip(f)
+                _turn(f)
                 note(f, b"^")
                 f.begun |= 1
                 side = ORIG

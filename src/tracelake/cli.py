@@ -209,6 +209,22 @@ def verify(engagement: str, lake: str | None) -> int:
     return 1 if findings else 0
 
 
+def compact(
+    engagement: str, lake: str | None, every: float | None, retain: float, as_json: bool
+) -> int:
+    """Merge small files and sort them by time, while others read and write."""
+    from tracelake.upkeep import compact as keep_compact
+
+    return keep_compact(open_lake(engagement, lake), every, retain, as_json)
+
+
+def sweep(engagement: str, lake: str | None, grace: float, dry_run: bool, as_json: bool) -> int:
+    """Remove files that killed runs left and no table knows."""
+    from tracelake.upkeep import sweep as remove
+
+    return remove(open_lake(engagement, lake), grace, dry_run, as_json)
+
+
 def doctor(lake: str | None) -> int:
     """Check this installation: versions, extensions, permissions, disk."""
     from tracelake.case import lake_uri
@@ -229,7 +245,9 @@ def doctor(lake: str | None) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     command.__name__.rstrip("_"): command
-    for command in (ingest, map_, status, query, tables, sources, damage, show, verify, doctor)
+    for command in (
+        ingest, map_, status, query, tables, sources, damage, show, verify, compact, sweep, doctor,
+    )
 }
 
 

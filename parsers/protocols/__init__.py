@@ -1,0 +1,1 @@
+"""Application protocols: one file each, recognised by what is said and not by the port."""

@@ -1,0 +1,141 @@
+"""Tables that several protocols write to (see sheet.pxd)."""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport strlen
+
+from tracelake.native.flowtable cimport fold
+from tracelake.normalize import TABLES
+from tracelake.parsers.conn cimport ORIG, RESP, put_address, put_community_id, put_uid
+from tracelake.parsers.packet cimport NO_TIME
+
+cdef enum:
+    TCP = 6
+    UDP = 17
+
+
+cdef class Sheet:
+    """One table.
+
+    Args:
+        sheets: those that it is one of.
+        table: its name in TABLES.
+    """
+
+    def __cinit__(self, Sheets sheets, str table):
+        rows = self.rows = Rows(table, TABLES[table].schema)
+        self.sheets = sheets
+        self.time = rows.column("time")
+        self.time_ns = rows.column("time_ns")
+        self.activity_id = rows.column("activity_id")
+        self.sub = rows.column("sub")
+        self.record_hash = rows.column("record_hash")
+        self.src_offset = rows.column("src_offset")
+        self.src_length = rows.column("src_length")
+        self.parse_flags = rows.column("parse_flags")
+        names = set(TABLES[table].schema.names)
+        # `certificate` has no flow of its own.
+        if "conn_uid" in names:
+            self.conn_uid = rows.column("conn_uid")
+            self.src_ip = rows.column("src_ip")
+            self.src_port = rows.column("src_port")
+            self.dst_ip = rows.column("dst_ip")
+            self.dst_port = rows.column("dst_port")
+        # Tables that hosts' logs fill as well (`authentication`) have less of the flow.
+        if "community_id" in names:
+            self.community_id = rows.column("community_id")
+        if "vlan_id" in names:
+            self.vlan_id = rows.column("vlan_id")
+        if "transport" in names:
+            self.transport = rows.column("transport")
+
+    cdef Py_ssize_t begin(self, Flow* f, const Place* p, int activity) except -1 nogil:
+        """Puts what every row has; its number."""
+        cdef Py_ssize_t row = self.rows.count, n
+        cdef uint8_t[64] text
+        cdef uint64_t h
+        cdef int i
+        if p.time != NO_TIME:
+            self.time.put(row, p.time // 1000)
+            self.time_ns.put(row, p.time % 1000)
+        self.activity_id.put(row, activity)
+        self.sub.put(row, p.sub)
+        self.src_offset.put(row, p.offset)
+        self.src_length.put(row, p.length)
+        # The same message in two captures has the same hash: its ends, its time, its number.
+        h = fold(0x2D358DCCAA6C78A5ULL ^ <uint64_t>p.time, 0x589965CC75374CC3ULL ^ f.protocol)
+        for i in range(2):
+            h = fold(h ^ f.address[i].low, 0xA0761D6478BD642FULL ^ f.address[i].high)
+            h = fold(h ^ f.port[i], 0xE7037ED1A0B428DBULL ^ <uint64_t>p.sub)
+        self.record_hash.put(row, <int64_t>h)
+        if self.conn_uid is not None:
+            self.conn_uid.put_valid(row, text, put_uid(text, f))
+            n = put_community_id(text, f) if self.community_id is not None else 0
+            if n:
+                self.community_id.put_valid(row, text, n)
+            self.src_ip.put_valid(row, text, put_address(text, &f.address[ORIG]))
+            self.src_port.put(row, f.port[ORIG])
+            self.dst_ip.put_valid(row, text, put_address(text, &f.address[RESP]))
+            self.dst_port.put(row, f.port[RESP])
+            if f.vlan >= 0 and self.vlan_id is not None:
+                self.vlan_id.put(row, f.vlan)
+        if self.transport is not None:
+            if f.protocol == TCP:
+                self.transport.put_valid(row, b"tcp", 3)
+            elif f.protocol == UDP:
+                self.transport.put_valid(row, b"udp", 3)
+            else:
+                self.transport.put_valid(row, b"icmp", 4)
+        return row
+
+    cdef int flags(self, int parse_flags) except -1 nogil:
+        return self.parse_flags.put(self.rows.count, parse_flags)
+
+    cdef int done(self) except -1 nogil:
+        self.rows.done()
+        if self.rows.full():
+            self.sheets.full = True
+        return 0
+
+
+cdef class Sheets:
+    """The tables of one capture."""
+
+    def __cinit__(self):
+        self.tables = {}
+        self.dns = Transactions()
+        self.weird = self.sheet("network_weird")
+        self.weird_name = self.weird.rows.column("name")
+        self.weird_analyzer = self.weird.rows.column("analyzer")
+        self.weird_additional = self.weird.rows.column("additional")
+
+    cpdef Sheet sheet(self, str table):
+        """The sheet of a table. Raises KeyError where there is no such table."""
+        found = self.tables.get(table)
+        if found is None:
+            found = self.tables[table] = Sheet(self, table)
+        return found
+
+    def take(self, bint all):
+        """The batches that are full, or all that have rows: (table, batch) each."""
+        cdef Sheet sheet
+        cdef Rows rows
+        batches = []
+        if all and self.files is not None:
+            self.files.end()
+        for rows in (self.dns.rows, *[sheet.rows for sheet in self.tables.values()]):
+            if rows.full() or (all and rows.count):
+                batches.append((rows.table, rows.finish()))
+        self.full = False
+        return batches
+
+    cdef int note(
+        self, Flow* f, const Place* p, const char* name, const char* analyzer,
+        const uint8_t* additional, Py_ssize_t n,
+    ) except -1 nogil:
+        cdef Py_ssize_t row = self.weird.begin(f, p, 0)
+        self.weird_name.put_valid(row, <const uint8_t*>name, strlen(name))
+        if analyzer is not NULL:
+            self.weird_analyzer.put_valid(row, <const uint8_t*>analyzer, strlen(analyzer))
+        if n:
+            self.weird_additional.put(row, additional, n)
+        return self.weird.done()

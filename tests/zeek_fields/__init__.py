@@ -1,0 +1,6 @@
+"""What each of Zeek's logs says, and which columns here say the same: one file per log."""
+
+from tests.zeek_fields import dns, kerberos
+from tests.zeek_fields.log import Log
+
+LOGS: tuple[Log, ...] = (dns.LOG, kerberos.LOG)
