@@ -17,7 +17,7 @@ import duckdb
 
 from tracelake.analysis.views import quote
 from tracelake.lake.errors import LakeError
-from tracelake.lake.s3 import S3Path, address, connection
+from tracelake.lake.s3 import THREADS, S3Path, address, connection
 
 SECRET = "lake"
 PACKAGE = "duckdb_extension_httpfs"
@@ -75,6 +75,8 @@ class Remote:
         run("SET enable_http_metadata_cache = true")
         run("SET validate_external_file_cache = 'NO_VALIDATION'")
         run("SET httpfs_connection_caching = true")
+        # They wait for S3 more than they compute.
+        run(f"SET threads = {max(THREADS, os.cpu_count() or 1)}")
         self.renew(connection_)
 
     def renew(self, connection_: duckdb.DuckDBPyConnection) -> None:

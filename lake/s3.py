@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TRIES = 8
 """Attempts at a request, unless AWS_MAX_ATTEMPTS says another number."""
 
-THREADS = 8
+THREADS = 16
 """Requests of a process at the same time."""
 
 _URI = re.compile(
@@ -427,6 +427,16 @@ class S3Path:
             for found in page.get("CommonPrefixes", ()):
                 yield S3Path(self.bucket, found["Prefix"].rstrip("/"))
             yield from self._objects(page)
+
+    def names_from(self, name: str, most: int) -> list[str]:
+        """Names of objects directly below it, in order, from this one on; `most` at most."""
+        # The last key before it: nothing of ours is between the two.
+        before = f"{self._prefix}{name[:-1]}"
+        page = call(
+            "list_objects_v2", str(self), Bucket=self.bucket, Prefix=self._prefix, Delimiter="/",
+            StartAfter=before, MaxKeys=most,
+        )
+        return [path.name for path in self._objects(page)]
 
     def walk(self) -> Iterator["S3Path"]:
         """All objects below it, in the order of their keys."""

@@ -10,6 +10,7 @@ merged file, or a source that was read anew. So who looks at an earlier moment (
 without older versions of the log.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -23,10 +24,14 @@ from tracelake.lake import checkpoint
 from tracelake.lake.checkpoint import AFTER, BY
 from tracelake.lake.disk import Place, put_if_absent, sync_folder
 from tracelake.lake.errors import LakeError
-from tracelake.lake.s3 import THREADS, S3Path, side_by_side
+from tracelake.lake.s3 import S3Path, side_by_side
 from tracelake.lake.unit import merged_after
 from tracelake.version import VERSION
 
+MOST_AHEAD = 200
+"""Log files on S3 that are read at once."""
+
+_LOG_FILE = re.compile(r"\d{20}\.json")
 _READER = 1
 _WRITER = 2
 
@@ -84,32 +89,34 @@ def commit_path(table: Place, version: int) -> Place:
 
 
 class _Ahead:
-    """Log files one after the other. On S3 several are asked for at once when more than one is
-    there."""
+    """Log files one after the other. On S3 they are listed, and asked for side by side.
 
-    def __init__(self, table: Place) -> None:
+    Args:
+        few: the first is looked for without a list: there is none most of the time.
+    """
+
+    def __init__(self, table: Place, few: bool) -> None:
         self._table = table
-        self._got: dict[int, bytes | None] = {}
-        self._count = 1
+        self._got: dict[int, bytes] = {}
+        self._few = few
 
     def read(self, version: int) -> bytes:
         """The log file of a version; FileNotFoundError."""
-        if not isinstance(self._table, S3Path):
-            return commit_path(self._table, version).read_bytes()
+        path = commit_path(self._table, version)
+        if not isinstance(path, S3Path):
+            return path.read_bytes()
+        if self._few:
+            self._few = False
+            return path.read_bytes()
         if version not in self._got:
-            asked = range(version, version + self._count)
-            self._got = dict(zip(asked, side_by_side(self._try, asked), strict=True))
-            self._count = THREADS
-        data = self._got[version]
-        if data is None:
-            raise FileNotFoundError(str(commit_path(self._table, version)))
-        return data
-
-    def _try(self, version: int) -> bytes | None:
-        try:
-            return commit_path(self._table, version).read_bytes()
-        except FileNotFoundError:
-            return None
+            names = path.parent.names_from(path.name, MOST_AHEAD)
+            numbers = [int(name[:20]) for name in names if _LOG_FILE.fullmatch(name)]
+            paths = [commit_path(self._table, number) for number in numbers]
+            read = side_by_side(lambda path: path.read_bytes(), paths)
+            self._got = dict(zip(numbers, read, strict=True))
+        if version not in self._got:
+            raise FileNotFoundError(str(path))
+        return self._got[version]
 
 
 @dataclass(slots=True)
@@ -176,7 +183,7 @@ class State:
 
     def advance(self, until: int | None = None) -> None:
         """Takes in what has been committed since."""
-        ahead = _Ahead(self.table)
+        ahead = _Ahead(self.table, few=self.version > self.base)
         while until is None or self.version < until:
             try:
                 data = ahead.read(self.version + 1)
