@@ -236,15 +236,15 @@ def doctor(lake: str | None) -> int:
     """Check this installation: versions, extensions, permissions, disk."""
     from tracelake.case import lake_uri
     from tracelake.doctor import examine
-    from tracelake.lake.lake import lake_folder
+    from tracelake.lake.lake import lake_place
     from tracelake.output import shown
 
     try:
-        folder = lake_folder(lake_uri(lake))
+        place = lake_place(lake_uri(lake))
     except ValueError as error:
         fail(2, str(error))
     ok = True
-    for check_name, good, detail in examine(folder):
+    for check_name, good, detail in examine(place):
         ok = ok and good
         print(shown(f"{'ok  ' if good else 'FAIL'}  {check_name}: {detail}"))
     return 0 if ok else 1
@@ -348,11 +348,11 @@ def open_lake(engagement: str, lake: str | None, create: bool = False) -> Lake:
 def checked(engagement: str, lake: str | None) -> None:
     """Ends the program where the engagement's id or the lake's URI is none."""
     from tracelake.case import lake_uri
-    from tracelake.lake.lake import check_engagement, lake_folder
+    from tracelake.lake.lake import check_engagement, lake_place
 
     try:
         check_engagement(engagement)
-        lake_folder(lake_uri(lake))
+        lake_place(lake_uri(lake))
     except ValueError as error:
         fail(2, str(error))
 
