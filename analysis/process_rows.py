@@ -16,8 +16,9 @@ from typing import Protocol
 
 import duckdb
 
-from tracelake.analysis.views import quote
+from tracelake.analysis.views import parquet, quote
 from tracelake.lake.bloom import may_hold, wanted
+from tracelake.normalize import TABLES
 
 START, END = 1, 2
 MOST = 10_000
@@ -58,6 +59,13 @@ _TELLS = (
     "(activity_id IN (1, 2) OR "
     "(coalesce(activity_id, 0) IN (0, 99) AND proc_created_time IS NOT NULL))"
 )
+_SCHEMA = TABLES["process_activity"].schema
+_READ = [
+    field for field in _SCHEMA if re.search(
+        rf"\b{field.name}\b", " ".join((*_COLUMNS.values(), *_DETAILS, _TELLS))
+    )
+]
+"""Columns that all of this reads."""
 # Lists of processes: of memory images, of what a collector asked a host for.
 _LISTED = {
     **_COLUMNS,
@@ -341,7 +349,7 @@ class ProcessRows:
                 numbers = ", ".join(map(str, sorted(held)))
                 source, number = "walk.small", "nr"
                 if file is not None:
-                    source = f"read_parquet({quote.text(file)}, file_row_number = true)"
+                    source = parquet.read(map(_SCHEMA.field, _DETAILS), [file])
                     number = "file_row_number"
                 asked.append(
                     f"SELECT {n} AS part, {number} AS number, {columns} FROM {source} "
@@ -548,7 +556,9 @@ def _groups(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list
     """The row groups of some files."""
     if not files:
         return []
-    columns = ", ".join(quote.text(name) for name in (*_FILTERS, "time", "device_hostname"))
+    # What nothing filled is not in a file; `source_id` is in all of them.
+    named = ("source_id", *_FILTERS, "time", "device_hostname")
+    columns = ", ".join(map(quote.text, named))
     found = connection.execute(
         "SELECT file_name, row_group_id, row_group_num_rows, path_in_schema, "
         "bloom_filter_offset, bloom_filter_length, stats_min_value, stats_max_value, "
@@ -575,7 +585,7 @@ def _groups(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list
         }
         begin, end = said.get("time", (None,) * 7)[4:6]
         low, high, _, _, nulls = said.get("device_hostname", (None,) * 7)[2:]
-        if nulls == rows:
+        if nulls == rows or "device_hostname" not in said:
             low, high = NOBODY
         made.append(_Group(
             file, first, rows, blooms,
@@ -606,13 +616,10 @@ def _of_files(files: Sequence[str], rows: str | None = None) -> str:
         return "SELECT " + ", ".join(
             f"NULL::{_KINDS.get(name, 'VARCHAR')} AS {name}" for name in [*wanted_columns, "number"]
         ) + " FROM range(0)"
-    listed = ", ".join(quote.text(file) for file in files)
-    several = rows == ""
     return (
         f"SELECT {_selected(_COLUMNS, wanted_columns)}, file_row_number AS number"
-        f"{', filename AS file' if several else ''} FROM read_parquet([{listed}], "
-        f"file_row_number = true{', filename = true' if several else ''}) WHERE {_TELLS}"
-        + (f" AND ({rows})" if rows else "")
+        f"{', filename AS file' if rows == '' else ''} FROM {parquet.read(_READ, files)} "
+        f"WHERE {_TELLS}" + (f" AND ({rows})" if rows else "")
     )
 
 

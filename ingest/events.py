@@ -9,6 +9,7 @@ from tracelake.lake.writer import WrittenUnit
 if TYPE_CHECKING:
     from tracelake.ingest.devices import Devices
     from tracelake.ingest.sofar import SoFar
+    from tracelake.parsers.artifact import Parser
 
 Stamp = tuple[int, int]
 """A file's size and mtime in nanoseconds: what a change would change."""
@@ -32,6 +33,7 @@ class How:
         keys: for encrypted volumes.
         shadow_copies: read volume shadow copies, too.
         indexes: read the indexes of NTFS folders (`$I30`), in which deleted names may be.
+        flows_only: of captures only the flows, and not what is said in them.
         full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
             right.
     """
@@ -41,6 +43,13 @@ class How:
     shadow_copies: bool = False
     full_hash: bool = True
     indexes: bool = False
+    flows_only: bool = False
+
+    def reader(self, parser: "Parser | None") -> "Parser | None":
+        """Who reads what `parser` takes."""
+        if parser is not None and self.flows_only and parser.brief is not None:
+            return parser.brief
+        return parser
 
 
 PLAINLY = How()

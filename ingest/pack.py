@@ -24,7 +24,7 @@ from tracelake.lake.standin import StandIn
 from tracelake.lake.unit import Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
 from tracelake.native.columns import Stretch
-from tracelake.normalize import TABLES, Provenance, complete
+from tracelake.normalize import TABLES, Provenance, fill
 
 # Rows and bytes of one artifact that may wait for others; with more it gets files of its own.
 MOST_ROWS = 4096
@@ -116,7 +116,7 @@ class Outlet:
         assert self._writer is not None
         given = piece.given
         batch = given.alone() if isinstance(given, Stretch) else given
-        batch = complete(TABLES[piece.table], batch, piece.constants)
+        batch = fill(TABLES[piece.table], batch, piece.constants)
         self._writer.write(piece.table, batch)
 
 
@@ -242,7 +242,7 @@ def _together(table: str, pieces: list[_Piece]) -> pa.RecordBatch:
         found.append(pa.table(columns))
     whole = pa.concat_tables(found, promote_options="default").combine_chunks()
     (batch,) = whole.to_batches()
-    return complete(TABLES[table], batch, pieces[0].constants)
+    return fill(TABLES[table], batch, pieces[0].constants)
 
 
 @dataclass(slots=True)

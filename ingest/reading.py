@@ -13,7 +13,7 @@ from tracelake.native.account import Account
 from tracelake.native.columns import Stretch
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
-from tracelake.normalize import TABLES, Provenance, complete
+from tracelake.normalize import TABLES, Provenance, fill
 from tracelake.parsers.artifact import Artifact, Parser, nothing_beside
 
 # Bytes after which a reading without a full batch says how far it is.
@@ -38,7 +38,7 @@ def completing(constants: Provenance, writer: Writer) -> Put:
 
     def put(table: str, given: Given) -> None:
         batch = given.alone() if isinstance(given, Stretch) else given
-        writer.write(table, complete(TABLES[table], batch, constants))
+        writer.write(table, fill(TABLES[table], batch, constants))
 
     return put
 

@@ -40,6 +40,7 @@ from tracelake.ingest.sofar import carver_of
 from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
+from tracelake.lake.lease import Lease
 from tracelake.lake.writer import WrittenUnit
 from tracelake.normalize import extra
 from tracelake.parsers import CARVERS
@@ -181,7 +182,7 @@ class Ingest:
         else:
             events = one_by_one(self._told(tasks), self._lake, self._decide)
         self._intake = Intake(self._lake.root / INTAKE, tasks)
-        with _PatientInterrupt() as interrupted:
+        with _PatientInterrupt() as interrupted, self._leased():
             try:
                 self._keep_mappings()
                 self._look()
@@ -199,6 +200,18 @@ class Ingest:
                 self._say()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    @contextlib.contextmanager
+    def _leased(self) -> Iterator[None]:
+        """Says that this run is alive, so that `sweep` leaves its files alone. A lake that cannot
+        be written is said where it is written first."""
+        lease = Lease(self._lake.root, "ingest")
+        with contextlib.suppress(OSError):
+            lease.begin()
+        try:
+            yield
+        finally:
+            lease.end()
 
     def _say(self) -> None:
         """How far it came. Where even this cannot be written, that has been said."""

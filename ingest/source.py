@@ -144,7 +144,7 @@ class _Source:
         # A parser may take what the begin of an image looks like.
         if kind_of(head) is not None or kind_of_image(file) is not None:
             return None
-        return identify(head, self.task.name).parser
+        return self.task.how.reader(identify(head, self.task.name).parser)
 
     def _in_one_pass(
         self, file: io.FileIO, parser: Parser, ask: Ask
@@ -287,14 +287,16 @@ class _Source:
         except EvidenceError as error:
             yield self._leave(number, Facts(member.path, None), error)
             return
-        yield from self._unit(number, member, found.parser, feed, sha256)
+        parser = self.task.how.reader(found.parser)
+        assert parser is not None
+        yield from self._unit(number, member, parser, feed, sha256)
 
     def _look_at(self, number: int, member: Member) -> Iterator[Event]:
         """A file that nobody asks for by its path, of which there may be millions: listed with
         its hash, unless its content is what a parser reads."""
         try:
             stream = Looked(member.open(), HEAD)
-            parser = taker(stream.head, member.path)
+            parser = self.task.how.reader(taker(stream.head, member.path))
             if parser is None:
                 size = stream.sum_up()
                 why = read_with(member.path, member.beside) or NOBODY

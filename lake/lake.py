@@ -150,7 +150,11 @@ class Lake:
         Raises:
             LakeError: there is no such table.
         """
-        return self.layout(table).schema
+        return self._find_schema(table)
+
+    def has(self, table: str) -> bool:
+        """Whether this version knows a table."""
+        return table in self._known()
 
     def layout(self, table: str) -> Layout:
         """How a table's files are laid out."""
@@ -160,14 +164,17 @@ class Lake:
         return layout
 
     def _find_schema(self, table: str) -> pa.Schema:
+        try:
+            return self._known()[table]
+        except KeyError:
+            raise LakeError(f"there is no table {table!r}") from None
+
+    def _known(self) -> Mapping[str, pa.Schema]:
         if self._schemas is None:
             from tracelake.normalize import TABLES
 
             self._schemas = {name: known.schema for name, known in TABLES.items()}
-        try:
-            return self._schemas[table]
-        except KeyError:
-            raise LakeError(f"there is no table {table!r}") from None
+        return self._schemas
 
     def writer(self, unit: str) -> UnitWriter:
         """Begins to write a unit; in a worker process."""
@@ -183,7 +190,18 @@ class Lake:
         return self._committer.commit(units)
 
     def snapshot(self) -> "Snapshot":
-        """The lake as it is now; it does not change while it is used. See `snapshot.py`."""
+        """The lake as it is now; it does not change while it is used. See `snapshot.py`.
+
+        Raises:
+            NewerFormat: it has tables or columns that are not known here.
+            LakeError: a column is there with another type.
+        """
+        from tracelake.lake.evolution import new_columns, unknown_table
         from tracelake.lake.snapshot import Snapshot
 
-        return Snapshot(self.root)
+        snapshot = Snapshot(self.root)
+        for table in snapshot.tables:
+            if not self.has(table):
+                raise unknown_table(self.root / table)
+            new_columns(self.root / table, snapshot.fields(table), self.schema(table))
+        return snapshot

@@ -16,7 +16,7 @@ Everything follows from the table's schema and its fields' metadata (`bloom`, `s
 - `source_id`, one value per file, is not compressed: it may have to be replaced (`standin.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -91,13 +91,19 @@ class Layout:
         keeps: column name -> its type, for the columns that keep statistics.
         blooms: Parquet paths of the columns that get bloom filters.
         packed: Parquet paths of the columns that are compressed.
+        encodings: Parquet path -> encoding, where it is said.
+        made: what `parquet.py` has found out, for all files of the table.
     """
 
     schema: pa.Schema
     keeps: dict[str, pa.DataType]
-    blooms: tuple[str, ...]
-    packed: tuple[str, ...]
+    blooms: frozenset[str]
+    packed: frozenset[str]
+    encodings: dict[str, str]
+    _kinds: dict[str, pa.DataType]
+    _required: tuple[str, ...]
     _common: dict[str, Any]
+    made: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, schema: pa.Schema) -> "Layout":
@@ -106,18 +112,17 @@ class Layout:
         Raises:
             ValueError: `stats` is asked for on a nested column.
         """
-        leaves = [leaf for field in schema for leaf in _leaves(field)]
+        leaves = [leaf for each in schema for leaf in _leaves(each)]
         keeps = {}
         blooms: list[str] = []
-        for field in schema:
-            if _is_marked(field, b"stats"):
-                if pa.types.is_nested(field.type):
-                    raise ValueError(f"{field.name}: a nested column keeps no statistics")
-                keeps[field.name] = field.type
-            if _is_marked(field, b"bloom"):
-                blooms.extend(path for path, _ in _leaves(field))
-        encodings = {path: _encoding(path, kind) for path, kind in leaves}
-        encodings = {path: encoding for path, encoding in encodings.items() if encoding}
+        for each in schema:
+            if _is_marked(each, b"stats"):
+                if pa.types.is_nested(each.type):
+                    raise ValueError(f"{each.name}: a nested column keeps no statistics")
+                keeps[each.name] = each.type
+            if _is_marked(each, b"bloom"):
+                blooms.extend(path for path, _ in _leaves(each))
+        encodings = {path: how for path, kind in leaves if (how := _encoding(path, kind))}
         common = {
             "use_dictionary": [path for path, kind in leaves if pa.types.is_dictionary(kind)],
             "column_encoding": encodings or None,
@@ -128,16 +133,36 @@ class Layout:
             "write_batch_size": _WRITE_BATCH,
             "data_page_size": _PAGE_BYTES,
         }
-        packed = tuple(path for path, _ in leaves if path not in (STANDS_IN, _HASH))
-        return cls(schema, keeps, tuple(blooms), packed, common)
+        packed = frozenset(path for path, _ in leaves if path not in (STANDS_IN, _HASH))
+        required = tuple(each.name for each in schema if not each.nullable)
+        kinds = dict(zip(schema.names, schema.types, strict=True))
+        return cls(
+            schema, keeps, frozenset(blooms), packed, encodings, kinds, required, common
+        )
 
-    def options(self, rows: int) -> dict[str, Any]:
-        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows."""
+    def misses(self, schema: pa.Schema) -> str | None:
+        """Why a batch cannot be written: a column that the table does not have, or has with
+        another type, or one that must not be null and is not there; None: it can be."""
+        names, kinds = schema.names, schema.types
+        for name, kind in zip(names, kinds, strict=True):
+            if self._kinds.get(name) != kind:
+                return f"no column {name} of {kind}"
+        given = set(names)
+        if len(given) != len(names):
+            return "a column that is there twice"
+        return next((f"{name} is missing" for name in self._required if name not in given), None)
+
+    def options(self, rows: int, level: int = 1) -> dict[str, Any]:
+        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows.
+
+        Args:
+            level: of zstd.
+        """
         if rows < SMALL:
             return {**self._common, "compression": dict.fromkeys(self.packed, "snappy")}
         return {
             **self._common,
             "compression": dict.fromkeys(self.packed, "zstd"),
-            "compression_level": dict.fromkeys(self.packed, 1),
+            "compression_level": dict.fromkeys(self.packed, level),
             "bloom_filter_options": {path: {"ndv": rows, "fpp": 0.05} for path in self.blooms},
         }

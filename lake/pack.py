@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracelake.lake.errors import LakeError
+from tracelake.lake.rows import read
 from tracelake.lake.unit import DataFile, Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
 
@@ -111,7 +112,7 @@ def without(
 def _slices(
     lake: "Lake", table: str, path: Path, shares: list[Share]
 ) -> list[tuple[str, pa.Table]]:
-    rows = pq.ParquetFile(path).read().cast(lake.schema(table))
+    rows = read(path, lake.schema(table))
     if sum(count for _, count in shares) != rows.num_rows:
         raise LakeError(f"{path}: has {rows.num_rows} rows, its footer shares {shares}")
     slices, at = [], 0

@@ -3,15 +3,22 @@
 pyarrow's writer takes some nanoseconds for each value of a column, of all nulls, too, and of a map
 twenty; it was a fifth of the CPU time of event logs. The pages are written by ourselves
 (`native/parquet.pyx`), and the footer, but for the schema, of which pyarrow says how it stands in
-a file. Small files are pyarrow's (`layout.py`): there is nothing to save.
+a file.
+
+Columns that nothing filled are not in the file: of a table of 190, one source fills 40, and the
+others cost as much as they do (17 ms a row group of 122,880, 14 KB and 2 ms a file of ten rows).
+A column that a later batch is the first to fill is added to the row groups before it as nulls, when
+the file is closed: Parquet wants the same columns in all of them, but not side by side.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracelake.lake.layout import Layout
+from tracelake.lake.layout import SMALL, Layout
 from tracelake.native.parquet import Chunk, Column, Pages, footer_of, parts_of_footer
 from tracelake.version import VERSION
 
@@ -19,9 +26,14 @@ _MAGIC = b"PAR1"
 _MADE_BY = f"tracelake version {VERSION} (build 0)".encode()
 # parquet.thrift: Encoding, CompressionCodec
 _ENCODINGS = {"PLAIN": 0, "DELTA_BINARY_PACKED": 5, "DELTA_LENGTH_BYTE_ARRAY": 6}
-_UNCOMPRESSED, _ZSTD = 0, 6
-_LEVEL = 1
+_UNCOMPRESSED, _SNAPPY, _ZSTD = 0, 1, 6
+_SMALL = 0
+"""The kind of small files; that of others is their level of zstd."""
+
 _FPP = 0.05
+
+Leaf = tuple[Column, int]
+"""How a leaf is written, and its `child` (see `Pages.write`)."""
 
 
 def _physical(kind: pa.DataType) -> tuple[int, int] | None:
@@ -71,6 +83,58 @@ def _has_usual_levels(field: pa.Field) -> bool:
     return not pa.types.is_nested(kind)
 
 
+@dataclass(slots=True)
+class _Form:
+    """How a table's columns stand in files of one kind, found out when they are met first.
+
+    Attributes:
+        leaves: column -> how it is written.
+        elements: column -> its elements of the schema in a footer, and the orders of its leaves.
+        version: what begins a footer.
+    """
+
+    leaves: dict[str, list[Leaf]] = field(default_factory=dict)
+    elements: dict[str, tuple[list[bytes], list[bytes]]] = field(default_factory=dict)
+    version: bytes = b""
+
+    @classmethod
+    def of(cls, layout: Layout, kind: int) -> "_Form":
+        """The form of the files of a layout."""
+        form: _Form | None = layout.made.get(kind)
+        if form is None:
+            form = layout.made[kind] = cls()
+        return form
+
+    def of_column(self, layout: Layout, name: str, kind: int) -> list[Leaf]:
+        """How the leaves of a column are written."""
+        leaves = self.leaves.get(name)
+        if leaves is None:
+            leaves = self.leaves[name] = _written(layout, layout.schema.field(name), kind)
+        return leaves
+
+    def said(self, layout: Layout, names: list[str]) -> tuple[list[bytes], list[bytes]]:
+        """Elements and orders of a file with these columns."""
+        new = [layout.schema.field(name) for name in names if name not in self.elements]
+        if new:
+            self.version, elements, orders = _schema_said(new)
+            elements = elements[1:]     # without the root
+            for each in new:
+                leaves = len(_leaves(each))
+                inner = _elements(each)
+                self.elements[each.name] = (elements[:inner], orders[:leaves])
+                elements, orders = elements[inner:], orders[leaves:]
+            assert len(elements) == len(orders) == 0
+        found = [self.elements[name] for name in names]
+        return [e for es, _ in found for e in es], [o for _, os in found for o in os]
+
+
+@dataclass(slots=True)
+class _Group:
+    rows: int
+    begin: int
+    chunks: dict[str, list[Chunk]]
+
+
 class ParquetFile:
     """A file being written; what `pyarrow.parquet.ParquetWriter` is otherwise.
 
@@ -80,6 +144,7 @@ class ParquetFile:
         rows: of the first row group.
         pages: shared by all files that are open: it holds the memory.
         footers: takes the file's footer when it is closed.
+        level: of zstd.
     """
 
     def __init__(
@@ -89,16 +154,17 @@ class ParquetFile:
         rows: int,
         pages: Pages,
         footers: list[pq.FileMetaData],
+        level: int = 1,
     ) -> None:
         self.is_open = True
         self._sink = sink
         self._footers = footers
         self._pages = pages
-        self._groups: list[tuple[int, list[Chunk], int]] = []
+        self._layout = layout
+        self._kind = _SMALL if rows < SMALL else level
+        self._form = _Form.of(layout, self._kind)
+        self._groups: list[_Group] = []
         self._said: dict[bytes, bytes] = {}
-        options = layout.options(rows)
-        self._head, self._orders = _schema_said(layout.schema, options)
-        self._columns = _columns(layout, options)
         sink.write(_MAGIC)
         self._at = len(_MAGIC)
 
@@ -106,77 +172,109 @@ class ParquetFile:
         """Writes a batch as one row group.
 
         Args:
+            batch: has some of the table's columns, all that must not be null among them.
             row_group_size: of `ParquetWriter`: the batch's rows.
 
         Raises:
             ValueError: nulls in a column that must not have any.
             OSError: it could not be written.
         """
-        begin = self._at
-        chunks = []
-        for number, column, child in self._columns:
-            chunk = self._pages.write(self._sink, column, batch.column(number), child, self._at)
-            self._at += chunk.packed
-            chunks.append(chunk)
-        self._groups.append((batch.num_rows, chunks, begin))
-        for chunk in chunks:
+        group = _Group(batch.num_rows, self._at, {})
+        # On an error the file is given up; until then its footer does not have the group.
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            if array.null_count < len(array) or not self._layout.schema.field(name).nullable:
+                self._write(group, name, array)
+        self._groups.append(group)
+        for chunk in _all(group.chunks.values()):
             if chunk.bloom is not None:
                 self._sink.write(chunk.bloom)
                 chunk.bloom_at = self._at
                 self._at += len(chunk.bloom)
+
+    def _write(self, group: _Group, name: str, array: pa.Array) -> None:
+        chunks = group.chunks[name] = []
+        for column, child in self._form.of_column(self._layout, name, self._kind):
+            chunk = self._pages.write(self._sink, column, array, child, self._at)
+            self._at += chunk.packed
+            chunks.append(chunk)
 
     def add_key_value_metadata(self, said: dict[bytes, bytes]) -> None:
         """Puts this into the footer."""
         self._said.update(said)
 
     def close(self) -> None:
-        """Writes the footer; the sink stays open."""
+        """Writes what the row groups lack, and the footer; the sink stays open."""
         if not self.is_open:
             return
         self.is_open = False
-        footer = footer_of(self._head, self._orders, self._groups, self._said, _MADE_BY)
+        schema = self._layout.schema
+        used = {name for group in self._groups for name in group.chunks}
+        # A file has a column at least: rows of nothing but nulls have the first one.
+        names = [name for name in schema.names if name in used] or schema.names[:1]
+        for group in self._groups:
+            for name in names:
+                if name not in group.chunks:
+                    self._write(group, name, pa.nulls(group.rows, schema.field(name).type))
+        elements, orders = self._form.said(self._layout, names)
+        groups = [
+            (group.rows, list(_all(group.chunks[name] for name in names)), group.begin)
+            for group in self._groups
+        ]
+        footer = footer_of(
+            self._form.version, elements, len(names), orders, groups, self._said, _MADE_BY
+        )
         tail = footer + len(footer).to_bytes(4, "little") + _MAGIC
         self._sink.write(tail)
         # What pyarrow reads of it is what everybody else does.
         self._footers.append(pq.read_metadata(pa.BufferReader(_MAGIC + tail)))
 
 
-def _schema_said(schema: pa.Schema, options: dict[str, Any]) -> tuple[bytes, bytes]:
-    """How pyarrow says a schema in a file's footer."""
+def _all(chunks: Iterable[list[Chunk]]) -> Iterable[Chunk]:
+    return (chunk for each in chunks for chunk in each)
+
+
+def _schema_said(fields: list[pa.Field]) -> tuple[bytes, list[bytes], list[bytes]]:
+    """How pyarrow says fields in a file's footer (see `parts_of_footer`)."""
     sink = pa.BufferOutputStream()
-    pq.ParquetWriter(sink, schema, **options).close()
+    pq.ParquetWriter(sink, pa.schema(fields), store_schema=False).close()
     file = sink.getvalue().to_pybytes()
     length = int.from_bytes(file[-8:-4], "little")
     return parts_of_footer(file[-8 - length : -8])
 
 
-def _columns(layout: Layout, options: dict[str, Any]) -> list[tuple[int, Column, int]]:
-    """Which column of a batch each leaf is of, how it is written, and its `child`."""
-    codec = pa.Codec("zstd", _LEVEL)
-    encodings = options["column_encoding"] or {}
-    packed = frozenset(layout.packed)
-    blooms = frozenset(layout.blooms)
-    columns = []
-    for number, field in enumerate(layout.schema):
-        for path, kind, child in _leaves(field):
-            name = ".".join(path)
-            physical = _physical(kind)
-            assert physical is not None
-            columns.append(
-                (
-                    number,
-                    Column(
-                        path,
-                        *physical,
-                        pa.types.is_dictionary(kind),
-                        _ENCODINGS[encodings.get(name, "PLAIN")],
-                        codec if name in packed else None,
-                        _ZSTD if name in packed else _UNCOMPRESSED,
-                        name in layout.keeps,
-                        _FPP if name in blooms else 0.0,
-                        child < 0 and not field.nullable,
-                    ),
-                    child,
-                )
-            )
-    return columns
+def _elements(field: pa.Field) -> int:
+    """How many elements of a schema a field is."""
+    if pa.types.is_map(field.type):
+        return 4    # the map, its pairs, keys and values
+    return 3 if pa.types.is_list(field.type) else 1
+
+
+@cache
+def _codec(kind: int) -> pa.Codec:
+    return pa.Codec("snappy") if kind == _SMALL else pa.Codec("zstd", kind)
+
+
+def _written(layout: Layout, field: pa.Field, kind: int) -> list[Leaf]:
+    """How the leaves of a field are written."""
+    small = kind == _SMALL
+    codec = _codec(kind)
+    leaves = []
+    for path, leaf, child in _leaves(field):
+        name = ".".join(path)
+        physical = _physical(leaf)
+        assert physical is not None
+        is_packed = name in layout.packed
+        column = Column(
+            path,
+            *physical,
+            pa.types.is_dictionary(leaf),
+            _ENCODINGS[layout.encodings.get(name, "PLAIN")],
+            codec if is_packed else None,
+            (_SNAPPY if small else _ZSTD) if is_packed else _UNCOMPRESSED,
+            name in layout.keeps,
+            0.0 if small or name not in layout.blooms else _FPP,
+            child < 0 and not field.nullable,
+        )
+        leaves.append((column, child))
+    return leaves
+

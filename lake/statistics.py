@@ -43,7 +43,9 @@ class Statistics:
 def from_footer(footer: pq.FileMetaData, keeps: dict[str, pa.DataType]) -> Statistics:
     """Sums up a footer's row groups for the columns in `keeps` (name -> type).
 
-    A column is bounded only if each row group either bounds it or says it is all null.
+    A column is bounded only if each row group either bounds it or says it is all null. One that
+    the file does not have is null on all rows, which engines are told: they leave the file out
+    where a value is asked for.
     """
     found = Statistics(rows=footer.num_rows)
     # Leaves of the file are not the fields of the schema: a map is two leaves.
@@ -52,6 +54,7 @@ def from_footer(footer: pq.FileMetaData, keeps: dict[str, pa.DataType]) -> Stati
     for name, kind in keeps.items():
         index = where.get(name)
         if index is None:
+            found.nulls[name] = footer.num_rows
             continue
         nulls: int | None = 0
         bounded = True

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from tracelake.lake.layout import SMALL
 from tracelake.lake.parquet import ParquetFile, can_write
+from tracelake.lake.rows import whole
 from tracelake.lake.standin import StandIn
 from tracelake.lake.statistics import from_footer, to_json
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_name, new_attempt
@@ -84,10 +85,17 @@ class UnitWriter:
 
     Memory: one row group. Nothing of it is in the lake before `Lake.commit`. Used as a context
     manager it removes its files if the block is left by an exception.
+
+    Args:
+        books: tables whose rows are kept for the parent instead.
+        level: of zstd.
     """
 
-    def __init__(self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS) -> None:
+    def __init__(
+        self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS, level: int = 1
+    ) -> None:
         self._kept = books
+        self._level = level
         self.unit = check_unit(unit)
         self._lake = lake
         self._attempt = new_attempt()
@@ -101,25 +109,27 @@ class UnitWriter:
     def write(
         self, table: str, batch: pa.RecordBatch, said: Mapping[bytes, bytes] | None = None
     ) -> None:
-        """Writes a batch, of the table's full schema, as one row group.
+        """Writes a batch as one row group.
 
         Args:
+            batch: has some of the table's columns, those that must not be null among them.
             said: goes into the footer of the file that the batch is in.
 
         Raises:
-            ValueError: the batch does not have the table's schema.
+            ValueError: the batch has other columns, or lacks one.
             OSError: it could not be written (`filename` says where); the unit's files are
                 removed, and the writer is closed.
         """
         if self._closed:
             raise ValueError(f"unit {self.unit} is closed")
         layout = self._lake.layout(table)
-        if not batch.schema.equals(layout.schema):
-            raise ValueError(f"{table}: a batch has not the table's schema: {batch.schema}")
+        misses = layout.misses(batch.schema)
+        if misses is not None:
+            raise ValueError(f"{table}: a batch has not the table's schema: {misses}")
         if not batch.num_rows:
             return
         if table in self._kept:
-            self._books.setdefault(table, []).append(batch)
+            self._books.setdefault(table, []).append(whole(batch, layout.schema))
             return
         try:
             file = self._open.get(table)
@@ -128,6 +138,8 @@ class UnitWriter:
                 file = None
             if file is None:
                 file = self._start(table, batch.num_rows)
+            if isinstance(file.writer, pq.ParquetWriter):
+                batch = whole(batch, layout.schema)
             file.writer.write_batch(batch, batch.num_rows)
             if said:
                 file.writer.add_key_value_metadata(dict(said))
@@ -200,12 +212,13 @@ class UnitWriter:
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer: pq.ParquetWriter | ParquetFile
-            if rows < SMALL or not can_write(layout.schema):
+            if not can_write(layout.schema):
+                options = layout.options(rows, self._level)
                 writer = pq.ParquetWriter(
-                    sink, layout.schema, metadata_collector=footers, **layout.options(rows)
+                    sink, layout.schema, metadata_collector=footers, **options
                 )
             else:
-                writer = ParquetFile(sink, layout, rows, self._pages, footers)
+                writer = ParquetFile(sink, layout, rows, self._pages, footers, self._level)
         except BaseException:
             os.close(handle)
             raise

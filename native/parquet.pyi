@@ -32,10 +32,12 @@ class Pages:
         self, sink: Sink, column: Column, array: pa.Array, child: int, position: int
     ) -> Chunk: ...
 
-def parts_of_footer(footer: bytes) -> tuple[bytes, bytes]: ...
+def parts_of_footer(footer: bytes) -> tuple[bytes, list[bytes], list[bytes]]: ...
 def footer_of(
-    head: bytes,
-    orders: bytes,
+    version: bytes,
+    elements: list[bytes],
+    fields: int,
+    orders: list[bytes],
     groups: list[tuple[int, list[Chunk], int]],
     said: dict[bytes, bytes],
     made_by: bytes,

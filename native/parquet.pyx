@@ -419,7 +419,7 @@ cdef class Pages:
         )
         if present and column.worded:
             self._words(chunk, leaf, position)
-        elif present == n and column.width and not column.worded:
+        elif n and present == n and column.width and not column.worded:
             self._same(chunk, <const uint8_t*>leaf.buffers[1] + first * column.width, n, position)
         begin = 0
         while True:
@@ -947,29 +947,51 @@ cdef Py_ssize_t _skip(const uint8_t* p, Py_ssize_t at, int kind) noexcept:
 
 
 def parts_of_footer(bytes footer):
-    """Of the footer of a file without rows: what says the version and the schema, as it stands
-    there, and the value of `column_orders`."""
+    """Of the footer of a file without rows, as they stand there: what says the version, the
+    elements of the schema (the root's first), and the orders of the columns."""
     cdef const uint8_t* p = footer
     cdef Py_ssize_t at = 0, before
     cdef int number = 0, kind
-    head = orders = b""
+    version, elements, orders = b"", [], []
     while p[at]:
         number += p[at] >> 4
         kind = p[at] & 15
         before = at + 1
         at = _skip(p, before, kind)
-        if number <= 2:
-            head = footer[:at]
+        if number == 1:
+            version = footer[:at]
+        elif number == 2:
+            elements = _items(footer, before, at)
         elif number == 7:
-            orders = footer[before:at]
-    return head, orders
+            orders = _items(footer, before, at)
+    return version, elements, orders
 
 
-def footer_of(bytes head, bytes orders, list groups, dict said, bytes made_by):
+cdef list _items(bytes footer, Py_ssize_t at, Py_ssize_t end):
+    """The items of a list of structs that stands in [at, end)."""
+    cdef const uint8_t* p = footer
+    cdef Py_ssize_t before
+    cdef bint long_one = p[at] >> 4 == 15
+    items = []
+    at += 1
+    if long_one:
+        at = _skip(p, at, T_I32)
+    while at < end:
+        before = at
+        at = _skip(p, before, T_STRUCT)
+        items.append(footer[before:at])
+    return items
+
+
+def footer_of(
+    bytes version, list elements, int fields, list orders, list groups, dict said, bytes made_by
+):
     """A file's footer.
 
     Args:
-        head, orders: of `parts_of_footer`, for the file's schema.
+        version, elements, orders: of `parts_of_footer`, for the file's schema; the root is not
+            among the elements.
+        fields: how many the root has.
         groups: (rows, [Chunk], where it begins), in order.
         said: its metadata, bytes by bytes.
         made_by: which program has written it.
@@ -978,8 +1000,16 @@ def footer_of(bytes head, bytes orders, list groups, dict said, bytes made_by):
     cdef Thrift to = Thrift(out)
     cdef Chunk chunk
     cdef Py_ssize_t ordinal = 0
-    put_bytes(out, <const char*>head, len(head))
-    to.last = 2
+    put_bytes(out, <const char*>version, len(version))
+    to.last = 1
+    to.list(2, T_STRUCT, len(elements) + 1)
+    to.begin(0)
+    to.number(3, T_I32, 0)      # required
+    to.text(4, b"schema")
+    to.number(5, T_I32, fields)
+    to.end()
+    for said_so in elements:
+        put_bytes(out, <const char*>said_so, len(said_so))
     to.number(3, T_I64, sum(rows for rows, _, _ in groups))
     to.list(4, T_STRUCT, len(groups))
     for rows, chunks, begin in groups:
@@ -1008,8 +1038,9 @@ def footer_of(bytes head, bytes orders, list groups, dict said, bytes made_by):
             to.text(2, value)
             to.end()
     to.text(6, made_by)
-    to.field(7, T_LIST)
-    put_bytes(out, <const char*>orders, len(orders))
+    to.list(7, T_STRUCT, len(orders))
+    for said_so in orders:
+        put_bytes(out, <const char*>said_so, len(said_so))
     put_byte(out, 0)
     return bytes(<uint8_t[:out.length]>out.data)
 
@@ -1030,7 +1061,8 @@ cdef int _column_said(Thrift to, Chunk chunk) except -1:
     to.number(9, T_I64, chunk.pages_at)
     if chunk.words_at >= 0:
         to.number(11, T_I64, chunk.words_at)
-    if column.keeps:
+    # DuckDB 1.5 looks at no bloom filter of a column that says nothing: the nulls are enough.
+    if column.keeps or column.fpp:
         to.begin(12)
         to.number(3, T_I64, chunk.nulls)
         if chunk.lowest is not None:

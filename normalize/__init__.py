@@ -3,7 +3,7 @@
 Nothing here reads evidence. Column names and types live here and nowhere else.
 """
 
-from tracelake.normalize.complete import Provenance, complete
+from tracelake.normalize.complete import Provenance, complete, fill
 from tracelake.normalize.table import Table
 from tracelake.normalize.tables import ALL
 
@@ -23,4 +23,4 @@ def __getattr__(name: str) -> str:
     return load().version
 
 
-__all__ = ["MAPPING_VERSION", "TABLES", "Provenance", "Table", "complete"]
+__all__ = ["MAPPING_VERSION", "TABLES", "Provenance", "Table", "complete", "fill"]

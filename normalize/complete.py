@@ -1,12 +1,14 @@
-"""Fills a parser's batch up to the whole schema of its table.
+"""Fills a parser's batch up to what its table says of every row.
 
 A parser hands over the columns that its records fill. What is the same on every row
-(provenance, class) is added here as one-value dictionaries, absent columns as typed nulls,
-both cut from buffers that are made once: a full batch of 122,880 rows costs well under a
-millisecond, however many columns the table has.
+(provenance, class) is added here as one-value dictionaries, cut from buffers that are made once:
+a full batch of 122,880 rows costs well under a millisecond. Columns that nothing fills stay
+absent, in the lake's files too (`fill`); who needs the whole schema has it with typed nulls
+(`complete`).
 """
 
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from functools import cache, lru_cache
 
 import pyarrow as pa
@@ -41,6 +43,9 @@ class Provenance:
     parser: str
     parser_version: str
     mapping_version: str
+
+
+_CONSTANTS = tuple(each.name for each in fields_of(Provenance))
 
 
 @cache
@@ -97,22 +102,22 @@ def _fit(array: pa.Array, field: pa.Field, table: str) -> pa.Array:
 
 def _classes(table: Table, found: dict[str, pa.Array], rows: int) -> dict[str, pa.Array]:
     """class_uid, category_uid and type_uid, as OCSF derives them."""
-    fields = table.schema
+    fields = table.fields
     activity = found.get("activity_id")
     given = found.get("class_uid")
     out: dict[str, pa.Array] = {}
     if given is None:
         uid = table.class_uid
-        out["class_uid"] = constant(uid, fields.field("class_uid").type, rows)
+        out["class_uid"] = constant(uid, fields["class_uid"].type, rows)
         category = None if uid is None else uid % 100_000 // 1000
-        out["category_uid"] = constant(category, fields.field("category_uid").type, rows)
+        out["category_uid"] = constant(category, fields["category_uid"].type, rows)
         if activity is not None and uid is not None:
             out["type_uid"] = pc.add(activity.cast(pa.int64()), uid * 100)
         return out
     wide = given.cast(pa.int32())
     inner = pc.subtract(wide, pc.multiply(pc.divide(wide, 100_000), 100_000))
     out["class_uid"] = wide
-    out["category_uid"] = pc.divide(inner, 1000).cast(fields.field("category_uid").type)
+    out["category_uid"] = pc.divide(inner, 1000).cast(fields["category_uid"].type)
     if activity is not None:
         hundred = pc.multiply(wide.cast(pa.int64()), 100)
         out["type_uid"] = pc.add(hundred, activity.cast(pa.int64()))
@@ -137,39 +142,50 @@ def _users(found: dict[str, pa.Array]) -> dict[str, pa.Array]:
     }
 
 
-def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.RecordBatch:
-    """The batch with every column of the table, in the schema's order.
+def fill(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.RecordBatch:
+    """The batch, and what its artifact and its table say of every row: no other columns.
 
     A column that the batch has is kept (and converted where its type differs); one that it
-    lacks is the constant of that name, or null. `class_uid` is the table's unless the batch
-    has its own, `category_uid` and `type_uid` follow from it and `activity_id`, `sub` is 0 where
-    it is not given, and `event_user_name` follows from `event_user_uid`.
+    lacks is the constant of that name, if there is one. `class_uid` is the table's unless the
+    batch has its own, `category_uid` and `type_uid` follow from it and `activity_id`, `sub` is 0
+    where it is not given, and `event_user_name` follows from `event_user_uid`.
 
     Raises:
         ValueError: a column that the table does not have, or a required one with nulls.
         pa.ArrowInvalid: a value that its column's type cannot hold.
     """
     rows = batch.num_rows
-    schema = table.schema
+    fields = table.fields
     found = dict(zip(batch.schema.names, batch.columns, strict=True))
-    strange = found.keys() - set(schema.names)
+    strange = found.keys() - fields.keys()
     if strange or len(found) != batch.num_columns:
         raise ValueError(f"{table.name} has no such columns, or not twice: {sorted(strange)}")
     if "sub" in found and found["sub"].null_count:
         found["sub"] = pc.fill_null(found["sub"], 0)
-    found = {name: _fit(array, schema.field(name), table.name) for name, array in found.items()}
+    found = {name: _fit(array, fields[name], table.name) for name, array in found.items()}
     if table.is_events:
         found |= _classes(table, found, rows)
         found |= _users(found)
         if "sub" not in found:
             found["sub"] = constant(0, pa.int32(), rows)
-    columns = []
-    for field in schema:
-        array = found.get(field.name)
-        if array is None:
-            value = getattr(constants, field.name, None)
-            if value is None and not field.nullable:
-                raise ValueError(f"{table.name}.{field.name}: required and not given")
-            array = constant(value, field.type, rows)
-        columns.append(array)
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    for name in _CONSTANTS:
+        value = getattr(constants, name)
+        if name not in found and name in fields and value is not None:
+            found[name] = constant(value, fields[name].type, rows)
+    for name in table.required:
+        if name not in found:
+            raise ValueError(f"{table.name}.{name}: required and not given")
+    return pa.RecordBatch.from_arrays(
+        list(found.values()), schema=pa.schema([fields[name] for name in found])
+    )
+
+
+def complete(table: Table, batch: pa.RecordBatch, constants: Provenance) -> pa.RecordBatch:
+    """What `fill` makes of the batch, with all the table's columns, in the schema's order."""
+    filled = fill(table, batch, constants)
+    found = dict(zip(filled.schema.names, filled.columns, strict=True))
+    columns = [
+        found[field.name] if field.name in found else nulls(field.type, batch.num_rows)
+        for field in table.schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)

@@ -1,7 +1,7 @@
 """A table: a name, a schema, and the OCSF class its rows are of."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -27,6 +27,15 @@ class Table:
     class_uid: int | None
     doc: str
     classes: tuple[int, ...] = ()
+    fields: dict[str, pa.Field] = field(init=False, repr=False, compare=False)
+    """The columns by their names."""
+    required: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of those that must not be null."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", {each.name: each for each in self.schema})
+        needed = tuple(each.name for each in self.schema if not each.nullable)
+        object.__setattr__(self, "required", needed)
 
     @property
     def columns(self) -> list[str]:

@@ -25,9 +25,8 @@ LOGS: dict[str, Alias] = {
     "dce_rpc": Alias("smb_activity", f"{WIRE} AND dce_operation IS NOT NULL"),
     "kerberos": Alias(
         "authentication", f"{WIRE} AND lower(auth_protocol) = 'kerberos'",
-        {"client": "user_name || CASE WHEN user_domain IS NULL THEN '' ELSE '/' || user_domain "
-         "END", "success": "status_id = 1", "error_msg": "status_detail",
-         "cipher": "ticket_encryption"},
+        {"client": "coalesce(user_name || '/', '') || user_domain", "success": "status_id = 1",
+         "error_msg": "status_detail", "cipher": "ticket_cipher"},
     ),
     "ntlm": Alias(
         "authentication", f"{WIRE} AND lower(auth_protocol) = 'ntlm'",

@@ -29,6 +29,7 @@ from tracelake.parsers.packet cimport KIND_FRAGMENT, NO_TIME, same_address
 from tracelake.parsers.services cimport put_services
 from tracelake.parsers.tcp cimport reuses, size
 
+SHARES = 64
 FLOW_LIMIT = 1 << 18        # flows alive at once: 150 MiB at most
 
 cdef enum:
@@ -81,6 +82,10 @@ _fill(udp_servers, UDP_SERVERS)
 
 cdef inline bint _serves(const uint8_t* bits, uint16_t port) noexcept nogil:
     return (bits[port >> 3] >> (port & 7)) & 1
+
+
+cdef inline bint _is_dhcp(uint16_t port) noexcept nogil:
+    return port == 67 or port == 68
 
 
 cdef inline bint _speaks_dns(uint16_t port) noexcept nogil:
@@ -204,6 +209,42 @@ cdef class Flows:
         free(self.slabs)
         free(self.vacant)
         free(self.datagrams)
+
+    cpdef int take_share(self, uint64_t seed, int low, int high) except -1:
+        """From now on only flows between address pairs whose hash is in [low, high) of SHARES are
+        its own: several readers of one capture take all of them between them."""
+        if not 0 <= low <= high <= SHARES:
+            raise ValueError(f"[{low}, {high}) of {SHARES}")
+        self.share_seed = seed
+        self.share_low = low
+        self.share_high = high
+        return 0
+
+    cdef bint mine(self, const Packet* p, bint whole) noexcept nogil:
+        """Whether a packet (`whole`: no fragment) with an IP header is of its own share.
+
+        Both addresses decide, so that what several flows of two hosts have to do with one another
+        (FTP's data, fragments, exporters' templates) is met by one reader. DHCP's messages belong
+        together whatever their addresses are."""
+        cdef uint64_t h
+        if self.share_high == 0:
+            return True
+        if whole and p.protocol == UDP and p.captured >= 4 and (
+            _is_dhcp(be16(p.payload)) or _is_dhcp(be16(p.payload + 2))
+        ):
+            return self.share_low == 0
+        h = fold(p.src.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.src.high)
+        h += fold(p.dst.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.dst.high)
+        h = fold(h, 0xE7037ED1A0B428DBULL) >> 58
+        return self.share_low <= h < self.share_high
+
+    cdef int pass_by(self, const Packet* p) except -1 nogil:
+        """A packet that is another reader's: only time goes on."""
+        if p.time != NO_TIME:
+            self.now = p.time
+            if self.deadlines.passed(p.time):
+                self._expire(p.time)
+        return 0
 
     cdef int packet(self, Packet* p) except -1 nogil:
         """Takes a packet of TCP, UDP or ICMP. Its transport header is there."""

@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from tracelake.lake.lake import Lake
+from tracelake.lake.rows import read
+from tracelake.lake.schema import delta_schema
+from tracelake.normalize import TABLES
 
 EVIDENCE = Path(__file__).resolve().parent.parent / "examples" / "evidence"
 # What differs between two runs by its nature: when it was, and where the lake and evidence lie.
@@ -42,6 +43,6 @@ def rows(lake: Path, engagement: str = "t") -> dict[str, Counter[str]]:
     for table in snapshot.tables:
         counter = found.setdefault(table, Counter())
         for file in snapshot.files(table):
-            for row in pq.ParquetFile(file).read().to_pylist():
+            for row in read(file, delta_schema(TABLES[table].schema)).to_pylist():
                 counter[repr([v for k, v in row.items() if k not in OF_THE_RUN])] += 1
     return found

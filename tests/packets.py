@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -39,6 +40,52 @@ def tcp(
         ">HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, 5 << 4, flags, window, 0, 0
     )
     return head + data
+
+
+@dataclass(slots=True)
+class Segment:
+    """A TCP segment of a session, to be sent, held back, repeated or lost by a test."""
+
+    client: bool                    # who sends it
+    frame: bytes
+    size: int                       # of its payload
+
+
+def session(
+    *said: tuple[bool, bytes], port: int, sport: int = 40000, mss: int = 1460,
+    src: str = CLIENT, dst: str = SERVER, close: bool = True, isn: int = 1000,
+) -> list[Segment]:
+    """A TCP connection with its handshake, in which the client (True) and the server (False) say
+    one thing after the other; each segment is acknowledged by the next one of the other side, and
+    at the end both close."""
+    seq = {True: isn, False: isn * 7}
+    segments: list[Segment] = []
+
+    def send(client: bool, flags: int, data: bytes = b"", takes: int = 0) -> None:
+        ports = (sport, port) if client else (port, sport)
+        ends = (src, dst) if client else (dst, src)
+        ack = 0 if flags == SYN else seq[not client]
+        payload = tcp(*ports, flags, seq[client], ack, data)
+        segments.append(Segment(client, ethernet(ipv4(payload, 6, *ends)), len(data)))
+        seq[client] += takes or len(data)
+
+    send(True, SYN, takes=1)
+    send(False, SYN | ACK, takes=1)
+    send(True, ACK)
+    for client, data in said:
+        for at in range(0, len(data), mss):
+            send(client, ACK | PSH, data[at : at + mss])
+        send(not client, ACK)
+    if close:
+        send(True, FIN | ACK, takes=1)
+        send(False, FIN | ACK, takes=1)
+        send(True, ACK)
+    return segments
+
+
+def timed(segments: list[Segment], start: float = 1000.0) -> list[tuple[float, bytes]]:
+    """For `pcap`: a millisecond between segments."""
+    return [(start + i / 1000, segment.frame) for i, segment in enumerate(segments)]
 
 
 def udp(sport: int, dport: int, data: bytes = b"") -> bytes:

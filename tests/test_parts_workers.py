@@ -13,7 +13,6 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from line import OF_THE_RUN, command, tracelake
 from test_evtx_parts import CHUNKS, FILE_HEADER
@@ -22,6 +21,9 @@ from benchmarks.build import Chunk, chunks, numbered
 from tracelake.ingest import run as ingest_run
 from tracelake.ingest.events import Event, Read
 from tracelake.lake.lake import Lake
+from tracelake.lake.rows import read
+from tracelake.lake.schema import delta_schema
+from tracelake.normalize import TABLES
 from tracelake.parsers import evtx
 
 PARTS = evtx.PARSER.parts
@@ -81,7 +83,8 @@ def rows(lake: Path) -> dict[str, pa.Table]:
     snapshot = Lake.open(str(lake), "t").snapshot()
     found = {}
     for name in snapshot.tables:
-        files = [pq.ParquetFile(path).read() for path in snapshot.files(name)]
+        schema = delta_schema(TABLES[name].schema)
+        files = [read(path, schema) for path in snapshot.files(name)]
         if files:
             table = pa.concat_tables(files)
             keep = [column for column in table.column_names if column not in OF_THE_RUN]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from tracelake.analysis.views import host, message, quote
+from tracelake.analysis.views import host, message, parquet, quote
 from tracelake.normalize import Table
 from tracelake.normalize.ddl import duckdb_type
 
@@ -92,7 +92,7 @@ def plain(table: Table, files: Sequence[str], window: Window) -> str:
     none, with the right types."""
     if files:
         columns = [quote.name(field.name) for field in table.schema]
-        source = f"read_parquet([{', '.join(quote.text(file) for file in files)}])"
+        source = parquet.read(table.schema, files)
         where = in_window(table, window)
     else:
         columns = [

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16
-from tracelake.parsers.conn cimport ORIG, Place
+from tracelake.parsers.conn cimport RESP, Place
 from tracelake.parsers.dns cimport Transactions, is_question, is_reply
 from tracelake.parsers.protocols.protocol cimport (
     MORE, NO, YES, Guess, Protocol, Talk, place,
@@ -17,6 +17,13 @@ from tracelake.parsers.protocols.sheet cimport Sheets
 cdef enum:
     LENGTH = 2
     HEADER = 12
+    DOMAIN = 53
+    LONG = 1400
+
+
+cdef bint _is_header(const uint8_t* p, bint asked) noexcept nogil:
+    """Whether a header is a question's (or an answer's), of one question."""
+    return be16(p + 4) == 1 and be16(p + 2) & 0x7840 == 0 and (p[2] & 0x80 == 0) == asked
 
 
 cdef class DnsTcp(Protocol):
@@ -35,10 +42,11 @@ cdef class DnsTcp(Protocol):
         cdef int64_t length = n if n else m
         if length < LENGTH + HEADER:
             return NO if length >= LENGTH and be16(p) < HEADER else MORE
+        if t.flow.port[RESP] == DOMAIN and _is_header(p + LENGTH, n > 0):
+            # At home more is believed: servers forgive as well.
+            return YES
         if length < LENGTH + be16(p):
-            # A long one is believed by the flags of its header: no more than its first bytes are
-            # shown.
-            return YES if n and not be16(p + 4) & 0xFECF and be16(p + 6) == 1 else MORE
+            return MORE if be16(p) < LONG else NO
         if n:
             return YES if is_question(p + LENGTH, be16(p)) else NO
         return YES if is_reply(p + LENGTH, be16(p)) else NO

@@ -57,6 +57,7 @@ def ingest(
     dry_run: bool,
     carve: bool,
     all_files: bool,
+    flows_only: bool,
     key: list[str] | None,
     shadow_copies: bool,
     full_hash: bool,
@@ -76,7 +77,9 @@ def ingest(
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
     use_mappings(mappings)
-    how = How(all_files, keys_of(key), shadow_copies, full_hash, indexes=carve)
+    how = How(
+        all_files, keys_of(key), shadow_copies, full_hash, indexes=carve, flows_only=flows_only
+    )
     if dry_run:
         checked(engagement, lake)
         looked = list(look(paths, own_folders(lake_uri(lake)), how))
@@ -209,6 +212,22 @@ def verify(engagement: str, lake: str | None) -> int:
     return 1 if findings else 0
 
 
+def compact(
+    engagement: str, lake: str | None, every: float | None, retain: float, as_json: bool
+) -> int:
+    """Merge small files and sort them by time, while others read and write."""
+    from tracelake.upkeep import compact as keep_compact
+
+    return keep_compact(open_lake(engagement, lake), every, retain, as_json)
+
+
+def sweep(engagement: str, lake: str | None, grace: float, dry_run: bool, as_json: bool) -> int:
+    """Remove files that killed runs left and no table knows."""
+    from tracelake.upkeep import sweep as remove
+
+    return remove(open_lake(engagement, lake), grace, dry_run, as_json)
+
+
 def doctor(lake: str | None) -> int:
     """Check this installation: versions, extensions, permissions, disk."""
     from tracelake.case import lake_uri
@@ -229,7 +248,9 @@ def doctor(lake: str | None) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     command.__name__.rstrip("_"): command
-    for command in (ingest, map_, status, query, tables, sources, damage, show, verify, doctor)
+    for command in (
+        ingest, map_, status, query, tables, sources, damage, show, verify, compact, sweep, doctor,
+    )
 }
 
 

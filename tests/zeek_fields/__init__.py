@@ -1,6 +1,6 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
-from tests.zeek_fields import dns, files, http
+from tests.zeek_fields import dns, files, ftp, http, kerberos, smtp
 from tests.zeek_fields.log import Log
 
-LOGS: tuple[Log, ...] = (dns.LOG, files.LOG, http.LOG)
+LOGS: tuple[Log, ...] = (dns.LOG, files.LOG, ftp.LOG, http.LOG, kerberos.LOG, smtp.LOG)

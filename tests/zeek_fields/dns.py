@@ -1,6 +1,15 @@
 """dns.log over TCP (that over UDP is compared in tests/zeek.py, difference by difference)."""
 
-from tests.zeek_fields.log import Log
+from tests.zeek_fields.log import Log, Row
+
+
+def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
+    if theirs is None and own is not None and own["dst_port"] != 53:
+        return "DNS known by content on a port that is not its own"
+    if name == "AA" and theirs and own and own["aa"] and "answers" not in theirs:
+        return "flags are those of the message that carries them"
+    return None
+
 
 LOG = Log(
     name="dns",
@@ -15,6 +24,7 @@ LOG = Log(
         "RD": lambda row: bool(row["rd"]), "RA": lambda row: bool(row["ra"]),
         "rejected": lambda row: bool(row["rejected"]),
     },
+    intended=intended,
     loose={"qtype": "what the answer repeats", "qtype_name": "the same", "qclass": "the same",
            "query": "the same"},
 )
