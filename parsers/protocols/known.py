@@ -5,6 +5,7 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.smtp import Smtp
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
@@ -14,4 +15,5 @@ PROTOCOLS: tuple[type, ...] = (
     Http,
     Dhcp,
     Ldap,
+    Smtp,
 )

@@ -4,8 +4,10 @@ from tests.zeek_fields import (
     dhcp,
     dns,
     files,
+    ftp,
     http,
     kerberos,
+    smtp,
 )
 from tests.zeek_fields.log import Log
 
@@ -13,6 +15,8 @@ LOGS: tuple[Log, ...] = (
     dhcp.LOG,
     dns.LOG,
     files.LOG,
+    ftp.LOG,
     http.LOG,
     kerberos.LOG,
+    smtp.LOG,
 )
