@@ -1,7 +1,8 @@
 """The application protocols that are known."""
 
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
+from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
-PROTOCOLS: tuple[type, ...] = (DnsTcp,)
+PROTOCOLS: tuple[type, ...] = (DnsTcp, Tls)
