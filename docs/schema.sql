@@ -1413,6 +1413,13 @@ CREATE TABLE authentication (
   "service_uid" VARCHAR, -- SID of that service
   "ticket_encryption" VARCHAR, -- encryption type of the ticket
   "ticket_cipher" VARCHAR, -- the same by name (rc4-hmac, ...)
+  "request_type" VARCHAR, -- Kerberos on the wire: AS, TGS or AP
+  "ticket_from" TIMESTAMPTZ, -- ticket asked for from then on
+  "ticket_till" TIMESTAMPTZ, -- ticket asked for until then
+  "forwardable" BOOLEAN, -- a forwardable ticket was asked for
+  "renewable" BOOLEAN, -- a renewable ticket was asked for
+  "auth_ticket" VARCHAR, -- MD5 of the ticket that was shown (its encrypted part)
+  "new_ticket" VARCHAR, -- MD5 of the ticket that was given
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
@@ -2222,6 +2229,8 @@ CREATE TABLE network_activity (
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
+  "open_start" BOOLEAN, -- it may have begun before the capture did (view `flow`)
+  "open_end" BOOLEAN, -- it had not ended when the capture did (view `flow`)
   "tcp_flags" INTEGER, -- all TCP flags seen, as a bit mask
   "src_internal" BOOLEAN, -- the side that began is one's own network's
   "dst_internal" BOOLEAN, -- the other side is one's own network's
@@ -3390,6 +3399,9 @@ CREATE TABLE network_file_activity (
   "seen_bytes" BIGINT, -- bytes seen
   "total_bytes" BIGINT, -- bytes by its own account
   "missing_bytes" BIGINT, -- bytes that the capture lacks
+  "overflow_bytes" BIGINT, -- bytes that came more than once
+  "timed_out" BOOLEAN, -- its end was not seen
+  "depth" INTEGER, -- place in its message or connection
   "file_sha256" VARCHAR, -- SHA256 of the file
   "file_sha1" VARCHAR, -- SHA1 of the file
   "file_md5" VARCHAR, -- MD5 of the file

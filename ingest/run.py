@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tracelake.ingest.again import Again
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
 from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
@@ -29,6 +30,7 @@ from tracelake.ingest.events import (
     NotOpened,
     PackReady,
     Skipped,
+    SourceDone,
     Task,
     UnitReady,
 )
@@ -40,6 +42,7 @@ from tracelake.ingest.sofar import carver_of
 from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
+from tracelake.lake.lease import Lease
 from tracelake.lake.writer import WrittenUnit
 from tracelake.normalize import extra
 from tracelake.parsers import CARVERS
@@ -160,6 +163,7 @@ class Ingest:
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
         self._begun: dict[str, str] = {}
+        self._again = Again(lake)
         self._seen_again: dict[str, list[Task]] = {}
 
     def run(self, planned: Plan, workers: int) -> Report:
@@ -181,13 +185,14 @@ class Ingest:
         else:
             events = one_by_one(self._told(tasks), self._lake, self._decide)
         self._intake = Intake(self._lake.root / INTAKE, tasks)
-        with _PatientInterrupt() as interrupted:
+        with _PatientInterrupt() as interrupted, self._leased():
             try:
                 self._keep_mappings()
                 self._look()
                 self._intake.write()
                 self._follow(events, interrupted)
                 self._commit()
+                self._swap()
                 if not self.report.interrupted:
                     self._note_seen_again()
                     self._commit()
@@ -196,9 +201,23 @@ class Ingest:
                 self.report.failed.append((str(self._lake.root), why))
             finally:
                 events.close()
+                with contextlib.suppress(OSError):
+                    self._again.drop()
                 self._say()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    @contextlib.contextmanager
+    def _leased(self) -> Iterator[None]:
+        """Says that this run is alive, so that `sweep` leaves its files alone. A lake that cannot
+        be written is said where it is written first."""
+        lease = Lease(self._lake.root, "ingest")
+        with contextlib.suppress(OSError):
+            lease.begin()
+        try:
+            yield
+        finally:
+            lease.end()
 
     def _say(self) -> None:
         """How far it came. Where even this cannot be written, that has been said."""
@@ -235,6 +254,8 @@ class Ingest:
             self._intake.hear(event)
             if self._due():
                 self._commit()
+            if isinstance(event, SourceDone):
+                self._swap()
             if self._watch is not None:
                 self._watch(event, self.report)
             if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
@@ -245,6 +266,11 @@ class Ingest:
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
         source_id = hashed.source_id
+        if hashed.task.how.reparse and source_id in self._known:
+            again = self._again.decide(hashed, self._before, self._carve)
+            if again is not None:
+                self._begun[source_id] = hashed.task.path
+                return again
         if source_id in self._known and source_id not in self._begun:
             more = wants_more(self._rows[source_id], hashed.task.how)
             if more is not None:
@@ -309,9 +335,10 @@ class Ingest:
     def _count(self, event: Event) -> None:
         report = self.report
         if isinstance(event, PackReady):
-            self._pending.append(event.unit)
+            if not self._again.hold(event.unit):
+                self._pending.append(event.unit)
         elif isinstance(event, UnitReady):
-            if event.unit is not None:
+            if event.unit is not None and not self._again.hold(event.unit):
                 self._pending.append(event.unit)
             if event.facts is not None and event.facts.parser is not None:
                 sums = report.parsers.setdefault(event.facts.parser, ParserReport())
@@ -336,6 +363,9 @@ class Ingest:
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):
             report.failed.append((event.path, event.why))
+            self._again.end(event.path, failed=True)
+        elif isinstance(event, SourceDone) and event.later is None:
+            self._again.end(event.task.path, failed=False)
 
     def _due(self) -> bool:
         if not self._pending:
@@ -358,6 +388,10 @@ class Ingest:
         self._commit_took = self._committed - begun
         if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
+
+    def _swap(self) -> None:
+        """Puts what was read anew in the place of what was in, source by source."""
+        self.report.failed += self._again.swap()
 
     def _note_seen_again(self) -> None:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""

@@ -16,8 +16,8 @@ import orjson
 import pyarrow as pa
 
 from tracelake.lake.disk import put_if_absent, sync_folder
-from tracelake.lake.log import commit_path
 from tracelake.lake.schema import schema_json
+from tracelake.lake.state import commit_path
 from tracelake.lake.unit import DataFile
 from tracelake.version import VERSION
 

@@ -1,45 +1,34 @@
 """Group commit, exactly once: all units that are ready go into one commit per table.
 
-Each commit carries a Delta transaction id per unit. `deltalake` compares ids only with commits
-later than its handle's version, so what was committed up to there is read from the log by
-ourselves (`log.py`), at that very version; between the two nothing slips through. A handle is
-kept from commit to commit and brought up to date before each: to open one anew costs 60 to
-100 ms in a table of 10,000 files, to go on with it 20.
+Each commit carries a Delta transaction id per unit. A table's state (`state.py`) is kept from
+commit to commit and brought up to date before each; a commit is one file of the log, put there only
+where none of its version is. Who comes second takes in what the first one wrote, looks again at
+what is in, and tries the next version: so between the look and the commit nothing slips through.
 
 Tables are committed one by one, `artifact` after the data and `source` last: a unit is
 complete when its `artifact` row is in, and readers leave the others out.
 """
 
-import contextlib
-import errno
 import random
-import re
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    Field,
-    PostCommitHookProperties,
-    Schema,
-    Transaction,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
 
-from tracelake.lake import log
+from tracelake.lake import marker
 from tracelake.lake.begin import begin
+from tracelake.lake.checkpoint import AFTER
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import fields_of, new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
-from tracelake.lake.schema import delta_schema
+from tracelake.lake.schema import schema_json
+from tracelake.lake.state import State, add_action, remove_action, unit_action
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -47,15 +36,16 @@ if TYPE_CHECKING:
     from tracelake.lake.lake import Lake
 
 CHECKPOINT_EVERY = 100
-"""Commits of a table. One costs 0.2 to 0.4 s at 10,000 files; each commit after it adds about
-half a millisecond to opening the table."""
+"""Commits of a table, at least. To read one costs about a tenth of a millisecond."""
+
+CHECKPOINT_SHARE = 100
+"""Of the files and ids that a checkpoint lists: so many per commit, so that to write them all again
+is the smaller part of what commits cost."""
 
 TRIES = 50
 """Lost races for one commit after which something else must be wrong."""
 
 _AFTER_DATA = ("damage", "evtx_file", "artifact", "source")
-# Checkpoints are made below, at a version that is known; logs are kept.
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +61,13 @@ class Outcome:
     skipped: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Handle:
-    """A table as it stands at one version, with the units that are in it.
-
-    `deltalake` does not move its handle by a commit: what came since, our own commits too, is
-    in after the next `update_incremental`.
-    """
-
-    delta: DeltaTable
-    version: int
-    units: set[str]
-    checkpoint: int
-
-
 class Committer:
-    """Commits units to one engagement; keeps a handle per table."""
+    """Commits units to one engagement; keeps the state of each table."""
 
     def __init__(self, lake: "Lake") -> None:
         self._lake = lake
-        self._handles: dict[str, _Handle] = {}
-        self._schemas: dict[str, Schema] = {}
+        marker.renew(lake.root)
+        self._states: dict[str, State] = {}
 
     def commit(self, units: Sequence[WrittenUnit]) -> Outcome:
         """Commits what the units wrote, in the order that makes them complete last.
@@ -122,8 +98,11 @@ class Committer:
                 else:
                     landed = self._commit_files(table, theirs)
             except OSError as error:
-                self._handles.pop(table, None)
-                raise _said(error, self._lake.root / table) from error
+                self._states.pop(table, None)
+                if error.filename is None:  # what is written through an open file names none
+                    where = str(self._lake.root / table)
+                    raise OSError(error.errno, error.strerror or str(error), where) from error
+                raise
             new |= landed
         named -= {name for name in named if is_pack(name)}
         ordered = sorted(named, key=list(first).index) if named <= first.keys() else sorted(named)
@@ -137,21 +116,21 @@ class Committer:
         have = {unit.unit: (unit.files[table], unit.units(table)) for unit in units}
         landed: set[str] = set()
         for _ in range(TRIES):
-            handle = self._handle(table)
-            there = handle.units if handle else set()
+            state = self._state(table)
+            there = state.units.keys() if state else set[str]()
             wanted = [name for _, names in have.values() for name in names]
-            if handle and not self._divide(table, handle, there.intersection(wanted)):
+            if state and not self._divide(table, state, there & set(wanted)):
                 continue
             for unit, (files, names) in have.items():
-                gone = there.intersection(names)
+                gone = there & set(names)
                 if is_pack(unit) and 0 < len(gone) < len(names):
                     left, shares = without(self._lake, table, unit, files[0], gone)
                     self._remove(table, files)
                     have[unit] = ((left,), [name for name, _ in shares])
-            fresh = {u: each for u, each in have.items() if not there.issuperset(each[1])}
+            fresh = {u: each for u, each in have.items() if not there >= set(each[1])}
             if not fresh or self._try(
                 table,
-                handle,
+                state,
                 [name for _, names in fresh.values() for name in names],
                 [file for files, _ in fresh.values() for file in files],
             ):
@@ -163,27 +142,27 @@ class Committer:
         self._remove_unless_used(table, [file for files in lost for file in files])
         return landed
 
-    def _divide(self, table: str, handle: "_Handle", there: set[str]) -> bool:
+    def _divide(self, table: str, state: State, there: set[str]) -> bool:
         """Divides the files of packs that hold rows of units that are in the table and not
         complete: whoever completes such a unit must not leave its rows in a pack that may never
         be. True when there is none, or none left."""
         if not there:
             return True
-        books = self._handle("artifact")
-        done = books.units if books else set()
+        books = self._state("artifact")
+        done = books.units.keys() if books else set[str]()
         stuck = there - done
         if not stuck:
             return True
-        names = pa.table(handle.delta.get_add_actions()).column("path").to_pylist()
-        packs = [name for name in names if is_pack(unit := unit_of(name)) and unit not in done]
+        packs = [
+            name for name in state.files if is_pack(unit := unit_of(name)) and unit not in done
+        ]
         for name in packs:
             mark = f"divided-{name}"
             shares = shares_of(self._lake.root / table / name)
-            if mark in handle.units or stuck.isdisjoint(unit for unit, _ in shares):
+            if mark in state.units or stuck.isdisjoint(unit for unit, _ in shares):
                 continue
             files = [file for each in divided(self._lake, table, name).values() for file in each]
-            old = RemoveAction(name, False, time.time_ns() // 1_000_000)
-            if not self._try(table, handle, [mark], files, [old]):
+            if not self._try(table, state, [mark], files, [name]):
                 self._remove_unless_used(table, files)
             return False
         return True
@@ -203,8 +182,8 @@ class Committer:
         }
         everyone = {name for theirs in names.values() for name in theirs}
         for _ in range(TRIES):
-            handle = self._handle(table)
-            there = handle.units if handle else set()
+            state = self._state(table)
+            there = state.units.keys() if state else set[str]()
             wanted = [name for name in sorted(everyone) if name not in there]
             if not wanted:
                 return set(), everyone
@@ -217,7 +196,7 @@ class Committer:
                     fresh.append(book)
             file = self._write_books(table, fresh)
             packs = [u for u in rows if table == "artifact" and is_pack(u) and u not in there]
-            if self._try(table, handle, [*wanted, *packs], [file]):
+            if self._try(table, state, [*wanted, *packs], [file]):
                 return set(wanted), everyone
             self._remove_unless_used(table, [file])
         raise LakeError(f"{self._lake.root / table}: lost {TRIES} races for a commit")
@@ -234,96 +213,81 @@ class Committer:
     def _try(
         self,
         table: str,
-        handle: _Handle | None,
+        state: State | None,
         units: Sequence[str],
         files: Sequence[DataFile],
-        instead_of: Sequence[RemoveAction] = (),
+        instead_of: Sequence[str] = (),
     ) -> bool:
         """One attempt at a commit; False when another process came first."""
         path = self._lake.root / table
-        if handle is None:
+        for file in files:
+            # What a sweep took for the leavings of a killed run must not get into the log.
+            if not (path / file.name).exists():
+                raise LakeError(f"{path / file.name}: is gone, before it was committed")
+        if state is None:
             return begin(path, self._lake.schema(table), self._configuration(table), files, units)
         # Files are on disk; their names must be too, before the log says that they are there.
         sync_folder(path)
-        new = not instead_of
-        adds = [AddAction(f.name, f.size, {}, f.modified, new, f.stats) for f in files]
-        ids = [Transaction(unit, 1) for unit in units]
-        try:
-            handle.delta.create_write_transaction(
-                [*adds, *instead_of],
-                "append",
-                self._schema(table),
-                commit_properties=CommitProperties(app_transactions=ids),
-                post_commithook_properties=_NO_HOOKS,
-            )
-        except CommitFailedError:
-            self._lost(table)
-            return False
-        except DeltaError as error:
-            self._handles.pop(table, None)
-            raise LakeError(f"{path}: {_one_line(error)}") from error
-        log.sync(path, handle.version + 1)
-        return True
-
-    def _lost(self, table: str) -> None:
-        self._handles.pop(table, None)
+        after = self._after(table)
+        actions = [
+            *(add_action(f.name, f.size, f.modified, f.stats, not instead_of, after)
+              for f in files),
+            *(remove_action(name, state.files[name], "", False) for name in instead_of),
+            *map(unit_action, units),
+        ]
+        if state.commit(actions, "WRITE"):
+            return True
         time.sleep(random.uniform(0.0, 0.02))
+        return False
 
-    def _handle(self, table: str) -> _Handle | None:
+    def _after(self, table: str) -> dict[str, str] | None:
+        """What a file of `source` says of itself: which version of `artifact` was there before."""
+        if table != "source" or "artifact" not in self._states:
+            return None
+        return {AFTER: str(self._states["artifact"].version)}
+
+    def _state(self, table: str) -> State | None:
         """The table as it is now; None while there is no such table."""
-        path = self._lake.root / table
-        handle = self._handles.get(table)
-        if handle is None:
-            if not (path / "_delta_log").is_dir():
-                return None  # said by deltalake in half a millisecond
-            try:
-                delta = DeltaTable(path.as_uri())
-                while self._add_columns(table, delta):
-                    delta = DeltaTable(path.as_uri())
-            except TableNotFoundError:
+        # What is refused is not kept, to be refused again.
+        state = self._states.pop(table, None)
+        if state is None:
+            state = State.read(self._lake.root / table)
+            if state is None:
                 return None
-            version = delta.version()
-            checkpoint = log.last_checkpoint(path) or 0
-            handle = _Handle(delta, version, log.transactions(path, version), checkpoint)
-            self._handles[table] = handle
+            checked = None
         else:
-            handle.delta.update_incremental()
-            version = handle.delta.version()
-            handle.units |= log.transactions(path, version, since=handle.version)
-            handle.version = version
-        if handle.version - handle.checkpoint >= CHECKPOINT_EVERY:
-            handle.delta.create_checkpoint()
-            handle.checkpoint = handle.version
-        return handle
+            checked = state.metadata
+            state.advance()
+        while state.metadata is not checked and self._add_columns(table, state):
+            state.advance()
+        self._states[table] = state
+        size = len(state.files) + len(state.units)
+        if state.version - max(state.base, 0) >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
+            state.write_checkpoint()
+        return state
 
-    def _add_columns(self, table: str, delta: DeltaTable) -> bool:
+    def _add_columns(self, table: str, state: State) -> bool:
         """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
+            NewerFormat: it has columns that are not known here.
             LakeError: a column is there with another type.
         """
-        there = {field.name: field.type for field in delta.schema().fields}
-        new = []
-        for field in self._schema(table).fields:
-            if field.name not in there:
-                new.append(Field(field.name, field.type, nullable=True, metadata=field.metadata))
-            elif there[field.name] != field.type:
-                raise LakeError(
-                    f"{self._lake.root / table}: column {field.name} is {there[field.name]} "
-                    f"in the lake and {field.type} here"
-                )
-        if new:
-            # Another process that adds them at the same time is as good.
-            with contextlib.suppress(CommitFailedError):
-                delta.alter.add_columns(new)
-        return bool(new)
-
-    def _schema(self, table: str) -> Schema:
-        schema = self._schemas.get(table)
-        if schema is None:
-            schema = Schema.from_arrow(delta_schema(self._lake.schema(table)))
-            self._schemas[table] = schema
-        return schema
+        fields = state.latest_schema()
+        schema = self._lake.schema(table)
+        names = set(new_columns(self._lake.root / table, fields, schema))
+        if not names:
+            return False
+        ours = fields_of(schema_json(schema))
+        new = [{**field, "nullable": True} for field in ours if field["name"] in names]
+        metadata = {
+            **state.metadata,
+            "schemaString": orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode(),
+            "configuration": state.metadata.get("configuration", {}) | self._configuration(table),
+        }
+        # Another process that adds them at the same time is as good.
+        state.commit([{"metaData": metadata}], "ADD COLUMN")
+        return True
 
     def _configuration(self, table: str) -> dict[str, str]:
         """Says which columns have statistics: by default engines look at the first 32 only."""
@@ -335,26 +299,10 @@ class Committer:
         fail had in fact succeeded."""
         if not files:
             return
-        handle = self._handle(table)
-        used: set[str] = set()
-        if handle:
-            used = set(pa.table(handle.delta.get_add_actions()).column("path").to_pylist())
+        state = self._state(table)
+        used = state.files.keys() if state else set[str]()
         self._remove(table, [file for file in files if file.name not in used])
 
     def _remove(self, table: str, files: Sequence[DataFile]) -> None:
         for file in files:
             (self._lake.root / table / file.name).unlink(missing_ok=True)
-
-
-def _one_line(error: Exception) -> str:
-    """deltalake's message, which is a coloured tree of causes over several lines."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()
-    return ": ".join(filter(None, (line.strip(" ↳") for line in lines)))
-
-
-def _said(error: OSError, path: Path) -> OSError:
-    """The error with its number and path, neither of which deltalake gives."""
-    if error.errno is not None:
-        return error
-    number = re.search(r"\(os error (\d+)\)", str(error))
-    return OSError(int(number[1]) if number else errno.EIO, _one_line(error), str(path))

@@ -39,6 +39,24 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     return True
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Puts a file on disk whole or not at all, in place of another of that name.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def _sync(path: Path, flags: int) -> None:
     handle = os.open(path, flags)
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -150,7 +151,11 @@ class Lake:
         Raises:
             LakeError: there is no such table.
         """
-        return self.layout(table).schema
+        return self._find_schema(table)
+
+    def has(self, table: str) -> bool:
+        """Whether this version knows a table."""
+        return table in self._known()
 
     def layout(self, table: str) -> Layout:
         """How a table's files are laid out."""
@@ -160,14 +165,17 @@ class Lake:
         return layout
 
     def _find_schema(self, table: str) -> pa.Schema:
+        try:
+            return self._known()[table]
+        except KeyError:
+            raise LakeError(f"there is no table {table!r}") from None
+
+    def _known(self) -> Mapping[str, pa.Schema]:
         if self._schemas is None:
             from tracelake.normalize import TABLES
 
             self._schemas = {name: known.schema for name, known in TABLES.items()}
-        try:
-            return self._schemas[table]
-        except KeyError:
-            raise LakeError(f"there is no table {table!r}") from None
+        return self._schemas
 
     def writer(self, unit: str) -> UnitWriter:
         """Begins to write a unit; in a worker process."""
@@ -182,8 +190,23 @@ class Lake:
             self._committer = Committer(self)
         return self._committer.commit(units)
 
-    def snapshot(self) -> "Snapshot":
-        """The lake as it is now; it does not change while it is used. See `snapshot.py`."""
-        from tracelake.lake.snapshot import Snapshot
+    def snapshot(self, as_of: "int | datetime | None" = None) -> "Snapshot":
+        """The lake as it is now, or was; it does not change while it is used. See `snapshot.py`.
 
-        return Snapshot(self.root)
+        Args:
+            as_of: a version of `artifact`, or a time (with a zone).
+
+        Raises:
+            NewerFormat: it has tables or columns that are not known here.
+            LakeError: a column is there with another type; or what the lake was then is not kept,
+                or there was nothing.
+        """
+        from tracelake.lake.evolution import new_columns, unknown_table
+        from tracelake.lake.snapshot import Snapshot, version_of
+
+        snapshot = Snapshot(self.root, None if as_of is None else version_of(self.root, as_of))
+        for table in snapshot.tables:
+            if not self.has(table):
+                raise unknown_table(self.root / table)
+            new_columns(self.root / table, snapshot.fields(table), self.schema(table))
+        return snapshot

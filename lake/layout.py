@@ -103,7 +103,7 @@ class Layout:
     _kinds: dict[str, pa.DataType]
     _required: tuple[str, ...]
     _common: dict[str, Any]
-    made: dict[bool, Any] = field(default_factory=dict, compare=False, repr=False)
+    made: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, schema: pa.Schema) -> "Layout":
@@ -152,13 +152,17 @@ class Layout:
             return "a column that is there twice"
         return next((f"{name} is missing" for name in self._required if name not in given), None)
 
-    def options(self, rows: int) -> dict[str, Any]:
-        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows."""
+    def options(self, rows: int, level: int = 1) -> dict[str, Any]:
+        """Arguments of `ParquetWriter` for a file whose first row group has `rows` rows.
+
+        Args:
+            level: of zstd.
+        """
         if rows < SMALL:
             return {**self._common, "compression": dict.fromkeys(self.packed, "snappy")}
         return {
             **self._common,
             "compression": dict.fromkeys(self.packed, "zstd"),
-            "compression_level": dict.fromkeys(self.packed, 1),
+            "compression_level": dict.fromkeys(self.packed, level),
             "bloom_filter_options": {path: {"ndv": rows, "fpp": 0.05} for path in self.blooms},
         }

@@ -1,9 +1,6 @@
-"""What a Delta log says of transactions, read directly.
+"""What a table's log says of all its versions that are kept, and when they were committed.
 
-`deltalake` answers for one id at a time by reading the whole log anew (9 ms after 500
-commits); a commit of twenty units to five tables would ask a hundred times. The log's form is
-public: a checkpoint (Parquet) and the JSON commits after it (Delta protocol, "Delta Log
-Entries", "Transaction Identifiers").
+`state.py` has a table at one version. Here are the questions about the log itself.
 """
 
 from pathlib import Path
@@ -13,23 +10,12 @@ import orjson
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tracelake.lake.disk import sync_file, sync_folder
+from tracelake.lake import checkpoint
 from tracelake.lake.errors import LakeError
+from tracelake.lake.state import State, commit_path
 
-
-def commit_path(table: Path, version: int) -> Path:
-    """The log file of a version."""
-    return table / "_delta_log" / f"{version:020}.json"
-
-
-def sync(table: Path, first: int) -> None:
-    """Puts the log files from version `first` on to disk: what is committed to another table
-    next says that these are there, also after a power cut."""
-    number = first
-    while commit_path(table, number).exists():
-        sync_file(commit_path(table, number))
-        number += 1
-    sync_folder(table / "_delta_log")
+__all__ = ["commit_path", "commit_time", "first_version", "last_checkpoint", "mentioned",
+           "transactions", "version_at", "versions"]
 
 
 def transactions(table: Path, version: int, since: int = -1) -> set[str]:
@@ -38,71 +24,88 @@ def transactions(table: Path, version: int, since: int = -1) -> set[str]:
     Raises:
         LakeError: the log lacks a version, or its checkpoint is of a kind that is not read.
     """
-    found: set[str] = set()
-    first = since + 1
-    if first == 0:
-        checkpoint = _last_checkpoint(table, version)
-        if checkpoint is not None:
-            found = _from_checkpoint(table, checkpoint)
-            first = checkpoint + 1
-    for number in range(first, version + 1):
-        path = commit_path(table, number)
-        try:
-            lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
-            raise LakeError(f"{path}: the log lacks this version") from None
-        for line in lines:
-            if b'"txn"' in line:
-                action = orjson.loads(line)
-                if "txn" in action:
-                    found.add(action["txn"]["appId"])
-    return found
+    before = State.read(table, since) if since >= 0 else None
+    state = State.read(table, version)
+    found = set(state.units) if state is not None else set()
+    return found - set(before.units if before is not None else ())
 
 
 def mentioned(table: Path) -> set[str]:
-    """Names of all files that the log adds or removes, in any version that it still has."""
+    """Names of all files that the log adds or removes, in any version that it still has.
+
+    Raises:
+        LakeError: the log is cleaned faster than it can be read.
+    """
+    for _ in range(5):
+        try:
+            return _mentioned(table)
+        except FileNotFoundError:
+            # Cleaned away meanwhile: what it said may stand in what was not looked at yet.
+            continue
+    raise LakeError(f"{table}: its log is cleaned all the time")
+
+
+def _mentioned(table: Path) -> set[str]:
     folder = table / "_delta_log"
     found: set[str] = set()
-    for path in folder.glob("*.checkpoint.parquet"):
-        file = pq.ParquetFile(path)
-        for action in ("add", "remove"):
-            if action in file.schema_arrow.names:
-                names = file.read(columns=[f"{action}.path"]).column(action)
-                found.update(pc.struct_field(names, "path").drop_null().to_pylist())
-    for path in folder.glob("*.json"):
+    for path in sorted(folder.glob("*.json")):
         for line in path.read_bytes().splitlines():
             action = orjson.loads(line)
             for kind in ("add", "remove"):
                 if kind in action:
                     found.add(action[kind]["path"])
+    for version in checkpoint.versions(table):
+        with checkpoint.path_of(table, version).open("rb") as handle:
+            file = pq.ParquetFile(handle)
+            for action in ("add", "remove"):
+                if action in file.schema_arrow.names:
+                    names = file.read(columns=[f"{action}.path"]).column(action)
+                    found.update(pc.struct_field(names, "path").drop_null().to_pylist())
     return {unquote(name) for name in found}
 
 
 def last_checkpoint(table: Path) -> int | None:
     """Version of the newest checkpoint that the log points to."""
+    return checkpoint.last(table)
+
+
+def versions(table: Path) -> list[int]:
+    """The versions whose log files are there, in order."""
+    names = (path.name for path in (table / "_delta_log").glob("*.json"))
+    return sorted(int(name[:20]) for name in names if name[:20].isdigit())
+
+
+def commit_time(table: Path, version: int) -> int | None:
+    """When a version was committed, milliseconds since 1970; None where its file is gone."""
+    path = commit_path(table, version)
     try:
-        pointer = orjson.loads((table / "_delta_log" / "_last_checkpoint").read_bytes())
+        for line in path.read_bytes().splitlines():
+            info = orjson.loads(line).get("commitInfo")
+            if info and "timestamp" in info:
+                return int(info["timestamp"])
+        return int(path.stat().st_mtime * 1000)
     except FileNotFoundError:
         return None
-    if pointer.get("parts"):
-        raise LakeError(f"{table}: its log has a checkpoint in parts, which is not read")
-    return int(pointer["version"])
 
 
-def _last_checkpoint(table: Path, version: int) -> int | None:
-    """The newest checkpoint at or before `version`."""
-    newest = last_checkpoint(table)
-    if newest is None or newest <= version:
-        return newest
-    names = (table / "_delta_log").glob("*.checkpoint.parquet")
-    older = [int(path.name[:20]) for path in names if path.name[:20].isdigit()]
-    return max((number for number in older if number <= version), default=None)
+def first_version(table: Path) -> int | None:
+    """The first version that can still be read; None where there is none."""
+    there = versions(table)
+    if there and there[0] == 0:
+        return 0
+    return min(checkpoint.versions(table), default=None)
 
 
-def _from_checkpoint(table: Path, version: int) -> set[str]:
-    path = table / "_delta_log" / f"{version:020}.checkpoint.parquet"
-    file = pq.ParquetFile(path)
-    if "txn" not in file.schema_arrow.names:
-        return set()
-    ids = pc.struct_field(file.read(columns=["txn.appId"]).column("txn"), "appId")
-    return set(ids.drop_null().to_pylist())
+def version_at(table: Path, moment: int) -> int | None:
+    """The last version committed at or before a moment (milliseconds since 1970), of those whose
+    files are there; None: all are later."""
+    there = versions(table)
+    low, high = 0, len(there)
+    while low < high:
+        middle = (low + high) // 2
+        when = commit_time(table, there[middle])
+        if when is not None and when <= moment:
+            low = middle + 1
+        else:
+            high = middle
+    return there[low - 1] if low else None

@@ -1,5 +1,8 @@
 """A table's Arrow schema as Delta has it: no dictionaries, comments instead of our metadata."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import orjson
 import pyarrow as pa
 
@@ -97,3 +100,33 @@ def _said(kind: pa.DataType) -> object:
     if pa.types.is_struct(kind):
         return {"type": "struct", "fields": [_said_field(part, {}) for part in kind]}
     raise TypeError(f"a Delta table has no columns of {kind}")
+
+
+def arrow_schema(fields: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """The Arrow types of columns as a Delta log has them.
+
+    Raises:
+        TypeError: a type that our tables do not have.
+    """
+    return pa.schema([_field(field["name"], field["type"], field["nullable"]) for field in fields])
+
+
+# Of two types with one name the first: text, not large text.
+_TYPES = {name: kind for kind, name in reversed(_NAMES.items())}
+
+
+def _field(name: str, said: Any, nullable: bool) -> pa.Field:
+    return pa.field(name, _kind(said), nullable)
+
+
+def _kind(said: Any) -> pa.DataType:
+    if isinstance(said, str):
+        if said not in _TYPES:
+            raise TypeError(f"columns of {said} are not read")
+        return _TYPES[said]
+    if said["type"] == "map":
+        value = _field("value", said["valueType"], said["valueContainsNull"])
+        return pa.map_(_kind(said["keyType"]), value)
+    if said["type"] == "array":
+        return pa.list_(_field("element", said["elementType"], said["containsNull"]))
+    return pa.struct([_field(f["name"], f["type"], f["nullable"]) for f in said["fields"]])

@@ -4,17 +4,24 @@
 table, the files of complete units, and of these the ones whose times can be in the window.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import DeltaTable
 
-from tracelake.lake import log
+from tracelake.lake import log, said
+from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import Field
 from tracelake.lake.rows import read
-from tracelake.lake.unit import BOOKS, unit_of
+from tracelake.lake.schema import arrow_schema
+from tracelake.lake.state import Added, Seen, State
+from tracelake.lake.unit import BOOKS, MERGED, SWAP, unit_of
+
+KEPT_FROM = "tracelake-kept-from"
+"""The transaction of `artifact` that says from which of its versions on the lake can be seen: of
+older ones the files may be gone."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -27,33 +34,43 @@ class Snapshot:
         versions: table -> version of its log.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, as_of: int | None = None) -> None:
         """Pins the tables.
 
         `artifact` first: what is complete in it had been committed to the other tables
         before, so it is whole in versions of them that are read later.
+
+        Args:
+            as_of: a version of `artifact`: the lake as it was then.
+
+        Raises:
+            LakeError: that version is not kept any more.
         """
         self.root = root
-        self._tables: dict[str, DeltaTable] = {}
+        self._states: dict[str, State] = {}
+        self._files: dict[str, dict[str, Added]] = {}
         self._actions: dict[str, pa.Table] = {}
         self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
-        self._pin("artifact")
+        if as_of is not None:
+            _check_kept(root, as_of)
+        self._pin("artifact", as_of)
+        units: Mapping[str, int] = {}
+        newest = -1
+        if "artifact" in self._states:
+            units, newest = self._states["artifact"].units, self._states["artifact"].version
+        self._seen = Seen(newest, units.keys())
+        self._complete = frozenset(units.keys() - {KEPT_FROM})
         # Looked for only now: a table could be made between the look and the pin before.
         for path in sorted(root.glob("*/_delta_log")):
-            if path.parent.name not in self._tables:
+            if path.parent.name not in self._states:
                 self._pin(path.parent.name)
-        self.versions = {name: table.version() for name, table in self._tables.items()}
-        self._complete: frozenset[str] = frozenset()
-        if "artifact" in self.versions:
-            self._complete = frozenset(
-                log.transactions(root / "artifact", self.versions["artifact"])
-            )
+        self.versions = {name: state.version for name, state in self._states.items()}
 
-    def _pin(self, name: str) -> None:
-        uri = (self.root / name).as_uri()
+    def _pin(self, name: str, at: int | None = None) -> None:
         # A table being made has its folder before its first version.
-        if DeltaTable.is_deltatable(uri):
-            self._tables[name] = DeltaTable(uri)
+        state = State.read(self.root / name, at, with_units=name == "artifact")
+        if state is not None:
+            self._states[name] = state
 
     @property
     def tables(self) -> list[str]:
@@ -65,8 +82,8 @@ class Snapshot:
         return self._complete
 
     def is_complete(self, unit: str) -> bool:
-        """Whether all rows of a unit are in."""
-        return unit in self._complete
+        """Whether all rows of a unit are in, or of the units of a merged file."""
+        return self._seen.is_in(unit)
 
     def artifacts(self, source_id: str) -> set[int]:
         """Numbers of a source's artifacts that are complete, read by any parser version."""
@@ -98,16 +115,49 @@ class Snapshot:
         for moment in (since, until):
             if moment is not None and moment.tzinfo is None:
                 raise ValueError(f"{moment}: a moment needs a time zone")
-        if table not in self._tables:
-            return []
-        actions = self.actions(table)
+        found = self.seen(table)
+        names = list(found)
         if since is not None or until is not None:
-            actions = _in_window(actions, since, until)
-        names = actions.column("path").to_pylist()
-        if table not in BOOKS:
-            names = [name for name in names if unit_of(name) in self._complete]
+            stats = [file.stats for file in found.values()]
+            names = said.in_window(names, stats, *_wide(since, until))
         folder = f"{self.root / table}/"
         return [folder + name for name in names]
+
+    def seen(self, table: str) -> dict[str, Added]:
+        """The files of complete units: what a session reads."""
+        found = self._files.get(table)
+        if found is None:
+            found = self._files[table] = self._see(table)
+        return found
+
+    def current(self, table: str) -> dict[str, Added]:
+        """Of the files that are seen those that nothing is about to take the place of."""
+        state = self._states.get(table)
+        there = state.files if state is not None else {}
+        return {name: file for name, file in self.seen(table).items() if name in there}
+
+    def _see(self, table: str) -> dict[str, Added]:
+        state = self._states.get(table)
+        if state is None:
+            return {}
+        found = {
+            name: file for name, file in state.files.items() if self._is_seen(table, name, file)
+        }
+        if table != "artifact":
+            # What is in instead of it was not there yet, as far as this snapshot goes.
+            for name, old in state.standing_in(self._seen):
+                file = Added(old.size, old.at, None, old.after)
+                if self._is_seen(table, name, file):
+                    found[name] = file
+        return found
+
+    def _is_seen(self, table: str, name: str, file: Added) -> bool:
+        if table == "artifact":
+            return True
+        unit = unit_of(name)
+        if table in BOOKS and not (unit or "").startswith((MERGED, SWAP)):
+            return file.after <= self._seen.newest
+        return unit is not None and self._seen.is_in(unit)
 
     def sources(self) -> dict[str, list[dict[str, Any]]]:
         """The rows of `source`, by source_id."""
@@ -134,33 +184,50 @@ class Snapshot:
         `size_bytes`, `num_records`, `min.<column>`, `max.<column>`, `null_count.<column>`."""
         actions = self._actions.get(table)
         if actions is None:
-            actions = pa.table(self._tables[table].get_add_actions(flatten=True))
+            files = self._states[table].files
+            actions = said.actions(files, self.kinds(table))
             self._actions[table] = actions
         return actions
 
+    def fields(self, table: str) -> Sequence[Field]:
+        """The columns of a table as its log says them."""
+        return self._states[table].latest_schema()
+
     def kinds(self, table: str) -> dict[str, pa.DataType]:
         """The columns of a table and their types, as its log has them."""
-        schema = pa.schema(self._tables[table].schema().to_arrow())
+        schema = arrow_schema(self._states[table].latest_schema())
         return dict(zip(schema.names, schema.types, strict=True))
 
 
-def _in_window(actions: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:
-    """The files that can have a row with a time in the window.
+def version_of(root: Path, as_of: int | datetime) -> int:
+    """The version of `artifact` that is meant by a version or a time (with a zone).
 
-    A file without bounds is kept unless all its times are known to be null. Bounds of other
-    writers may be cut down to milliseconds (Delta protocol), so the highest gets one more.
+    Raises:
+        LakeError: there was nothing yet, or it is not kept.
     """
-    names = actions.column_names
-    keep: pa.ChunkedArray | None = None
-    if since is not None and "max.time" in names:
-        lowest = pa.scalar(since.astimezone(UTC) - _MILLISECOND, pa.timestamp("us", tz="UTC"))
-        keep = pc.fill_null(pc.greater_equal(actions.column("max.time"), lowest), True)
-    if until is not None and "min.time" in names:
-        end = pa.scalar(until.astimezone(UTC), pa.timestamp("us", tz="UTC"))
-        early = pc.fill_null(pc.less(actions.column("min.time"), end), True)
-        keep = early if keep is None else pc.and_(keep, early)
-    if "null_count.time" in names:
-        timed = pc.not_equal(actions.column("null_count.time"), actions.column("num_records"))
-        timed = pc.fill_null(timed, True)
-        keep = timed if keep is None else pc.and_(keep, timed)
-    return actions if keep is None else actions.filter(keep)
+    if isinstance(as_of, int):
+        return as_of
+    version = log.version_at(root / "artifact", int(as_of.timestamp() * 1000))
+    if version is None:
+        raise LakeError(
+            f"{root}: at {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC there was nothing in it, "
+            "or its state of then is not kept any more"
+        )
+    return version
+
+
+def _check_kept(root: Path, version: int) -> None:
+    state = State.read(root / "artifact")
+    first = state.units.get(KEPT_FROM, 0) if state is not None else 0
+    if version < first:
+        raise LakeError(
+            f"{root}: its state of version {version} is not kept any more, the first is {first}"
+        )
+
+
+def _wide(since: datetime | None, until: datetime | None) -> tuple[datetime | None, ...]:
+    """Bounds of other writers may be cut down to milliseconds (Delta protocol), so the highest gets
+    one more."""
+    if since is not None:
+        since = since.astimezone(UTC) - _MILLISECOND
+    return since, until.astimezone(UTC) if until is not None else None

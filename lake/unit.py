@@ -18,6 +18,13 @@ BOOKS = ("artifact", "source")
 """Tables of one row per unit. Their rows travel to the parent, which writes one file for all
 units of a commit: ten thousand files of one row would take seconds to read."""
 
+MERGED = "merged-"
+"""Files of several units that are all complete are named so, with the version of `artifact` in
+which they are: `merged-<version>-<hex>`."""
+
+SWAP = "swap-"
+"""Files with the rows of sources that are left when others of the same file are read anew."""
+
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _FILE = re.compile(r"(?P<unit>.+)\.[0-9a-f]{8}-[0-9]+\.parquet")
 
@@ -47,6 +54,15 @@ def unit_of(path: str) -> str | None:
     """The unit whose rows a file holds, by its name; None for a name that is not ours."""
     match = _FILE.fullmatch(path.rpartition("/")[2])
     return match["unit"] if match else None
+
+
+def merged_after(unit: str) -> int | None:
+    """Of a merged file's name for a unit: the version of `artifact` in which all its units are
+    complete; None for the name of a unit."""
+    if not unit.startswith(MERGED):
+        return None
+    number = unit[len(MERGED) :].partition("-")[0]
+    return int(number) if number.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)

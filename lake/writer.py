@@ -85,10 +85,17 @@ class UnitWriter:
 
     Memory: one row group. Nothing of it is in the lake before `Lake.commit`. Used as a context
     manager it removes its files if the block is left by an exception.
+
+    Args:
+        books: tables whose rows are kept for the parent instead.
+        level: of zstd.
     """
 
-    def __init__(self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS) -> None:
+    def __init__(
+        self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS, level: int = 1
+    ) -> None:
         self._kept = books
+        self._level = level
         self.unit = check_unit(unit)
         self._lake = lake
         self._attempt = new_attempt()
@@ -206,11 +213,12 @@ class UnitWriter:
             layout = self._lake.layout(table)
             writer: pq.ParquetWriter | ParquetFile
             if not can_write(layout.schema):
+                options = layout.options(rows, self._level)
                 writer = pq.ParquetWriter(
-                    sink, layout.schema, metadata_collector=footers, **layout.options(rows)
+                    sink, layout.schema, metadata_collector=footers, **options
                 )
             else:
-                writer = ParquetFile(sink, layout, rows, self._pages, footers)
+                writer = ParquetFile(sink, layout, rows, self._pages, footers, self._level)
         except BaseException:
             os.close(handle)
             raise

@@ -35,9 +35,13 @@ cdef class Flows:
     cdef uint32_t used                  # slots ever in use
     cdef uint32_t* vacant               # slots given back
     cdef Py_ssize_t vacant_count
+    cdef uint64_t share_seed            # which address pairs are taken: [share_low, share_high) ...
+    cdef uint32_t share_low, share_high # ... of SHARES; all where share_high is 0
     cdef uint32_t serial
     cdef readonly int64_t evictions     # flows written out because `limit` was reached
     cdef int64_t now
+    cdef int64_t begin                  # time of the first packet of any flow; NO_TIME before it
+    cdef bint at_end                    # the capture is over
     cdef Datagram* datagrams
     cdef uint32_t ending                # where `finish` goes on
 
@@ -51,8 +55,11 @@ cdef class Flows:
     cdef DictColumn src_ip, dst_ip, src_mac, dst_mac, transport, app_protocol
     cdef DictColumn conn_state, history
     cdef DoubleColumn duration_s
-    cdef BoolColumn src_internal, dst_internal
+    cdef BoolColumn src_internal, dst_internal, open_start, open_end
 
+    cpdef int take_share(self, uint64_t seed, int low, int high) except -1
+    cdef bint mine(self, const Packet* p, bint whole) noexcept nogil
+    cdef int pass_by(self, const Packet* p) except -1 nogil
     cdef int packet(self, Packet* p) except -1 nogil
     cdef int fragment(self, Packet* p) except -1 nogil
     cdef int finish(self) except -1 nogil

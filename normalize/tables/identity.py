@@ -1,6 +1,6 @@
 """Who logged on, and what was done to accounts and groups."""
 
-from tracelake.normalize.column import BIG, BOOL, INT, TEXT, TEXTS, TINY, WORD, column
+from tracelake.normalize.column import BIG, BOOL, INT, TEXT, TEXTS, TIME, TINY, WORD, column
 from tracelake.normalize.tables.common import (
     actor,
     cloud,
@@ -70,6 +70,14 @@ AUTHENTICATION = events(
     column("ticket_encryption", WORD, "encryption type of the ticket",
            sigma="TicketEncryptionType"),
     column("ticket_cipher", WORD, "the same by name (rc4-hmac, ...)"),
+    column("request_type", WORD, "Kerberos on the wire: AS, TGS or AP", zeek="request_type"),
+    column("ticket_from", TIME, "ticket asked for from then on", zeek="from"),
+    column("ticket_till", TIME, "ticket asked for until then", zeek="till"),
+    column("forwardable", BOOL, "a forwardable ticket was asked for", zeek="forwardable"),
+    column("renewable", BOOL, "a renewable ticket was asked for", zeek="renewable"),
+    column("auth_ticket", WORD, "MD5 of the ticket that was shown (its encrypted part)",
+           zeek="auth_ticket", bloom=True),
+    column("new_ticket", WORD, "MD5 of the ticket that was given", zeek="new_ticket", bloom=True),
     column("ticket_options", WORD, "options asked for", sigma="TicketOptions",
            ocsf="authentication_token.kerberos_flags"),
     column("pre_auth_type", WORD, "kind of pre-authentication", sigma="PreAuthType"),

@@ -36,11 +36,14 @@ cdef class Sheet:
         # `certificate` has no flow of its own.
         if "conn_uid" in names:
             self.conn_uid = rows.column("conn_uid")
-            self.community_id = rows.column("community_id")
             self.src_ip = rows.column("src_ip")
             self.src_port = rows.column("src_port")
             self.dst_ip = rows.column("dst_ip")
             self.dst_port = rows.column("dst_port")
+        # Tables that hosts' logs fill as well (`authentication`) have less of the flow.
+        if "community_id" in names:
+            self.community_id = rows.column("community_id")
+        if "vlan_id" in names:
             self.vlan_id = rows.column("vlan_id")
         if "transport" in names:
             self.transport = rows.column("transport")
@@ -66,14 +69,14 @@ cdef class Sheet:
         self.record_hash.put(row, <int64_t>h)
         if self.conn_uid is not None:
             self.conn_uid.put_valid(row, text, put_uid(text, f))
-            n = put_community_id(text, f)
+            n = put_community_id(text, f) if self.community_id is not None else 0
             if n:
                 self.community_id.put_valid(row, text, n)
             self.src_ip.put_valid(row, text, put_address(text, &f.address[ORIG]))
             self.src_port.put(row, f.port[ORIG])
             self.dst_ip.put_valid(row, text, put_address(text, &f.address[RESP]))
             self.dst_port.put(row, f.port[RESP])
-            if f.vlan >= 0:
+            if f.vlan >= 0 and self.vlan_id is not None:
                 self.vlan_id.put(row, f.vlan)
         if self.transport is not None:
             if f.protocol == TCP:
@@ -118,6 +121,8 @@ cdef class Sheets:
         cdef Sheet sheet
         cdef Rows rows
         batches = []
+        if all and self.files is not None:
+            self.files.end()
         if all:
             for each in self.closing:
                 each.finish()

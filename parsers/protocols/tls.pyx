@@ -21,8 +21,7 @@ from tracelake.parsers.protocols.protocol cimport (
 )
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.tls_session cimport (
-    CLIENT_HELLO, MESSAGE_LIMIT, SERVER_HELLO, Session, TlsRows, end_session, is_classic,
-    start_session,
+    CLIENT_HELLO, MESSAGE_LIMIT, SERVER_HELLO, Session, TlsRows, is_classic, start_session,
 )
 from tracelake.parsers.services import service
 
@@ -132,7 +131,7 @@ cdef class Tls(Protocol):
             return 0
         if self.rows.put(&s.session, t.flow) >= 0:
             self.rows.done()
-        end_session(&s.session)
+        self.rows.forget(&s.session)
         self._forget(&s.pieces[ORIG])
         self._forget(&s.pieces[RESP])
         free(s)

@@ -6,7 +6,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 
 cdef enum:
-    JA3_LENGTH = 32
     JA4_LENGTH = 36
 
 cdef enum Extension:
@@ -67,7 +66,7 @@ cdef class Fingerprints:
     cdef uint8_t* text
     cdef uint16_t* numbers
 
-    # JA3_LENGTH bytes to `out`.
+    # The digest: 16 bytes to `out`.
     cdef void ja3(self, const Hello* h, uint8_t* out) noexcept nogil
     cdef void ja3s(self, const Hello* h, uint8_t* out) noexcept nogil
     # JA4_LENGTH bytes; kind: t, q or d.

@@ -190,7 +190,6 @@ cdef class Fingerprints:
 
     cdef void ja3(self, const Hello* h, uint8_t* out) noexcept nogil:
         """version,ciphers,extensions,groups,point formats; decimal, without GREASE; MD5."""
-        cdef uint8_t[16] digest
         cdef Py_ssize_t n = put_uint(self.text, h.version)
         n = _comma(self.text, n)
         n = _dashed(self.text, n, &h.ciphers, 2)
@@ -200,19 +199,16 @@ cdef class Fingerprints:
         n = _dashed(self.text, n, &h.groups, 2)
         n = _comma(self.text, n)
         n = _dashed(self.text, n, &h.formats, 1)
-        md5(self.text, n, digest)
-        put_hex_bytes(out, digest, 16)
+        md5(self.text, n, out)
 
     cdef void ja3s(self, const Hello* h, uint8_t* out) noexcept nogil:
         """version,cipher,extensions."""
-        cdef uint8_t[16] digest
         cdef Py_ssize_t n = put_uint(self.text, h.version)
         n = _comma(self.text, n)
         n += put_uint(self.text + n, be16(h.ciphers.p))
         n = _comma(self.text, n)
         n = _kinds(self.text, n, h)
-        md5(self.text, n, digest)
-        put_hex_bytes(out, digest, 16)
+        md5(self.text, n, out)
 
     cdef void ja4(self, const Hello* h, uint8_t kind, uint8_t* out) noexcept nogil:
         cdef int32_t count, i
@@ -415,11 +411,11 @@ cdef void _version(const Hello* h, uint8_t* out) noexcept nogil:
 def fingerprints(bytes message, str kind="t"):
     """JA3 and JA4 of the body of a ClientHello (for tests). Raises ValueError where it is none."""
     cdef Hello h
-    cdef uint8_t[JA3_LENGTH] ja3
+    cdef uint8_t[16] ja3
     cdef uint8_t[JA4_LENGTH] ja4
     cdef Fingerprints maker = Fingerprints()
     if not read_client_hello(<const uint8_t*><const char*>message, len(message), &h):
         raise ValueError("no ClientHello")
     maker.ja3(&h, ja3)
     maker.ja4(&h, <uint8_t>ord(kind), ja4)
-    return (<char*>ja3)[:JA3_LENGTH].decode(), (<char*>ja4)[:JA4_LENGTH].decode()
+    return (<char*>ja3)[:16].hex(), (<char*>ja4)[:JA4_LENGTH].decode()

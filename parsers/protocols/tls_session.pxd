@@ -48,19 +48,17 @@ cdef struct Session:
     uint8_t history[HISTORY_LIMIT]
     uint8_t* name               # server_name; NULL
     int32_t name_length
-    uint8_t protocol[255]
-    int32_t protocol_length     # -1
-    uint8_t preferred[255]      # the first of the client's ALPN
-    int32_t preferred_length    # -1
-    uint8_t ja3[32]
-    uint8_t ja3s[32]
+    uint8_t* protocol           # that the server chose; NULL
+    int32_t protocol_length
+    uint8_t* preferred          # the first of the client's ALPN; NULL
+    int32_t preferred_length
+    uint8_t ja3[16]             # the digests
+    uint8_t ja3s[16]
     uint8_t ja4[36]
     bint has_ja3, has_ja3s
     bint has_chain              # a certificate of either side was seen
     uint8_t* chain[2]           # digests, of the client's (0) and of the server's (1)
     int32_t chain_count[2]
-    # QUIC's own columns; put where `quic` is.
-    bint quic
 
 
 cdef class TlsRows:
@@ -70,7 +68,7 @@ cdef class TlsRows:
     cdef Fingerprints fingerprints
     cdef NumberNames ciphers, groups, alerts
     cdef uint8_t* text
-    cdef const char* analyzer
+    cdef readonly int64_t held      # bytes of names that sessions keep
     cdef DictColumn sni, version, cipher, curve, alpn, history, alert, ja4
     cdef TextColumn ja3, ja3s, serial, digest
     cdef BoolColumn established, resumed, matches, self_signed
@@ -113,11 +111,15 @@ cdef class TlsRows:
     cdef int weird(
         self, Flow* f, const Place* place, const char* name, const uint8_t* p, Py_ssize_t n
     ) except -1 nogil
+    # Frees what it holds.
+    cdef void forget(self, Session* s) noexcept nogil
+    cdef int _keep(
+        self, uint8_t** to, int32_t* length, const uint8_t* p, int64_t n
+    ) except -1 nogil
     cdef int _put_certificates(self, Session* s, Py_ssize_t row) except -1 nogil
 
 
 cdef void start_session(Session* s) noexcept nogil
-cdef void end_session(Session* s) noexcept nogil
 
 # SSL, TLS or DTLS below 1.3: everything after ChangeCipherSpec is encrypted.
 cdef inline bint is_classic(int32_t version) noexcept nogil:

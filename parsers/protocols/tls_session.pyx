@@ -22,7 +22,10 @@ cdef enum:
     TRAFFIC = 6
     NAMED_CURVE = 3
     NAME_LIMIT = 4096           # bytes of a server's name
+    SHORT_LIMIT = 64
     TRUNCATED = 1               # parse_flags
+
+cdef int64_t HELD_LIMIT = 32 << 20
 
 # ServerHello.random of a HelloRetryRequest: SHA-256 of that word (RFC 8446, 4.1.3).
 cdef const uint8_t* RETRY = (
@@ -75,14 +78,7 @@ cdef bint version_ok(int32_t version) noexcept nogil:
 
 cdef void start_session(Session* s) noexcept nogil:
     memset(s, 0, sizeof(Session))
-    s.version = s.cipher = s.group = s.alert = s.protocol_length = s.preferred_length = -1
-
-
-cdef void end_session(Session* s) noexcept nogil:
-    free(s.name)
-    free(s.chain[0])
-    free(s.chain[1])
-    s.name = s.chain[0] = s.chain[1] = NULL
+    s.version = s.cipher = s.group = s.alert = -1
 
 
 cdef class TlsRows:
@@ -134,6 +130,33 @@ cdef class TlsRows:
 
     def __dealloc__(self):
         free(self.text)
+
+    cdef void forget(self, Session* s) noexcept nogil:
+        self.held -= s.name_length + s.protocol_length + s.preferred_length
+        free(s.name)
+        free(s.protocol)
+        free(s.preferred)
+        free(s.chain[0])
+        free(s.chain[1])
+        start_session(s)
+
+    cdef int _keep(
+        self, uint8_t** to, int32_t* length, const uint8_t* p, int64_t n
+    ) except -1 nogil:
+        """A copy of a text; only its beginning, where all sessions hold too much."""
+        cdef int64_t most = NAME_LIMIT if self.held < HELD_LIMIT else SHORT_LIMIT
+        cdef uint8_t* grown
+        if n > most:
+            n = most
+        grown = <uint8_t*>realloc(to[0], n if n else 1)
+        if grown is NULL:
+            with gil:
+                raise MemoryError("a name")
+        memcpy(grown, p, n)
+        to[0] = grown
+        self.held += n - length[0]
+        length[0] = <int32_t>n
+        return 0
 
     cdef int weird(
         self, Flow* f, const Place* place, const char* name, const uint8_t* p, Py_ssize_t n
@@ -240,7 +263,7 @@ cdef class TlsRows:
             self.weird(f, place, b"ssl_ext_unknown_server_name_type", text,
                        put_uint(text, <uint64_t>h.strange_type))
         if h.name_count:
-            _keep(&s.name, &s.name_length, h.name.p, h.name.n)
+            self._keep(&s.name, &s.name_length, h.name.p, h.name.n)
             if h.name_count > 1:
                 self.weird(f, place, b"SSL_many_server_names", h.name.p, h.name.n)
         if h.has_ticket:
@@ -259,8 +282,7 @@ cdef class TlsRows:
             self.fingerprints.ja3(h, s.ja3)
             self.fingerprints.ja4(h, transport, s.ja4)
             if h.protocol.p is not NULL:
-                s.preferred_length = <int32_t>h.protocol.n
-                memcpy(s.preferred, h.protocol.p, h.protocol.n)
+                self._keep(&s.preferred, &s.preferred_length, h.protocol.p, h.protocol.n)
         return 0
 
     cdef int server_hello(
@@ -278,8 +300,7 @@ cdef class TlsRows:
         if h.group >= 0:
             s.group = h.group
         if h.protocol.p is not NULL:
-            s.protocol_length = <int32_t>h.protocol.n
-            memcpy(s.protocol, h.protocol.p, h.protocol.n)
+            self._keep(&s.protocol, &s.protocol_length, h.protocol.p, h.protocol.n)
         if h.has_psk and s.has_psk:
             s.resumed = True
         if memcmp(h.random, RETRY, 32) == 0:
@@ -350,7 +371,7 @@ cdef class TlsRows:
             self.ciphers.put(self.cipher, row, <uint32_t>s.cipher)
         if s.group >= 0:
             self.groups.put(self.curve, row, <uint32_t>s.group)
-        if s.protocol_length >= 0:
+        if s.protocol is not NULL:
             self.alpn.put(row, s.protocol, s.protocol_length)
         self.history.put_valid(row, s.history, s.letters)
         if s.alert >= 0:
@@ -358,10 +379,12 @@ cdef class TlsRows:
         self.established.put(row, s.established)
         self.resumed.put(row, s.resumed)
         if s.has_ja3:
-            self.ja3.put_valid(row, s.ja3, 32)
+            put_hex_bytes(text, s.ja3, 16)
+            self.ja3.put_valid(row, text, 32)
             self.ja4.put(row, s.ja4, 36)
         if s.has_ja3s:
-            self.ja3s.put_valid(row, s.ja3s, 32)
+            put_hex_bytes(text, s.ja3s, 16)
+            self.ja3s.put_valid(row, text, 32)
         for k in range(2):
             if not s.has_chain:
                 break
@@ -441,16 +464,3 @@ cdef bint _is_ephemeral(const char* cipher) noexcept nogil:
     """Suites whose ServerKeyExchange names a curve (RFC 8422): TLS_ECDHE_..., TLS_ECDH_ANON_..."""
     return memcmp(cipher, b"TLS_ECDHE_", 10) == 0 or memcmp(cipher, b"TLS_ECDH_ANON_", 14) == 0
 
-
-cdef int _keep(uint8_t** to, int32_t* length, const uint8_t* p, int64_t n) except -1 nogil:
-    cdef uint8_t* grown
-    if n > NAME_LIMIT:
-        n = NAME_LIMIT
-    grown = <uint8_t*>realloc(to[0], n if n else 1)
-    if grown is NULL:
-        with gil:
-            raise MemoryError("a server's name")
-    memcpy(grown, p, n)
-    to[0] = grown
-    length[0] = <int32_t>n
-    return 0

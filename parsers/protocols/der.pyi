@@ -1,0 +1,1 @@
+"""BER and DER: for other Cython modules only."""
