@@ -332,7 +332,8 @@ cdef class Certificates:
             self.key_type.put_valid(row, b"dsa", 3)
         elif c.kind == KEY_EC:
             self.key_type.put_valid(row, b"ecdsa", 5)
-            self.curve.put_valid(row, text, put_curve(text, der, c.curve))
+            if c.curve.at >= 0:
+                self.curve.put_valid(row, text, put_curve(text, der, c.curve))
         if c.key_bits:
             self.key_bits.put(row, c.key_bits)
         self.put_names(self.names, row, e, NAME_DNS)

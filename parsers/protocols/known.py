@@ -6,6 +6,7 @@ from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.smtp import Smtp
+from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
@@ -16,4 +17,5 @@ PROTOCOLS: tuple[type, ...] = (
     Dhcp,
     Ldap,
     Smtp,
+    Tls,
 )

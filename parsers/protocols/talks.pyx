@@ -153,7 +153,8 @@ cdef class Talks:
             i = self._whose(t, data if side == ORIG else NULL, n if side == ORIG else 0,
                             data if side == RESP else NULL, n if side == RESP else 0)
             if i < 0:
-                t.shown += 1
+                # Who waits for more (DTLS behind STUN) is not counted.
+                t.shown += i == NONE
                 if t.shown >= SHOWN_DATAGRAMS:
                     t.protocol = NONE
                 return 0

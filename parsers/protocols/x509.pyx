@@ -208,7 +208,7 @@ cdef bint _time(const uint8_t* p, int32_t n, int tag, int64_t* us) noexcept nogi
 cdef void _read_key(const uint8_t* der, Span key, Cert* out) noexcept nogil:
     """SubjectPublicKeyInfo (RFC 5280, 4.1.2.7; keys of RSA: RFC 8017; of curves: RFC 5480)."""
     cdef Span algorithm, bits, numbers, number
-    cdef int tag = 0
+    cdef int tag = 0, i
     cdef const Named* curve
     if not _want(der, &key, SEQUENCE, &algorithm) or not _want(der, &algorithm, OID, &out.key):
         out.key.at = -1
@@ -229,12 +229,23 @@ cdef void _read_key(const uint8_t* der, Span key, Cert* out) noexcept nogil:
             out.kind = KEY_DSA
             out.key_bits = _bits(der + number.at, number.count)
     elif _same(der, out.key, b"\x2a\x86\x48\xce\x3d\x02\x01", 7):
-        if _next(der, &algorithm, &tag, &number) and tag == OID:
+        if not _next(der, &algorithm, &tag, &number):
+            return
+        if tag == OID:
             out.kind = KEY_EC
             out.curve = number
             curve = _named(&curve_names, der, number)
             if curve is not NULL:
                 out.key_bits = curve.bits
+        elif tag == SEQUENCE:
+            # The curve written out (X9.62): version, field, curve, base point, its order.
+            out.kind = KEY_EC
+            numbers = number
+            for i in range(5):
+                if not _next(der, &numbers, &tag, &number):
+                    return
+            if tag == INTEGER:
+                out.key_bits = _bits(der + number.at, number.count)
 
 
 cdef void _read_extension(const uint8_t* der, Span extension, Cert* out) noexcept nogil:

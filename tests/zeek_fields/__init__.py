@@ -8,6 +8,8 @@ from tests.zeek_fields import (
     http,
     kerberos,
     smtp,
+    ssl,
+    x509,
 )
 from tests.zeek_fields.log import Log
 
@@ -19,4 +21,6 @@ LOGS: tuple[Log, ...] = (
     http.LOG,
     kerberos.LOG,
     smtp.LOG,
+    ssl.LOG,
+    x509.LOG,
 )
