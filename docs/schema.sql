@@ -1413,6 +1413,13 @@ CREATE TABLE authentication (
   "service_uid" VARCHAR, -- SID of that service
   "ticket_encryption" VARCHAR, -- encryption type of the ticket
   "ticket_cipher" VARCHAR, -- the same by name (rc4-hmac, ...)
+  "request_type" VARCHAR, -- Kerberos on the wire: AS, TGS or AP
+  "ticket_from" TIMESTAMPTZ, -- ticket asked for from then on
+  "ticket_till" TIMESTAMPTZ, -- ticket asked for until then
+  "forwardable" BOOLEAN, -- a forwardable ticket was asked for
+  "renewable" BOOLEAN, -- a renewable ticket was asked for
+  "auth_ticket" VARCHAR, -- MD5 of the ticket that was shown (its encrypted part)
+  "new_ticket" VARCHAR, -- MD5 of the ticket that was given
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
@@ -3006,6 +3013,7 @@ CREATE TABLE remote_access_activity (
   "desktop_width" INTEGER, -- pixels
   "desktop_height" INTEGER, -- pixels
   "tunnel_type" VARCHAR, -- kind of tunnel
+  "tunnel_action" VARCHAR, -- what became of the tunnel (Tunnel::DISCOVER, ...)
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session
@@ -3373,6 +3381,9 @@ CREATE TABLE network_file_activity (
   "seen_bytes" BIGINT, -- bytes seen
   "total_bytes" BIGINT, -- bytes by its own account
   "missing_bytes" BIGINT, -- bytes that the capture lacks
+  "overflow_bytes" BIGINT, -- bytes that came more than once
+  "timed_out" BOOLEAN, -- its end was not seen
+  "depth" INTEGER, -- place in its message or connection
   "file_sha256" VARCHAR, -- SHA256 of the file
   "file_sha1" VARCHAR, -- SHA1 of the file
   "file_md5" VARCHAR, -- MD5 of the file

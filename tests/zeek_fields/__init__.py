@@ -1,6 +1,6 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
-from tests.zeek_fields import dns, kerberos
+from tests.zeek_fields import conn, dns, kerberos, tunnel, weird
 from tests.zeek_fields.log import Log
 
-LOGS: tuple[Log, ...] = (dns.LOG, kerberos.LOG)
+LOGS: tuple[Log, ...] = (conn.LOG, dns.LOG, kerberos.LOG, tunnel.LOG, weird.LOG)
