@@ -3023,6 +3023,7 @@ CREATE TABLE remote_access_activity (
   "desktop_width" INTEGER, -- pixels
   "desktop_height" INTEGER, -- pixels
   "tunnel_type" VARCHAR, -- kind of tunnel
+  "tunnel_action" VARCHAR, -- what became of the tunnel (Tunnel::DISCOVER, ...)
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session

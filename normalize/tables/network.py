@@ -414,6 +414,8 @@ REMOTE_ACCESS_ACTIVITY = events(
     column("desktop_height", INT, "pixels", zeek="desktop_height", stats=False),
     column("tunnel_type", WORD, "kind of tunnel", zeek="tunnel_type",
            ocsf={4014: "tunnel_type"}),
+    column("tunnel_action", WORD, "what became of the tunnel (Tunnel::DISCOVER, ...)",
+           zeek="action"),
     column("src_hostname", WORD, "name of the client", ocsf="src_endpoint.hostname",
            ecs="source.domain", zeek="client_name", bloom=True),
     column("dst_hostname", WORD, "name of the server", ocsf="dst_endpoint.hostname",

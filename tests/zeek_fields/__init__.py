@@ -1,6 +1,7 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
 from tests.zeek_fields import (
+    conn,
     dhcp,
     dns,
     files,
@@ -9,11 +10,14 @@ from tests.zeek_fields import (
     kerberos,
     smtp,
     ssl,
+    tunnel,
+    weird,
     x509,
 )
 from tests.zeek_fields.log import Log
 
 LOGS: tuple[Log, ...] = (
+    conn.LOG,
     dhcp.LOG,
     dns.LOG,
     files.LOG,
@@ -22,5 +26,7 @@ LOGS: tuple[Log, ...] = (
     kerberos.LOG,
     smtp.LOG,
     ssl.LOG,
+    tunnel.LOG,
+    weird.LOG,
     x509.LOG,
 )
