@@ -331,7 +331,7 @@ class S3Path:
         match = _URI.fullmatch(uri)
         if match is None:
             raise ValueError(f"{uri}: it is s3://bucket/prefix that is wanted")
-        return cls(match["bucket"], (match["key"] or "").strip("/"))
+        return cls(match["bucket"], (match["key"] or "").rstrip("/"))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}".rstrip("/")
