@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracelake.lake.errors import LakeError
@@ -117,6 +118,20 @@ def said(error: Exception, where: str) -> OSError:
     return OSError(errno.EIO, f"{code}: {text[:300]}", where)
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a bucket is and how it is spoken to, for those who are not boto3.
+
+    Attributes:
+        endpoint: URL without the bucket; None: AWS's own of the region.
+        virtual: the bucket is part of the host's name.
+    """
+
+    region: str
+    endpoint: str | None
+    virtual: bool
+
+
 class _Connection:
     """boto3's client of this process, and the credentials behind it."""
 
@@ -146,6 +161,7 @@ class _Connection:
                 ),
             )
             self.credentials = self.session.get_credentials()
+            self.addresses: dict[str, Address] = {}
         except (BotoCoreError, ValueError) as error:
             # A profile that is not there, an endpoint that is no URL, a source profile in a circle.
             raise LakeError(f"the AWS configuration cannot be used: {error}") from error
@@ -168,6 +184,7 @@ class _Connection:
 
 
 _lock = threading.Lock()
+_asking = threading.Lock()
 _connections: dict[str, _Connection] = {}
 _pools: dict[str, ThreadPoolExecutor] = {}
 _inside = threading.local()
@@ -176,8 +193,9 @@ _inside = threading.local()
 def forget() -> None:
     """Lets go of connections and credentials: of a parent's, in a forked child, which must not use
     its sockets; and where the environment says something else now."""
-    global _lock
+    global _lock, _asking
     _lock = threading.Lock()
+    _asking = threading.Lock()
     _connections.clear()
     _pools.clear()
 
@@ -239,20 +257,6 @@ def call(operation: str, where: str, **arguments: Any) -> dict[str, Any]:
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a bucket is and how it is spoken to, for those who are not boto3.
-
-    Attributes:
-        endpoint: URL without the bucket; None: AWS's own of the region.
-        virtual: the bucket is part of the host's name.
-    """
-
-    region: str
-    endpoint: str | None
-    virtual: bool
-
-
 def address(bucket: str) -> Address:
     """A bucket's address as boto3 understood the configuration.
 
@@ -261,15 +265,37 @@ def address(bucket: str) -> Address:
     """
     known = connection()
     known.frozen(f"s3://{bucket}")
-    meta = known.client.meta
-    # What boto3 would send tells more than the setting, whose default is "it depends".
-    url: str = known.client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
-    own = re.search(r"\.amazonaws\.com(\.cn)?$", meta.endpoint_url) is not None
-    return Address(
-        meta.region_name or "us-east-1",
-        None if own else meta.endpoint_url,
-        url.partition("://")[2].startswith(f"{bucket}."),
-    )
+    found = known.addresses.get(bucket)
+    if found is None:
+        meta = known.client.meta
+        own = re.search(r"\.amazonaws\.com(\.cn)?$", meta.endpoint_url) is not None
+        found = known.addresses[bucket] = Address(
+            meta.region_name or "us-east-1",
+            None if own else meta.endpoint_url.rstrip("/"),
+            _url(known.client, bucket).partition("://")[2].startswith(f"{bucket}."),
+        )
+    return found
+
+
+def _url(client: Any, bucket: str) -> str:
+    """Where a request for a bucket would go. What boto3 does tells more than the setting, whose
+    default is "it depends"; nothing is sent."""
+    from botocore.awsrequest import AWSResponse
+
+    seen: list[str] = []
+
+    def instead(request: Any, **_: Any) -> AWSResponse:
+        seen.append(str(request.url))
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: iter(())))
+
+    event = "before-send.s3.HeadBucket"
+    with _asking:
+        client.meta.events.register_first(event, instead)
+        try:
+            client.head_bucket(Bucket=bucket)
+        finally:
+            client.meta.events.unregister(event, instead)
+    return seen[0]
 
 
 def delta_options(bucket: str) -> dict[str, str]:
@@ -331,7 +357,7 @@ class S3Path:
         match = _URI.fullmatch(uri)
         if match is None:
             raise ValueError(f"{uri}: it is s3://bucket/prefix that is wanted")
-        return cls(match["bucket"], (match["key"] or "").strip("/"))
+        return cls(match["bucket"], (match["key"] or "").rstrip("/"))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}".rstrip("/")
