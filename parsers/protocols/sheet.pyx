@@ -103,6 +103,7 @@ cdef class Sheets:
     def __cinit__(self):
         self.tables = {}
         self.dns = Transactions()
+        self.expected = Expected()
         self.weird = self.sheet("network_weird")
         self.weird_name = self.weird.rows.column("name")
         self.weird_analyzer = self.weird.rows.column("analyzer")
