@@ -283,7 +283,7 @@ class Committer:
         metadata = {
             **state.metadata,
             "schemaString": orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode(),
-            "configuration": state.metadata["configuration"] | self._configuration(table),
+            "configuration": state.metadata.get("configuration", {}) | self._configuration(table),
         }
         # Another process that adds them at the same time is as good.
         state.commit([{"metaData": metadata}], "ADD COLUMN")
