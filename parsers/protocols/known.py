@@ -2,6 +2,7 @@
 
 from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
+from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
@@ -17,5 +18,7 @@ PROTOCOLS: tuple[type, ...] = (
     Dhcp,
     Ldap,
     Smtp,
+    Ftp,
+    FtpData,
     Tls,
 )
