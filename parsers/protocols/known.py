@@ -5,6 +5,7 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
@@ -16,4 +17,5 @@ PROTOCOLS: tuple[type, ...] = (
     Dhcp,
     Ldap,
     Tls,
+    SshProtocol,
 )

@@ -6,6 +6,7 @@ from tests.zeek_fields import (
     files,
     http,
     kerberos,
+    ssh,
     ssl,
     x509,
 )
@@ -17,6 +18,7 @@ LOGS: tuple[Log, ...] = (
     files.LOG,
     http.LOG,
     kerberos.LOG,
+    ssh.LOG,
     ssl.LOG,
     x509.LOG,
 )
