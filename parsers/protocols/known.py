@@ -5,6 +5,7 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.tls import Tls
 
@@ -18,4 +19,5 @@ PROTOCOLS: tuple[type, ...] = (
     Ldap,
     Tls,
     SshProtocol,
+    Quic,
 )
