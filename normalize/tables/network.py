@@ -390,6 +390,7 @@ REMOTE_ACCESS_ACTIVITY = events(
            ocsf={4005: "user.domain", 4014: "user.domain"}, ecs="user.domain"),
     column("user_name_hash", TEXT, "Base64 of the SHA-256 of the user's name (RDP client)",
            bloom=True),
+    column("direction", WORD, "INBOUND or OUTBOUND, where one end is inside", zeek="direction"),
     column("auth_success", BOOL, "authentication succeeded", zeek="auth_success"),
     column("auth_attempts", INT, "attempts", zeek="auth_attempts", stats=False),
     column("auth_method", WORD, "way of authentication", ocsf={4007: "auth_type"}),

@@ -6,7 +6,9 @@ from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.smtp import Smtp
+from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
@@ -21,4 +23,6 @@ PROTOCOLS: tuple[type, ...] = (
     Ftp,
     FtpData,
     Tls,
+    SshProtocol,
+    Quic,
 )
