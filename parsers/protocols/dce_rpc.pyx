@@ -159,9 +159,11 @@ cdef const uint8_t* _of_pipe(const Rpc* r) noexcept nogil:
     if name.p is NULL:
         name = &r.opened
         unit = 2 if name.wide else 1
-    for k in range(0, name.n - unit + 1, unit):
+    k = 0
+    while k + unit <= name.n:
         if name.p[k] == b"\\":
             begin = k + unit
+        k += unit
     n = (name.n - begin) // unit
     for i in range(pipe_count):
         if <int64_t>strlen(pipes[i].name) != n:
@@ -228,15 +230,15 @@ cdef class Calls:
     def __cinit__(self, Sheets sheets, Gssapi gssapi):
         self.sheet = sheets.sheet("smb_activity")
         self.gssapi = gssapi
-        column = self.sheet.rows.column
-        self.endpoint = column("dce_endpoint")
-        self.operation = column("dce_operation")
-        self.named_pipe = column("named_pipe")
-        self.status_code = column("status_code")
-        self.interface = column("dce_interface_uid")
-        self.opnum = column("dce_opnum")
-        self.rtt = column("rtt_s")
-        self.status_id = column("status_id")
+        rows = self.sheet.rows
+        self.endpoint = rows.column("dce_endpoint")
+        self.operation = rows.column("dce_operation")
+        self.named_pipe = rows.column("named_pipe")
+        self.status_code = rows.column("status_code")
+        self.interface = rows.column("dce_interface_uid")
+        self.opnum = rows.column("dce_opnum")
+        self.rtt = rows.column("rtt_s")
+        self.status_id = rows.column("status_id")
 
     cdef Rpc* begin(self) except NULL nogil:
         cdef Rpc* r = <Rpc*>calloc(1, sizeof(Rpc))

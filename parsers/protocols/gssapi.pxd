@@ -7,6 +7,7 @@ A protocol that carries them keeps one pointer a flow, `Logon* logon = NULL` (nt
 from libc.stdint cimport int64_t, uint8_t
 
 from tracelake.native.cursor cimport Cursor
+from tracelake.parsers.protocols.kerberos cimport Tickets
 from tracelake.parsers.protocols.ntlm cimport Logon, Ntlm
 from tracelake.parsers.protocols.protocol cimport Talk
 from tracelake.parsers.protocols.sheet cimport Sheets
@@ -14,6 +15,7 @@ from tracelake.parsers.protocols.sheet cimport Sheets
 
 cdef class Gssapi:
     cdef readonly Ntlm ntlm
+    cdef Tickets tickets
 
     # A token of `side`. `at`: its place in what was offered.
     cdef int token(
@@ -31,5 +33,5 @@ cdef class Gssapi:
         self, Talk* t, Logon** logon, int side, Cursor* c, int64_t at
     ) except -1 nogil
     cdef int _mechanism(
-        self, Talk* t, Logon** logon, int side, const Cursor* c, int64_t at
+        self, Talk* t, Logon** logon, int side, const uint8_t* p, int64_t n, int64_t at
     ) except -1 nogil

@@ -9,19 +9,19 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcmp
 
-from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, left, span
 from tracelake.parsers.protocols.der cimport (
     APPLICATION, CONTEXT, ENUMERATED, FOUND, OCTET_STRING, OID, SEQUENCE, Element, element,
     expect, expect_integer, peek,
 )
+from tracelake.parsers.conn cimport Place
+from tracelake.parsers.protocols.kerberos cimport Tickets
 from tracelake.parsers.protocols.ntlm cimport Logon, Ntlm, is_ntlm
-from tracelake.parsers.protocols.protocol cimport Talk, confirm
+from tracelake.parsers.protocols.protocol cimport Talk, confirm, place
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.services cimport service
 
 cdef int GSSAPI = service("gssapi")
-cdef int KERBEROS = service("krb")
 
 cdef enum:
     TOKEN_ROOM = 12288          # of a token in Base64: a header of HTTP is seldom longer
@@ -46,6 +46,7 @@ cdef class Gssapi:
 
     def __cinit__(self, Sheets sheets):
         self.ntlm = Ntlm(sheets)
+        self.tickets = Tickets(sheets)
 
     cdef int token(
         self, Talk* t, Logon** logon, int side, const uint8_t* p, int64_t n, int64_t at
@@ -61,8 +62,7 @@ cdef class Gssapi:
                 return 0
             confirm(t, GSSAPI)
             if _is_kerberos(&mechanism):
-                confirm(t, KERBEROS)
-                return 0
+                return self._mechanism(t, logon, side, p, n, at)
             if not expect(&body, CONTEXT, &c):
                 return 0
             return self._init(t, logon, side, &c, at)
@@ -90,7 +90,7 @@ cdef class Gssapi:
             if element(&fields, &field, False) != FOUND:
                 break
             if field.first == CONTEXT | 2 and expect(&field.body, OCTET_STRING, &octets):
-                self._mechanism(t, logon, side, &octets, at)
+                self._mechanism(t, logon, side, octets.at, left(&octets), at)
         return 0
 
     cdef int _response(
@@ -108,21 +108,21 @@ cdef class Gssapi:
             if field.first == CONTEXT and peek(&field.body) == ENUMERATED:
                 expect_integer(&field.body, &state)
             elif field.first == CONTEXT | 2 and expect(&field.body, OCTET_STRING, &octets):
-                self._mechanism(t, logon, side, &octets, at)
+                self._mechanism(t, logon, side, octets.at, left(&octets), at)
         if state != ACCEPT_INCOMPLETE:
             self.ntlm.result(t, logon, state == ACCEPT_COMPLETED)
         return 0
 
     cdef int _mechanism(
-        self, Talk* t, Logon** logon, int side, const Cursor* c, int64_t at
+        self, Talk* t, Logon** logon, int side, const uint8_t* p, int64_t n, int64_t at
     ) except -1 nogil:
         """What a mechanism of its own says inside: NTLM, or Kerberos in its own frame."""
-        cdef Cursor inner = c[0], body, mechanism
-        if is_ntlm(c.at, left(c)):
-            return self.ntlm.message(t, logon, side, c.at, left(c), at)
-        if expect(&inner, APPLICATION, &body) and expect(&body, OID, &mechanism):
-            if _is_kerberos(&mechanism):
-                confirm(t, KERBEROS)
+        cdef Place where
+        if is_ntlm(p, n):
+            return self.ntlm.message(t, logon, side, p, n, at)
+        if n and p[0] == APPLICATION:
+            where = place(t, side, at)
+            self.tickets.token(t.flow, &where, p, n)
         return 0
 
     cdef int base64(

@@ -1,8 +1,10 @@
 """The application protocols that are known."""
 
+from tracelake.parsers.protocols.dce_rpc import DceRpc
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.kerberos import Kerberos
+from tracelake.parsers.protocols.smb import Smb
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
-PROTOCOLS: tuple[type, ...] = (DnsTcp, Kerberos)
+PROTOCOLS: tuple[type, ...] = (DnsTcp, Smb, DceRpc, Kerberos)

@@ -57,20 +57,20 @@ cdef class Ntlm:
 
     def __cinit__(self, Sheets sheets):
         self.sheet = sheets.sheet("authentication")
-        column = self.sheet.rows.column
-        self.status_id = column("status_id")
-        self.key_length = column("key_length")
-        self.is_remote = column("is_remote")
-        self.user_name = column("user_name")
-        self.user_domain = column("user_domain")
-        self.src_hostname = column("src_hostname")
-        self.dst_hostname = column("dst_hostname")
-        self.auth_protocol = column("auth_protocol")
-        self.auth_package = column("auth_package")
-        self.status_code = column("status_code")
-        self.nb_name = column("server_nb_name")
-        self.dns_name = column("server_dns_name")
-        self.tree_name = column("server_tree_name")
+        rows = self.sheet.rows
+        self.status_id = rows.column("status_id")
+        self.key_length = rows.column("key_length")
+        self.is_remote = rows.column("is_remote")
+        self.user_name = rows.column("user_name")
+        self.user_domain = rows.column("user_domain")
+        self.src_hostname = rows.column("src_hostname")
+        self.dst_hostname = rows.column("dst_hostname")
+        self.auth_protocol = rows.column("auth_protocol")
+        self.auth_package = rows.column("auth_package")
+        self.status_code = rows.column("status_code")
+        self.nb_name = rows.column("server_nb_name")
+        self.dns_name = rows.column("server_dns_name")
+        self.tree_name = rows.column("server_tree_name")
 
     cdef int message(
         self, Talk* t, Logon** logon, int side, const uint8_t* p, int64_t n, int64_t at
