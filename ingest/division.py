@@ -369,7 +369,7 @@ def _united(parts: list[WrittenUnit]) -> WrittenUnit:
 
 def divisible(task: Task) -> Parser | None:
     """The parser that takes a file and can divide it, if it is a large one; looks at its head."""
-    if task.known is not None or task.size < LEAST:
+    if task.known is not None or task.size < LEAST or task.how.reparse:
         return None
     try:
         with open(task.path, "rb", buffering=0) as file:

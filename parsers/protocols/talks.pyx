@@ -22,6 +22,7 @@ cdef enum:
     HAND_OVERS = 8              # protocols that follow one another in a flow
 
 cdef int64_t HELD_LIMIT = 64 << 20
+cdef int64_t TICK = 10000000000     # nanoseconds: Zeek looks at its tables that often
 
 
 cdef void turn(Talk* t) noexcept nogil:
@@ -152,7 +153,8 @@ cdef class Talks:
             i = self._whose(t, data if side == ORIG else NULL, n if side == ORIG else 0,
                             data if side == RESP else NULL, n if side == RESP else 0)
             if i < 0:
-                t.shown += 1
+                # Who waits for more (DTLS behind STUN) is not counted.
+                t.shown += i == NONE
                 if t.shown >= SHOWN_DATAGRAMS:
                     t.protocol = NONE
                 return 0
@@ -179,6 +181,14 @@ cdef class Talks:
         self._unlink(t)
         free(t)
         f.talk = NULL
+        return 0
+
+    cdef int tick(self, int64_t now, bint last) except -1 nogil:
+        """Lets the protocols write what waited long enough for more."""
+        cdef int i
+        self.due = now + TICK
+        for i in range(self.count):
+            (<Protocol>self.table[i]).tick(now, last)
         return 0
 
     cdef Talk* _talk(self, Flow* f) except NULL nogil:
