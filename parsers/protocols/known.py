@@ -6,6 +6,7 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.rdp import Rdp, RdpUdp
 from tracelake.parsers.protocols.smb import Smb
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.tls import Tls
@@ -22,4 +23,6 @@ PROTOCOLS: tuple[type, ...] = (
     Tls,
     Smb,
     DceRpc,
+    Rdp,
+    RdpUdp,
 )
