@@ -1,6 +1,7 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
 from tests.zeek_fields import (
+    conn,
     dce_rpc,
     dhcp,
     dns,
@@ -14,11 +15,14 @@ from tests.zeek_fields import (
     smb_mapping,
     smtp,
     ssl,
+    tunnel,
+    weird,
     x509,
 )
 from tests.zeek_fields.log import Log
 
 LOGS: tuple[Log, ...] = (
+    conn.LOG,
     dce_rpc.LOG,
     dhcp.LOG,
     dns.LOG,
@@ -32,5 +36,7 @@ LOGS: tuple[Log, ...] = (
     smb_mapping.LOG,
     smtp.LOG,
     ssl.LOG,
+    tunnel.LOG,
+    weird.LOG,
     x509.LOG,
 )
