@@ -28,6 +28,7 @@ from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.services cimport service
 
 cdef int DCE_RPC = service("dce_rpc")
+cdef int NTLM = service("ntlm")
 
 # All associations: contexts and PDUs in pieces. Beyond, PDUs in pieces are let go.
 cdef int64_t KEPT_LIMIT = 32 << 20
@@ -406,6 +407,8 @@ cdef class Calls:
             return 0
         kind = p[begin]
         if kind == WINNT or kind == GSS_NEGOTIATE or kind == GSS_KERBEROS:
+            if kind == WINNT:
+                confirm(t, NTLM)    # also where only signed calls were seen
             if p[2] >= BIND:
                 self.gssapi.token(t, logon, side, p + begin + 8, length, at)
         elif not r.odd_auth:

@@ -1,5 +1,6 @@
 """The application protocols that are known."""
 
+from tracelake.parsers.protocols.dce_rpc import DceRpc
 from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.ftp import Ftp, FtpData
@@ -7,6 +8,8 @@ from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.quic import Quic
+from tracelake.parsers.protocols.rdp import Rdp, RdpUdp
+from tracelake.parsers.protocols.smb import Smb
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.tls import Tls
@@ -25,4 +28,8 @@ PROTOCOLS: tuple[type, ...] = (
     Tls,
     SshProtocol,
     Quic,
+    Smb,
+    DceRpc,
+    Rdp,
+    RdpUdp,
 )
