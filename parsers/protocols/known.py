@@ -7,11 +7,15 @@ from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.quic import Quic
+from tracelake.parsers.protocols.radius import Radius
 from tracelake.parsers.protocols.rdp import Rdp, RdpUdp
 from tracelake.parsers.protocols.smb import Smb
 from tracelake.parsers.protocols.smtp import Smtp
+from tracelake.parsers.protocols.snmp import Snmp
 from tracelake.parsers.protocols.ssh import SshProtocol
+from tracelake.parsers.protocols.syslog_wire import Syslog
 from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
@@ -32,4 +36,8 @@ PROTOCOLS: tuple[type, ...] = (
     DceRpc,
     Rdp,
     RdpUdp,
+    Snmp,
+    NetworkTime,
+    Radius,
+    Syslog,
 )
