@@ -2229,6 +2229,8 @@ CREATE TABLE network_activity (
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
+  "open_start" BOOLEAN, -- it may have begun before the capture did (view `flow`)
+  "open_end" BOOLEAN, -- it had not ended when the capture did (view `flow`)
   "tcp_flags" INTEGER, -- all TCP flags seen, as a bit mask
   "src_internal" BOOLEAN, -- the side that began is one's own network's
   "dst_internal" BOOLEAN, -- the other side is one's own network's
@@ -2743,6 +2745,8 @@ CREATE TABLE tls_activity (
   "ja4x" VARCHAR, -- JA4X of the first certificate
   "cert_subject" VARCHAR, -- subject of the server's certificate
   "cert_issuer" VARCHAR, -- its issuer
+  "client_cert_subject" VARCHAR, -- subject of the client's certificate
+  "client_cert_issuer" VARCHAR, -- its issuer
   "cert_serial" VARCHAR, -- its serial number
   "cert_sha256" VARCHAR, -- its SHA-256
   "cert_chain" VARCHAR[], -- SHA-256 of the server's certificates, in order
@@ -2752,6 +2756,12 @@ CREATE TABLE tls_activity (
   "cert_self_signed" BOOLEAN, -- it is signed with its own key
   "cert_sans" VARCHAR[], -- its other names
   "sni_matches" BOOLEAN, -- the certificate is for the name asked for
+  "quic_version" VARCHAR, -- QUIC: version, as Zeek names it
+  "quic_history" VARCHAR, -- QUIC: Zeek's history of the packets
+  "client_protocol" VARCHAR, -- QUIC: application protocol that the client prefers
+  "client_initial_dcid" VARCHAR, -- QUIC: connection id that the client first sent to
+  "client_scid" VARCHAR, -- QUIC: connection id that the client chose
+  "server_scid" VARCHAR, -- QUIC: connection id that the server chose
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -3273,20 +3283,29 @@ CREATE TABLE certificate (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
+  "cert_md5" VARCHAR, -- MD5
   "cert_version" TINYINT, -- version
   "cert_subject" VARCHAR, -- subject
   "cert_issuer" VARCHAR, -- issuer
   "cert_serial" VARCHAR, -- serial number, hexadecimal
   "cert_not_before" TIMESTAMPTZ, -- valid from
   "cert_not_after" TIMESTAMPTZ, -- valid until
-  "key_type" VARCHAR, -- kind of key
+  "key_algorithm" VARCHAR, -- algorithm of the key
+  "key_type" VARCHAR, -- kind of key: rsa, dsa, ecdsa
   "key_length" INTEGER, -- bits
+  "key_exponent" VARCHAR, -- RSA: public exponent, decimal
   "curve" VARCHAR, -- curve
   "signature_algorithm" VARCHAR, -- signature
-  "cert_sans" VARCHAR[], -- other names
+  "cert_sans" VARCHAR[], -- other names: hosts
+  "cert_san_uris" VARCHAR[], -- other names: URIs
+  "cert_san_emails" VARCHAR[], -- other names: mail addresses
+  "cert_san_ips" VARCHAR[], -- other names: addresses
   "is_ca" BOOLEAN, -- it may sign others
-  "is_self_signed" BOOLEAN, -- it is signed with its own key
-  "chain_position" TINYINT, -- 0: the server's own
+  "path_length" BIGINT, -- how many others below it may
+  "is_self_signed" BOOLEAN, -- it names itself as its issuer
+  "chain_position" SMALLINT, -- 0: the sender's own
+  "is_host" BOOLEAN, -- it was a sender's own
+  "is_client" BOOLEAN, -- a client sent it
   "seen_in" VARCHAR[], -- conn_uid of flows that it was seen in, at most 100
   "cert_created_time" TIMESTAMPTZ, -- when it was made, where a log says only that
   "issuer_sha1" VARCHAR, -- SHA-1 of the issuer's certificate

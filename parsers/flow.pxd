@@ -35,6 +35,8 @@ cdef class Flows:
     cdef readonly int64_t evictions     # flows written out because `limit` was reached
     cdef int64_t now
     cdef Tunnels tunnels                # told of flows that were tunnels
+    cdef int64_t begin                  # time of the first packet of any flow; NO_TIME before it
+    cdef bint at_end                    # the capture is over
     cdef uint32_t ending                # where `finish` goes on
 
     # Columns of network_activity, in the order of the schema.
@@ -48,7 +50,7 @@ cdef class Flows:
     cdef DictColumn src_ip, dst_ip, src_mac, dst_mac, transport, app_protocol
     cdef DictColumn conn_state, history
     cdef DoubleColumn duration_s
-    cdef BoolColumn src_internal, dst_internal
+    cdef BoolColumn src_internal, dst_internal, open_start, open_end
 
     cpdef int take_share(self, uint64_t seed, int low, int high) except -1
     cdef bint mine(self, const Packet* p, bint whole) noexcept nogil

@@ -13,7 +13,7 @@ which a Community ID's SHA-1 is the dearest part; hence it is kept for the flow'
 from ipaddress import ip_network
 
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from tracelake.native.cursor cimport be16
 from tracelake.native.flowtable cimport Deadline, fold
@@ -156,7 +156,7 @@ cdef class Flows:
             self.talks = Talks(account)
             self.dns = self.talks.sheets.dns
         self.streams = Streams(self.talks)
-        self.now = NO_TIME
+        self.now = self.begin = NO_TIME
         self.slabs = <Flow**>calloc((limit + SLAB - 1) // SLAB, sizeof(Flow*))
         if self.slabs is NULL:
             raise MemoryError()
@@ -197,6 +197,8 @@ cdef class Flows:
         self.tcp_flags = rows.column("tcp_flags")
         self.src_internal = rows.column("src_internal")
         self.dst_internal = rows.column("dst_internal")
+        self.open_start = rows.column("open_start")
+        self.open_end = rows.column("open_end")
         self.icmp_type = rows.column("icmp_type")
         self.icmp_code = rows.column("icmp_code")
         self.direction_id = rows.column("direction_id")
@@ -244,6 +246,8 @@ cdef class Flows:
         """A packet that is another reader's: only time goes on."""
         if p.time != NO_TIME:
             self.now = p.time
+            if self.begin == NO_TIME:
+                self.begin = p.time
             if self.deadlines.passed(p.time):
                 self._expire(p.time)
         return 0
@@ -261,8 +265,12 @@ cdef class Flows:
             now = self.now if self.now != NO_TIME else 0
         else:
             self.now = now
+            if self.begin == NO_TIME:
+                self.begin = now
         if self.deadlines.passed(now):
             self._expire(now)
+        if self.talks is not None and now >= self.talks.due and now > 0:
+            self.talks.tick(now, False)
         if p.protocol == TCP or p.protocol == UDP:
             a = be16(h)
             b = be16(h + 2)
@@ -300,6 +308,7 @@ cdef class Flows:
     cdef int finish(self) except -1 nogil:
         """Ends the flows that still live: 0 when all are rows, 1 when a batch is full first."""
         cdef Flow* f
+        self.at_end = True
         while self.ending < self.used:
             f = self.at(self.ending)
             if f.alive:
@@ -307,6 +316,8 @@ cdef class Flows:
                     return 1
                 self._end(self.ending, f)
             self.ending += 1
+        if self.talks is not None:
+            self.talks.tick(self.now, True)
         return 0
 
     cdef bint full(self) noexcept nogil:
@@ -631,6 +642,10 @@ cdef class Flows:
         self.conn_state.put_valid(row, <const uint8_t*>state, strlen(state))
         if f.letters:
             self.history.put_valid(row, f.history, f.letters)
+        if _open_start(f, self.begin):
+            self.open_start.put(row, True)
+        if self.at_end and not _over(f):
+            self.open_end.put(row, True)
         self.src_internal.put(row, from_inside)
         self.dst_internal.put(row, to_inside)
         if from_inside and to_inside:
@@ -652,6 +667,23 @@ cdef class Flows:
                 n += 1
             self.tunnel_parents.close(n)
         return self.rows.done()
+
+
+cdef bint _open_start(const Flow* f, int64_t begin) noexcept nogil:
+    """Whether packets of the flow may have gone before the capture's first, at `begin`: of TCP,
+    whether its SYN is not there."""
+    if f.protocol == TCP:
+        return memchr(f.history, b"S", f.letters) is NULL
+    return f.first != NO_TIME and f.first - begin < f.idle
+
+
+cdef bint _over(const Flow* f) noexcept nogil:
+    """Whether a flow that still lives is over: no packet that comes would belong to it."""
+    if f.protocol != TCP:
+        return False
+    return (f.side[ORIG].state == CLOSED and f.side[RESP].state == CLOSED) or (
+        f.side[ORIG].state == RESET or f.side[RESP].state == RESET
+    )
 
 
 cdef const char* _state(const Flow* f) noexcept nogil:

@@ -17,7 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport log2
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcmp, memcpy, strlen
 
 from tracelake.native.flowtable cimport fold
 from tracelake.parsers.conn cimport ORIG, put_community_id
@@ -30,6 +30,7 @@ cdef enum:
     NAME_LIMIT = 4096
     AHEAD_LIMIT = 524288    # bytes of a file that came too early
     SHARED_LIMIT = 1024
+    OTHERS_LIMIT = 100      # flows of a shared file
 
 cdef enum:                  # OCSF 4010, activity_id
     UPLOAD = 1
@@ -59,6 +60,13 @@ cdef void _count_bytes(uint64_t* histogram, const uint8_t* p, int64_t n) noexcep
     while i < n:
         histogram[p[i]] += 1
         i += 1
+
+
+cdef bint _same_flow(const Flow* a, const Flow* b) noexcept nogil:
+    return a.offset == b.offset and a.first == b.first and (
+        memcmp(a.address, b.address, sizeof(a.address)) == 0 and a.port[0] == b.port[0]
+        and a.port[1] == b.port[1]
+    )
 
 
 cdef class Files:
@@ -162,8 +170,33 @@ cdef class Files:
                 self.oldest = file
             self.newest = file
             self.shared += 1
+            file.joined = True
+        else:
+            self._join(file, f)
         file.users += 1
         return file
+
+    cdef int _join(self, File* file, Flow* f) except -1 nogil:
+        """Another flow that parts of a shared file are seen in: each has a row, as in files.log."""
+        cdef Flow* grown
+        cdef int32_t i
+        file.joined = False
+        if _same_flow(&file.flow, f):
+            return 0
+        for i in range(file.other_count):
+            if _same_flow(&file.others[i], f):
+                return 0
+        if file.other_count >= OTHERS_LIMIT:
+            return 0
+        grown = <Flow*>realloc(file.others, (file.other_count + 1) * sizeof(Flow))
+        if grown is NULL:
+            with gil:
+                raise MemoryError("a file's flows")
+        file.others = grown
+        file.others[file.other_count] = f[0]
+        file.other_count += 1
+        file.joined = True
+        return 0
 
     cdef int release(self, File* file) except -1 nogil:
         if file.users:
@@ -253,9 +286,12 @@ cdef class Files:
         return self._sniff(file)
 
     cdef int close(self, File* file) except -1 nogil:
+        cdef int32_t i
         try:
             self.settle(file)
-            self._row(file)
+            self._row(file, &file.flow, 0)
+            for i in range(file.other_count):
+                self._row(file, &file.others[i], i + 1)
         finally:
             self._free(file)
         return 0
@@ -395,11 +431,12 @@ cdef class Files:
 
     # Rows.
 
-    cdef int _row(self, File* file) except -1 nogil:
+    cdef int _row(self, File* file, Flow* flow, int sub) except -1 nogil:
         cdef int64_t time
-        cdef Py_ssize_t row = self.sheet.begin(
-            &file.flow, &file.place, UPLOAD if file.is_orig else DOWNLOAD
-        )
+        cdef Place found = file.place
+        cdef Py_ssize_t row
+        found.sub |= sub << 24              # no row of the same packet has it
+        row = self.sheet.begin(flow, &found, UPLOAD if file.is_orig else DOWNLOAD)
         self.file_uid.put_valid(row, file.uid, UID_ROOM)
         self.protocol.put_valid(row, <const uint8_t*>file.source, strlen(file.source))
         if file.name_length:
@@ -418,7 +455,7 @@ cdef class Files:
         self.missing_bytes.put(row, file.missing)
         self.overflow_bytes.put(row, file.overflow)
         self.depth.put(row, file.depth)
-        if file.missing or (file.total > file.seen):
+        if file.missing or file.total > file.seen or flow.partial:
             self.sheet.flags(1)
         if file.seen:
             if file.histogram is NULL:
@@ -426,12 +463,13 @@ cdef class Files:
                 if file.histogram is NULL:
                     with gil:
                         raise MemoryError("a file's histogram")
-            _count_bytes(file.histogram, file.buffer, file.count)
+            if sub == 0:
+                _count_bytes(file.histogram, file.buffer, file.count)
             with gil:
-                self._hash(file, row)
+                self._hash(file, row, sub == 0)
         return self.sheet.done()
 
-    cdef int _hash(self, File* file, Py_ssize_t row) except -1:
+    cdef int _hash(self, File* file, Py_ssize_t row, bint first) except -1:
         """Puts the hashes of the whole, and its entropy."""
         cdef uint64_t count, sum = 0
         cdef double total, bits = 0
@@ -457,7 +495,7 @@ cdef class Files:
             )
         else:
             digests = <tuple>file.hashes
-            if file.count:
+            if file.count and first:
                 for each in digests:
                     each.update(view)
         text = digests[0].hexdigest().encode("ascii")
@@ -491,6 +529,7 @@ cdef class Files:
         if file.hashes is not NULL:
             with gil:
                 Py_DECREF(<object>file.hashes)
+        free(file.others)
         free(file.histogram)
         free(file.buffer)
         free(file.name)

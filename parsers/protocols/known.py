@@ -1,8 +1,17 @@
 """The application protocols that are known."""
 
+from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
+from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
+from tracelake.parsers.protocols.ldap import Ldap
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
-PROTOCOLS: tuple[type, ...] = (DnsTcp, Kerberos)
+PROTOCOLS: tuple[type, ...] = (
+    DnsTcp,
+    Kerberos,
+    Http,
+    Dhcp,
+    Ldap,
+)

@@ -31,6 +31,7 @@ cdef class Sheets:
     cdef readonly dict tables
     cdef readonly Transactions dns      # whose rows are dns_activity
     cdef readonly object files          # the capture's files (files.pxd); None before the first
+    cdef readonly list closing          # whose `finish()` writes what waits for the capture's end
     cdef bint full                      # one of the others is to be taken
     cdef Sheet weird
     cdef DictColumn weird_name, weird_analyzer

@@ -112,6 +112,7 @@ cdef class Sheets:
 
     def __cinit__(self):
         self.tables = {}
+        self.closing = []
         self.dns = Transactions()
         self.weird = self.sheet("network_weird")
         self.weird_name = self.weird.rows.column("name")
@@ -139,6 +140,9 @@ cdef class Sheets:
         batches = []
         if all and self.files is not None:
             self.files.end()
+        if all:
+            for each in self.closing:
+                each.finish()
         for rows in (self.dns.rows, *[sheet.rows for sheet in self.tables.values()]):
             if rows.full() or (all and rows.count):
                 batches.append((rows.table, rows.finish()))

@@ -22,6 +22,7 @@ cdef enum:
     HAND_OVERS = 8              # protocols that follow one another in a flow
 
 cdef int64_t HELD_LIMIT = 64 << 20
+cdef int64_t TICK = 10000000000     # nanoseconds: Zeek looks at its tables that often
 
 
 cdef void turn(Talk* t) noexcept nogil:
@@ -179,6 +180,14 @@ cdef class Talks:
         self._unlink(t)
         free(t)
         f.talk = NULL
+        return 0
+
+    cdef int tick(self, int64_t now, bint last) except -1 nogil:
+        """Lets the protocols write what waited long enough for more."""
+        cdef int i
+        self.due = now + TICK
+        for i in range(self.count):
+            (<Protocol>self.table[i]).tick(now, last)
         return 0
 
     cdef Talk* _talk(self, Flow* f) except NULL nogil:

@@ -43,4 +43,9 @@ cdef class Names:
     cdef list kept
     cdef const char* get(self, int64_t number) noexcept nogil       # NULL: none
     # The name, else `other` with the number behind it.
-    cdef int put(self, DictColumn c, Py_ssize_t row, int64_t number, const char* other) except -1 nogil
+    cdef int put(
+        self, DictColumn c, Py_ssize_t row, int64_t number, const char* other
+    ) except -1 nogil
+    cdef int put_text(
+        self, TextColumn c, Py_ssize_t row, int64_t number, const char* other
+    ) except -1 nogil

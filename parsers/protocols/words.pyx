@@ -113,3 +113,15 @@ cdef class Names:
         n = strlen(other)
         memcpy(text, other, n)
         return c.put_valid(row, text, n + put_int(text + n, number))
+
+    cdef int put_text(
+        self, TextColumn c, Py_ssize_t row, int64_t number, const char* other
+    ) except -1 nogil:
+        cdef const char* name = self.get(number)
+        cdef uint8_t[64] text
+        cdef Py_ssize_t n
+        if name is not NULL:
+            return c.put_valid(row, <const uint8_t*>name, strlen(name))
+        n = strlen(other)
+        memcpy(text, other, n)
+        return c.put_valid(row, text, n + put_int(text + n, number))
