@@ -28,6 +28,7 @@ class S3File(io.RawIOBase):
     one, which is fetched meanwhile.
 
     Attributes:
+        fetched: bytes so far.
         size: bytes. etag: what S3 calls this content. version: in a bucket that keeps versions.
         modified: seconds since 1970.
 
@@ -45,6 +46,7 @@ class S3File(io.RawIOBase):
         self.etag = str(head["ETag"]).strip('"')
         self.version: str | None = head.get("VersionId")
         self.modified = head["LastModified"].timestamp()
+        self.fetched = 0
         self._at = 0
         self._held = b""
         self._begin = 0
@@ -156,6 +158,7 @@ class S3File(io.RawIOBase):
                 if attempt + 1 == TRIES:
                     raise said(error, self.name) from error
             else:
+                self.fetched += len(data)
                 if len(data) == wanted:
                     return data
             time.sleep(random.uniform(0.0, 0.1 * 2**attempt))
