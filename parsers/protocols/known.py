@@ -4,6 +4,7 @@ from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
+from tracelake.parsers.protocols.http2 import Http2
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.smtp import Smtp
@@ -15,6 +16,7 @@ PROTOCOLS: tuple[type, ...] = (
     DnsTcp,
     Kerberos,
     Http,
+    Http2,
     Dhcp,
     Ldap,
     Smtp,
