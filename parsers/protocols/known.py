@@ -7,6 +7,7 @@ from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.http2 import Http2
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.mailbox import Imap, Pop3
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.tls import Tls
 
@@ -22,5 +23,7 @@ PROTOCOLS: tuple[type, ...] = (
     Smtp,
     Ftp,
     FtpData,
+    Pop3,
+    Imap,
     Tls,
 )

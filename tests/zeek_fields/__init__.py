@@ -12,6 +12,7 @@ from tests.zeek_fields import (
     ssl,
     tunnel,
     weird,
+    websocket,
     x509,
 )
 from tests.zeek_fields.log import Log
@@ -28,5 +29,6 @@ LOGS: tuple[Log, ...] = (
     ssl.LOG,
     tunnel.LOG,
     weird.LOG,
+    websocket.LOG,
     x509.LOG,
 )
