@@ -5,8 +5,10 @@ from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
+from tracelake.parsers.protocols.http2 import Http2
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.mailbox import Imap, Pop3
 from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.radius import Radius
@@ -24,11 +26,14 @@ PROTOCOLS: tuple[type, ...] = (
     DnsTcp,
     Kerberos,
     Http,
+    Http2,
     Dhcp,
     Ldap,
     Smtp,
     Ftp,
     FtpData,
+    Pop3,
+    Imap,
     Tls,
     SshProtocol,
     Quic,

@@ -22,6 +22,7 @@ from tests.zeek_fields import (
     syslog,
     tunnel,
     weird,
+    websocket,
     x509,
 )
 from tests.zeek_fields.log import Log
@@ -48,5 +49,6 @@ LOGS: tuple[Log, ...] = (
     syslog.LOG,
     tunnel.LOG,
     weird.LOG,
+    websocket.LOG,
     x509.LOG,
 )
