@@ -2588,6 +2588,15 @@ CREATE TABLE http_activity (
   "resp_mime" VARCHAR, -- type of the response's body, by content
   "file_uids" VARCHAR[], -- files that it carried (network_file_activity)
   "file_names" VARCHAR[], -- their names
+  "req_file_uids" VARCHAR[], -- files that the request carried
+  "req_file_names" VARCHAR[], -- their names
+  "info_code" INTEGER, -- last informational status (1xx)
+  "info_text" VARCHAR, -- its text
+  "upgrade_protocol" VARCHAR, -- protocol that follows (Upgrade): websocket, h2c
+  "ws_protocol" VARCHAR[], -- WebSocket: protocol that was agreed on
+  "ws_client_protocols" VARCHAR[], -- WebSocket: protocols that the client offered
+  "ws_server_extensions" VARCHAR[], -- WebSocket: extensions that were agreed on
+  "ws_client_extensions" VARCHAR[], -- WebSocket: extensions that the client offered
   "proxied" VARCHAR[], -- headers that a proxy added
   "x_forwarded_for" VARCHAR[], -- X-Forwarded-For
   "dst_hostname" VARCHAR, -- name of the server
@@ -3023,6 +3032,7 @@ CREATE TABLE remote_access_activity (
   "desktop_width" INTEGER, -- pixels
   "desktop_height" INTEGER, -- pixels
   "tunnel_type" VARCHAR, -- kind of tunnel
+  "tunnel_action" VARCHAR, -- what became of the tunnel (Tunnel::DISCOVER, ...)
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session
@@ -3042,7 +3052,7 @@ CREATE TABLE remote_access_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A transaction of DHCP (4004), FTP (4008), SMTP (4009), NTP (4013), LDAP or SNMP (4001).
+-- A transaction of DHCP (4004), FTP (4008), SMTP (4009), NTP (4013), LDAP, SNMP, SIP, MySQL, IRC, MQTT, RADIUS, or a syslog message (4001).
 CREATE TABLE net_service_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -3124,6 +3134,24 @@ CREATE TABLE net_service_activity (
   "rcpt_to" VARCHAR[], -- SMTP: recipients of the envelope
   "header_from" VARCHAR, -- SMTP: From
   "header_to" VARCHAR[], -- SMTP: To
+  "trans_depth" INTEGER, -- SMTP, SIP: number of the message in its flow
+  "header_date" VARCHAR, -- SMTP: Date
+  "header_cc" VARCHAR[], -- SMTP: Cc
+  "header_reply_to" VARCHAR, -- SMTP: Reply-To
+  "in_reply_to" VARCHAR, -- SMTP: In-Reply-To
+  "x_originating_ip" VARCHAR, -- SMTP: X-Originating-IP
+  "first_received" VARCHAR, -- SMTP: the first Received
+  "second_received" VARCHAR, -- SMTP: the second Received
+  "last_reply" VARCHAR, -- SMTP: the server's last reply
+  "mail_path" VARCHAR[], -- SMTP: hosts that it went through, the last first
+  "user_agent" VARCHAR, -- SMTP, SIP: the sender's software
+  "tls" BOOLEAN, -- SMTP, FTP: TLS was begun
+  "data_passive" BOOLEAN, -- FTP: the client opens the data connection
+  "data_src_ip" VARCHAR, -- FTP: who opens the data connection
+  "data_dst_ip" VARCHAR, -- FTP: to whom
+  "data_dst_port" INTEGER, -- FTP: to which port
+  "mime_type" VARCHAR, -- FTP: type of the file, by content
+  "file_uid" VARCHAR, -- FTP: the file (network_file_activity)
   "subject" VARCHAR, -- SMTP: subject
   "message_uid" VARCHAR, -- SMTP: Message-ID
   "query" VARCHAR, -- LDAP: filter; SNMP: what was asked for
@@ -3133,6 +3161,82 @@ CREATE TABLE net_service_activity (
   "stratum" SMALLINT, -- NTP: stratum
   "ref_id" VARCHAR, -- NTP: reference
   "clock_offset_s" DOUBLE, -- NTP: server's clock less client's, seconds
+  "transport" VARCHAR, -- transport protocol: tcp, udp
+  "status_code" VARCHAR, -- result or code of the answer, as the protocol writes it
+  "result" VARCHAR, -- result by name
+  "duration_s" DOUBLE, -- first to last message, seconds
+  "rtt_s" DOUBLE, -- request to answer, seconds
+  "conn_uids" VARCHAR[], -- DHCP: flows of the transaction
+  "client_ip" VARCHAR, -- DHCP: the client's address
+  "server_ip" VARCHAR, -- DHCP: address of the server that gave the lease
+  "client_message" VARCHAR, -- DHCP: the client's message
+  "server_message" VARCHAR, -- DHCP: the server's message
+  "vendor_class" VARCHAR, -- DHCP: vendor and configuration of the client
+  "message_id" BIGINT, -- LDAP: id of request and answer
+  "opcode" VARCHAR, -- LDAP: operation (bind simple, search, ...)
+  "diagnostic" VARCHAR, -- LDAP: the server's message
+  "object" VARCHAR, -- LDAP: entry that it was about
+  "scope" VARCHAR, -- LDAP: scope of the search
+  "deref_aliases" VARCHAR, -- LDAP: how aliases were followed
+  "result_count" INTEGER, -- LDAP: entries that were found
+  "attributes" VARCHAR[], -- LDAP: attributes that were asked for
+  "get_requests" INTEGER, -- SNMP: variables asked for by Get and GetNext
+  "get_bulk_requests" INTEGER, -- SNMP: variables asked for by GetBulk
+  "get_responses" INTEGER, -- SNMP: variables that were answered
+  "set_requests" INTEGER, -- SNMP: variables that were to be set
+  "display_string" VARCHAR, -- SNMP: the system's description of itself
+  "up_since" TIMESTAMPTZ, -- SNMP: the system says that it is up since
+  "ntp_mode" TINYINT, -- NTP: 3 client, 4 server, 5 broadcast, ...
+  "poll_s" DOUBLE, -- NTP: interval between messages, seconds
+  "precision_s" DOUBLE, -- NTP: precision of the clock, seconds
+  "root_delay_s" DOUBLE, -- NTP: round trip to the reference clock, seconds
+  "root_dispersion_s" DOUBLE, -- NTP: dispersion to the reference clock, seconds
+  "reference_time" TIMESTAMPTZ, -- NTP: the clock was last set
+  "origin_time" TIMESTAMPTZ, -- NTP: the request left the client
+  "receive_time" TIMESTAMPTZ, -- NTP: the request came to the server
+  "transmit_time" TIMESTAMPTZ, -- NTP: the message left its sender
+  "extensions" INTEGER, -- NTP: extension fields
+  "framed_ip" VARCHAR, -- RADIUS: address that the user gets
+  "tunnel_client" VARCHAR, -- RADIUS: where the user's tunnel begins
+  "connect_info" VARCHAR, -- RADIUS: kind of connection
+  "nas_ip" VARCHAR, -- RADIUS: access server that asks
+  "uri" VARCHAR, -- SIP: whom the request is for
+  "date" VARCHAR, -- SIP: Date
+  "request_from" VARCHAR, -- SIP: From of the request
+  "request_to" VARCHAR, -- SIP: To of the request
+  "response_from" VARCHAR, -- SIP: From of the response
+  "response_to" VARCHAR, -- SIP: To of the response
+  "reply_to" VARCHAR, -- SIP: Reply-To
+  "call_id" VARCHAR, -- SIP: Call-ID
+  "seq" VARCHAR, -- SIP: CSeq
+  "request_path" VARCHAR[], -- SIP: Via of the request
+  "response_path" VARCHAR[], -- SIP: Via of the response
+  "warning" VARCHAR, -- SIP: Warning
+  "request_len" BIGINT, -- bytes of the request's body
+  "response_len" BIGINT, -- bytes of the response's body
+  "content_type" VARCHAR, -- type of the body
+  "facility" VARCHAR, -- syslog: facility
+  "severity" VARCHAR, -- syslog: severity
+  "result_rows" BIGINT, -- MySQL: rows that were changed
+  "nick" VARCHAR, -- IRC: nickname
+  "value" VARCHAR, -- IRC: value of the command
+  "additional" VARCHAR, -- IRC: more of the command
+  "protocol_name" VARCHAR, -- MQTT: name of the protocol
+  "client_id" VARCHAR, -- MQTT: the client's id
+  "connect_status" VARCHAR, -- MQTT: answer to the connection
+  "will_topic" VARCHAR, -- MQTT: topic of the client's will
+  "will_payload" VARCHAR, -- MQTT: the client's will
+  "from_client" BOOLEAN, -- MQTT: the client published
+  "retain" BOOLEAN, -- MQTT: the message is kept for who comes later
+  "qos" VARCHAR, -- MQTT: quality of service
+  "delivery" VARCHAR, -- MQTT: what became of the message
+  "topic" VARCHAR, -- MQTT: topic that was published to
+  "payload" VARCHAR, -- MQTT: the first 100 bytes of the message
+  "payload_len" BIGINT, -- MQTT: bytes of the message
+  "topics" VARCHAR[], -- MQTT: topics that were subscribed to
+  "qos_levels" BIGINT[], -- MQTT: quality of service that was asked for
+  "granted_qos_level" SMALLINT, -- MQTT: quality of service that was given
+  "ack" BOOLEAN, -- MQTT: it was acknowledged
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -3496,6 +3600,8 @@ CREATE TABLE ics_activity (
   "value" VARCHAR, -- values, as text
   "exception" VARCHAR, -- error by name
   "object" VARCHAR, -- object, tag or node
+  "reply_function" VARCHAR, -- DNP3: function of the reply, by name
+  "indications" INTEGER, -- DNP3: internal indications of the reply, a bit mask
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

@@ -3,9 +3,7 @@
 
 import json
 import os
-import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.books import printable
@@ -21,6 +19,7 @@ from tracelake.ingest.events import (
     UnitReady,
 )
 from tracelake.ingest.want import STAGES, stage_of
+from tracelake.lake.store import Place, put
 
 # Seconds between two writings, and how much longer than the last one took they are apart.
 EVERY = 2.0
@@ -39,10 +38,8 @@ class Intake:
         tasks: what there is to be taken in.
     """
 
-    def __init__(self, path: Path, tasks: list[Task]) -> None:
+    def __init__(self, path: Place, tasks: list[Task]) -> None:
         self._path = path
-        # Of this run alone: two at once must not take each other's away.
-        self._suffix = f".{secrets.token_hex(8)}.new"
         self._took = 0.0
         self._written = 0.0
         self._dirty = True
@@ -97,10 +94,7 @@ class Intake:
         if not self._dirty:
             return
         begun = time.monotonic()
-        text = "".join(json.dumps(row) + "\n" for row in self._rows.values())
-        beside = self._path.with_suffix(self._suffix)
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, self._path)
+        put(self._path, "".join(json.dumps(row) + "\n" for row in self._rows.values()))
         self._dirty = False
         self._written = time.monotonic()
         self._took = self._written - begun

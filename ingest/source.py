@@ -168,7 +168,7 @@ class _Source:
         beside = in_folder(os.path.dirname(self.task.path)).read
         outlet = Outlet(
             self._lake, self._pack, unit_id(stand_in, 0, parser),
-            provenance(self._lake, stand_in, 0, parser),
+            provenance(self._lake, stand_in, 0, parser), settled=False,
         )
         try:
             reading = read_artifact(

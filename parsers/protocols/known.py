@@ -5,6 +5,7 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.tls import Tls
@@ -17,6 +18,7 @@ PROTOCOLS: tuple[type, ...] = (
     Http,
     Dhcp,
     Ldap,
+    Smtp,
     Tls,
     SshProtocol,
     Quic,

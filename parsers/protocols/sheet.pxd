@@ -36,6 +36,9 @@ cdef class Sheets:
     cdef Sheet weird
     cdef DictColumn weird_name, weird_analyzer
     cdef TextColumn weird_additional
+    cdef int64_t* noted             # when a breach was last noted, by its hash
+    cdef int64_t weird_offset       # of the latest note's packet, and how many there were of it
+    cdef int weird_sub
 
     cpdef Sheet sheet(self, str table)
 
@@ -47,3 +50,4 @@ cdef class Sheets:
         self, Flow* f, const Place* p, const char* name, const char* analyzer,
         const uint8_t* additional, Py_ssize_t n,
     ) except -1 nogil
+    cdef bint _again(self, const Flow* f, const Place* p, const char* name) noexcept nogil
