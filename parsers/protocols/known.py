@@ -8,6 +8,7 @@ from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.ssh import SshProtocol
+from tracelake.parsers.protocols.starttls import Starttls
 from tracelake.parsers.protocols.tls import Tls
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
@@ -22,4 +23,5 @@ PROTOCOLS: tuple[type, ...] = (
     Tls,
     SshProtocol,
     Quic,
+    Starttls,
 )
