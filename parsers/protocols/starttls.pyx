@@ -22,7 +22,6 @@ cdef enum:
     TAG_LIMIT = 64
 
 cdef int IMAP = service("imap")
-cdef int POP3 = service("pop3")
 
 
 cdef struct State:
@@ -97,8 +96,6 @@ cdef class Starttls(Protocol):
             give_up(t)
             return 0
         if s.pop:
-            if s.commands == 1:
-                confirm(t, POP3)
             s.asked = _is(p, n, b"STLS", 4)
             return 0
         while word < n and p[word] != 0x20:
@@ -118,8 +115,6 @@ cdef class Starttls(Protocol):
                 hand_over(t, UNDECIDED)
             s.asked = False
             return 0
-        if n > 13 and memcmp(p, b"* CAPABILITY ", 13) == 0:
-            confirm(t, IMAP)
         if s.asked and n > s.tag_length + 3 and memcmp(p, s.tag, s.tag_length) == 0:
             if _is(p + s.tag_length, n - s.tag_length, b" OK", 3):
                 confirm(t, IMAP)
