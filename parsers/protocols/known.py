@@ -17,6 +17,7 @@ from tracelake.parsers.protocols.smb import Smb
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.snmp import Snmp
 from tracelake.parsers.protocols.ssh import SshProtocol
+from tracelake.parsers.protocols.starttls import Starttls
 from tracelake.parsers.protocols.syslog_wire import Syslog
 from tracelake.parsers.protocols.tls import Tls
 
@@ -45,4 +46,5 @@ PROTOCOLS: tuple[type, ...] = (
     NetworkTime,
     Radius,
     Syslog,
+    Starttls,
 )

@@ -21,8 +21,8 @@ from tests.zeek_fields import (
     ssl,
     syslog,
     tunnel,
-    weird,
     websocket,
+    weird,
     x509,
 )
 from tests.zeek_fields.log import Log
@@ -48,7 +48,7 @@ LOGS: tuple[Log, ...] = (
     ssl.LOG,
     syslog.LOG,
     tunnel.LOG,
-    weird.LOG,
     websocket.LOG,
+    weird.LOG,
     x509.LOG,
 )
