@@ -170,7 +170,8 @@ def ntlm_authenticate(user: str, domain: str, host: str, response: int = 300) ->
     head, data = fields(
         72, b"l" * 24, b"n" * response, wide(domain), wide(user), wide(host), b"k" * 16
     )
-    return b"NTLMSSP\0" + struct.pack("<I", 3) + head + struct.pack("<I", 0xE2888215) + bytes(8) + data
+    flags = struct.pack("<I", 0xE2888215)
+    return b"NTLMSSP\0" + struct.pack("<I", 3) + head + flags + bytes(8) + data
 
 
 def der(tag: int, *content: bytes) -> bytes:
