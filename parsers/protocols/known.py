@@ -1,16 +1,22 @@
 """The application protocols that are known."""
 
 from tracelake.parsers.protocols.dhcp import Dhcp
+from tracelake.parsers.protocols.dnp3 import Dnp3
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
+from tracelake.parsers.protocols.modbus import Modbus
+from tracelake.parsers.protocols.mysql import Mysql
 from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.radius import Radius
+from tracelake.parsers.protocols.rfb import Rfb
 from tracelake.parsers.protocols.snmp import Snmp
+from tracelake.parsers.protocols.socks import Socks
 from tracelake.parsers.protocols.syslog_wire import Syslog
 
 # Who is asked, in this order, whose the first bytes of a flow are; one whose `ports` hold the
 # flow's is asked before the others.
 PROTOCOLS: tuple[type, ...] = (
-    DnsTcp, Kerberos, Ldap, Dhcp, Snmp, NetworkTime, Radius, Syslog,
+    DnsTcp, Kerberos, Ldap, Dhcp, Snmp, NetworkTime, Radius, Syslog, Dnp3, Modbus, Mysql, Socks,
+    Rfb,
 )

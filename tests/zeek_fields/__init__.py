@@ -1,14 +1,32 @@
 """What each of Zeek's logs says, and which columns here say the same: one file per log."""
 
-from tests.zeek_fields import dhcp, dns, kerberos, ntp, radius, snmp, syslog
+from tests.zeek_fields import (
+    dhcp,
+    dnp3,
+    dns,
+    kerberos,
+    modbus,
+    mysql,
+    ntp,
+    radius,
+    rfb,
+    snmp,
+    socks,
+    syslog,
+)
 from tests.zeek_fields.log import Log
 
 LOGS: tuple[Log, ...] = (
     dhcp.LOG,
+    dnp3.LOG,
     dns.LOG,
     kerberos.LOG,
+    modbus.LOG,
+    mysql.LOG,
     ntp.LOG,
     radius.LOG,
+    rfb.LOG,
     snmp.LOG,
+    socks.LOG,
     syslog.LOG,
 )
