@@ -66,6 +66,11 @@ EmptyHeaderError = tarfile.EmptyHeaderError  # type: ignore[attr-defined]
 HeaderError = tarfile.HeaderError
 
 
+def nothing_more() -> int | None:
+    """It is one file."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A file inside a source.
@@ -85,6 +90,7 @@ class Member:
         passed: it has a number, and is passed over unless all files are wanted.
         modified: when it was written last, as its container says: seconds since 1970, within a
             day (a zip does not say the zone).
+        more: of several files that are one: goes on with the next, and says at which offset.
     """
 
     path: str
@@ -98,6 +104,7 @@ class Member:
     asked: bool = True
     passed: bool = False
     modified: float | None = None
+    more: Callable[[], int | None] = nothing_more
 
 
 class Base:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 import pyarrow as pa
 
 from tracelake.ingest.beside import Read
+from tracelake.ingest.containers import nothing_more
 from tracelake.ingest.devices import Gathering
 from tracelake.ingest.events import Facts
 from tracelake.native.account import Account
@@ -102,6 +103,7 @@ def read_artifact(
     beside: Read = nothing_beside,
     stands: bool = False,
     modified: float | None = None,
+    more: Callable[[], int | None] = nothing_more,
 ) -> Generator[int, None, Facts]:
     """Parses an artifact to its end or to where it breaks, and writes its rows.
 
@@ -113,6 +115,7 @@ def read_artifact(
         beside: the bytes of other files of its folder, for a parser that needs them.
         stands: whether `put` takes stretches of columns that the next artifact goes on with.
         modified: when the artifact was written last (`Artifact.modified`).
+        more: goes on with the next of several files that are one, and says at which offset.
 
     Yields:
         the artifact offset that was reached, batch by batch.
@@ -121,7 +124,14 @@ def read_artifact(
         what became of its records and bytes.
     """
     sink = Sink(put)
-    artifact = Artifact(path, feed, sink.account, again, beside, stands, modified)
+
+    def following() -> bool:
+        at = more()
+        if at is not None:
+            feed.jump(at)
+        return at is not None
+
+    artifact = Artifact(path, feed, sink.account, again, beside, stands, modified, following)
     told = 0
     try:
         for table, given in parser.read(artifact):

@@ -13,6 +13,7 @@ from typing import Any
 
 from tracelake.ingest.again import Again
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
+from tracelake.ingest.capture_set import is_capture, make_set, members_known
 from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.division import LEAST
@@ -112,6 +113,23 @@ def plan(
     return Plan(kept, unreachable, pieces)
 
 
+def one_capture(planned: Plan, lake: Lake) -> Plan:
+    """The plan with all captures in it as one source (capture_set.py).
+
+    Raises:
+        OSError: a capture cannot be read, or the lake not be written.
+    """
+    captures = [task for task in planned.tasks if is_capture(task.path)]
+    rest = [task for task in planned.tasks if task not in captures]
+    if not captures:
+        return planned
+    rows = lake.snapshot().sources()
+    sources = {source_id: each[0]["uri"] for source_id, each in rows.items()}
+    task, left = make_set(lake, captures, members_known(sources))
+    tasks = rest if task is None else [task, *rest]
+    return Plan(tasks, planned.unreachable, planned.pieces + left)
+
+
 def ingest(
     roots: Sequence[Root],
     lake: Lake,
@@ -119,6 +137,7 @@ def ingest(
     watch: Watch | None = None,
     carve: bool = False,
     how: How = PLAINLY,
+    as_one_capture: bool = False,
 ) -> Report:
     """Takes in every file under `roots`; what was in already is skipped.
 
@@ -129,11 +148,14 @@ def ingest(
         watch: is told each event, after it was counted.
         carve: also read deleted records, of sources that are in already, too.
         how: what is wanted of archives and images.
+        as_one_capture: all captures are one source (capture_set.py).
 
     Raises:
         OSError: the lake cannot be read. Every other trouble is in the report.
     """
     planned = plan(roots, own_folders(lake.uri), replace(how, indexes=how.indexes or carve))
+    if as_one_capture:
+        planned = one_capture(planned, lake)
     return Ingest(lake, watch, carve).run(planned, workers)
 
 
@@ -234,6 +256,7 @@ class Ingest:
         sources = self._before.sources()
         self._rows = {source_id: rows[0] for source_id, rows in sources.items()}
         self._known = {source_id: rows[0]["uri"] for source_id, rows in sources.items()}
+        self._members = members_known(self._known)
         self._sizes = {row["size"] for rows in sources.values() for row in rows}
         # Units are named after their sources: of the others no row of `artifact` has to be read.
         self._begun_before = {unit[:16] for unit in self._before.complete_units()}
@@ -270,6 +293,8 @@ class Ingest:
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
         source_id = hashed.source_id
+        if source_id in self._members and source_id not in self._known:
+            return Decision(f"already in, as {self._members[source_id]}")
         if hashed.task.how.reparse and source_id in self._known:
             again = self._again.decide(hashed, self._before, self._carve)
             if again is not None:

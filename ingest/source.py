@@ -364,6 +364,7 @@ class _Source:
                 stands=True,
                 # Nothing in a container was written after the container.
                 modified=self._stamp[1] / 1e9 if member.modified is None else member.modified,
+                more=member.more,
             )
             facts = yield from self._told(reading)
             twin = self._sofar.twin(facts) if again is None else None

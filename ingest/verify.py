@@ -24,6 +24,8 @@ BOOKS = {"source", "artifact"}
 CARVED = frozenset(parser.name for parser in CARVERS)
 # Parsers whose records stand in packed blocks: they have the place of their block.
 PACKED = {"nfcapd"}
+# Their records are packets, counted in the rows of flows.
+FLOWS = {"pcap", "pcap_flows"}
 
 # Source, number of the artifact, parser.
 Key = tuple[str, int, str]
@@ -189,7 +191,7 @@ def _artifact(row: dict[str, Any], source: dict[str, Any] | None, books: _Books)
     _equal(checked, "rows", written, there)
     ends = row["in_rows"] + row["duplicates"] + row["damage"] + sum(dict(row["counters"]).values())
     _equal(checked, "records = in rows + duplicates + damage + counted", row["records"], ends)
-    if row["parser"] == "pcap":
+    if row["parser"] in FLOWS:
         _equal(checked, "packets of the flows", row["in_rows"], books.packets[key])
     elif row["in_rows"] > 1 and books.begins[key] < row["in_rows"] and (
         books.highest[key] == 0 or row["parser"] in PACKED

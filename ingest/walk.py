@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from tracelake.ingest.beside import in_folder
+from tracelake.ingest.capture_set import MAGIC as CAPTURES
+from tracelake.ingest.capture_set import SetWalk
 from tracelake.ingest.containers import Base, Member, kind_of, members
 from tracelake.ingest.events import PLAINLY, How, Read
 from tracelake.ingest.image_identity import kind_of_image
@@ -116,9 +118,12 @@ def walk_of(
     """
     try:
         file.seek(0)
-        kind = kind_of(file.read(512))
+        head = file.read(512)
+        kind = kind_of(head)
     except OSError:
         return Stream(file, name)  # which says so
+    if head.startswith(CAPTURES) and path is not None:
+        return SetWalk(file, path)
     if kind == "zip":
         return ZipWalk(file, name, how.every_file)
     image = kind_of_image(file) if kind is None and path is not None else None

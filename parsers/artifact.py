@@ -12,6 +12,11 @@ from tracelake.native.columns import Stretch
 from tracelake.native.feed import Feed
 
 
+def nothing_more() -> bool:
+    """There is no other member."""
+    return False
+
+
 def nothing_beside(_name: str, _most: int) -> bytes | None:
     """There is no other file."""
     return None
@@ -34,6 +39,8 @@ class Artifact:
             they stay in columns that the next artifact's rows are put into (small files).
         modified: when it was written last, or at the latest (seconds since 1970, UTC), for logs
             that do not say the year; None where nothing says it.
+        more: moves the feed, which is at its end, on to the next of several files that are one
+            (rotated captures); False where there is none.
     """
 
     path: str
@@ -43,6 +50,7 @@ class Artifact:
     beside: Callable[[str, int], bytes | None] = nothing_beside
     stands: bool = False
     modified: float | None = None
+    more: Callable[[], bool] = nothing_more
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ cdef class Capture(Layers):
         cdef Py_ssize_t have = self.feed.fill(24)
         cdef const uint8_t* h = self.feed.at()
         cdef uint32_t magic
+        self.blocks = False
         if have < 12:
             raise Truncated("file header", 0, f"needs 24 bytes, {have} are there")
         if le32(h) == SECTION:
@@ -571,7 +572,7 @@ class PartOfCapture:
         """As `read`, of the share."""
         while self._part.more():
             try:
-                yield from _rows(self._capture, self._once)
+                yield from _rows(self._capture, self._once, self._artifact.more)
             except EvidenceError as error:
                 # What one reader of the whole says of it, too, and once.
                 if self._part.number == 0:
@@ -585,8 +586,9 @@ class PartOfCapture:
         return b""
 
 
-def _rows(Capture capture, once):
-    """The rows of a capture; those of ONCE go to `once` instead, where that is a list."""
+def _rows(Capture capture, once, following):
+    """The rows of a capture, and of those that are one with it (`Artifact.more`); those of ONCE go to
+    `once` instead, where that is a list."""
     def sorted_out(batches):
         for table, batch in batches:
             if once is not None and table in ONCE:
@@ -595,17 +597,20 @@ def _rows(Capture capture, once):
                 yield table, batch
 
     stopped = None
-    capture.open()
-    more = True
-    while more:
+    while True:
         try:
-            more = capture.step()
+            capture.open()
+            while capture.step():
+                yield from sorted_out(capture.take(all=False))
+                yield NO_ROWS_YET
         except EvidenceError as error:
             stopped = error
-            more = False
-        if more:
-            yield from sorted_out(capture.take(all=False))
-            yield NO_ROWS_YET
+        if not following():
+            break
+        if stopped is not None:
+            # One of several files: the others are read.
+            capture.account.broken(stopped.offset, 0, stopped.what, stopped.why)
+            stopped = None
     while capture.finish():
         yield from sorted_out(capture.take(all=False))
     capture.count()
@@ -630,12 +635,14 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
     """
-    yield from _rows(Capture(artifact.feed, artifact.account, flow_limit), None)
+    capture = Capture(artifact.feed, artifact.account, flow_limit)
+    yield from _rows(capture, None, artifact.more)
 
 
 def read_flows(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
     """As `read`, of the flows alone: ("network_activity", RecordBatch)."""
-    yield from _rows(Capture(artifact.feed, artifact.account, flow_limit, True), None)
+    capture = Capture(artifact.feed, artifact.account, flow_limit, True)
+    yield from _rows(capture, None, artifact.more)
 
 
 FLOWS_ONLY = Parser(

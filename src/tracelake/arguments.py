@@ -105,6 +105,10 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Mapping file of your own (see `tracelake map`); may be repeated.",
         ),
         _argument(
+            "--as-one-capture", action="store_true",
+            help="All captures given are one, in the order of time (rotated files).",
+        ),
+        _argument(
             "--flows-only", action="store_true",
             help="Of captures only the flows, not what is said in them.",
         ),

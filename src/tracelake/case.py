@@ -95,6 +95,7 @@ class Case:
         how: How | None = None,
         reparse: bool = False,
         mappings: Sequence[str | os.PathLike[str]] = (),
+        as_one_capture: bool = False,
     ) -> Report:
         """Takes in files and folders; what is in already is skipped.
 
@@ -107,6 +108,7 @@ class Case:
             reparse: sources that are in are read anew where parsers or mappings are newer, and what
                 is read takes the place of their rows.
             mappings: mapping files of one's own, on top of the shipped ones.
+            as_one_capture: all captures are one, in the order of time (rotated files).
 
         Returns:
             what was read, and what could not be; nothing is raised for bad evidence.
@@ -126,7 +128,9 @@ class Case:
         extra.use(extra.read(map(Path, mappings)) or before)
         try:
             wanted = replace(how or PLAINLY, reparse=reparse)
-            report = ingest(roots, self.lake, workers, watch, carve, wanted)
+            report = ingest(
+                roots, self.lake, workers, watch, carve, wanted, as_one_capture
+            )
         finally:
             extra.use(before)
         self.refresh()

@@ -59,6 +59,7 @@ def ingest(
     carve: bool,
     reparse: bool,
     all_files: bool,
+    as_one_capture: bool,
     flows_only: bool,
     key: list[str] | None,
     shadow_copies: bool,
@@ -71,7 +72,7 @@ def ingest(
     from tracelake.ingest.dry_run import look
     from tracelake.ingest.events import How
     from tracelake.ingest.reach import root_of
-    from tracelake.ingest.run import Ingest, plan
+    from tracelake.ingest.run import Ingest, one_capture, plan
     from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
     from tracelake.summary import print_plan, print_report
@@ -95,6 +96,8 @@ def ingest(
         return 1 if any(item.unreachable for item in looked) else 0
     opened = open_lake(engagement, lake, create=True)
     planned = plan(roots, own_folders(opened.uri), how)
+    if as_one_capture:
+        planned = one_capture(planned, opened)
     gc.freeze()
     with Progress(sum(task.size for task in planned.tasks), quiet=as_json) as progress:
         report = Ingest(opened, progress.watch, carve).run(planned, workers or os.cpu_count() or 1)
