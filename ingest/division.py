@@ -42,6 +42,7 @@ from tracelake.ingest.parts import (
     Settled,
     WantRange,
 )
+from tracelake.ingest.reach import open_at
 from tracelake.ingest.reading import Sink, completing, summed
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
@@ -369,16 +370,16 @@ def _united(parts: list[WrittenUnit]) -> WrittenUnit:
 
 def divisible(task: Task) -> Parser | None:
     """The parser that takes a file and can divide it, if it is a large one; looks at its head."""
-    if task.known is not None or task.size < LEAST:
+    if task.known is not None or task.size < LEAST or task.how.reparse:
         return None
     try:
-        with open(task.path, "rb", buffering=0) as file:
+        with open_at(task.path) as file:
             head = file.read(HEAD)
     except OSError:
         return None  # whoever reads it will say so
     if kind_of(head) is not None:
         return None
-    parser = identify(head, task.name).parser
+    parser = task.how.reader(identify(head, task.name).parser)
     if parser is None or parser.parts is None or task.size < parser.parts.least:
         return None
     return parser
