@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracelake.native.combined import combinations
 from tracelake.normalize import TABLES
 from tracelake.normalize.tables.books import DEVICE_KEYS
 
@@ -102,30 +103,14 @@ def _grouped(
     columns: dict[str, pa.DictionaryArray], time: pa.Array | None, rows: int
 ) -> Iterable[tuple[Key, Seen]]:
     """Each combination of words, with its times and its rows."""
-    if time is None:
-        time = pa.nulls(rows, pa.timestamp("us", tz="UTC"))
-    if all(len(one.dictionary) == 1 and not one.null_count for one in columns.values()):
-        span = pc.min_max(time.cast(pa.int64()))
-        only = {name: one.dictionary[0].as_py() for name, one in columns.items()}
-        key = tuple(only.get(name) for name in DEVICE_KEYS)
-        yield key, (span["min"].as_py(), span["max"].as_py(), rows)
-        return
-    words = {name: [None, *column.dictionary.to_pylist()] for name, column in columns.items()}
-    code: Any = pa.scalar(0, pa.int64())
-    for name, column in columns.items():
-        index = pc.add(pc.fill_null(column.indices, -1).cast(pa.int64()), 1)
-        code = pc.add(pc.multiply(code, len(words[name])), index)
-    grouped = pa.table({"code": code, "time": time.cast(pa.int64())}).group_by(
-        "code", use_threads=False
-    ).aggregate([("time", "min"), ("time", "max"), ([], "count_all")])
-    for code_, first, last, count in zip(
-        *(grouped.column(n).to_pylist() for n in ("code", "time_min", "time_max", "count_all")),
-        strict=True,
-    ):
-        found: dict[str, str | None] = {}
-        for name in reversed(columns):
-            code_, place = divmod(code_, len(words[name]))
-            found[name] = words[name][place]
+    words = [column.dictionary.to_pylist() for column in columns.values()]
+    codes = [column.indices for column in columns.values()]
+    times = None if time is None else time.cast(pa.int64())
+    for group, first, last, count in combinations(codes, times, rows):
+        found = {
+            name: None if code is None else known[code]
+            for name, known, code in zip(columns, words, group, strict=True)
+        }
         if found.get("device_uid") is None:
             found.pop("log_provider", None)
         yield tuple(found.get(name) for name in DEVICE_KEYS), (first, last, count)

@@ -67,9 +67,11 @@ def _leaves(field: pa.Field) -> list[tuple[tuple[str, ...], pa.DataType, int]]:
 
 def can_write(schema: pa.Schema) -> bool:
     """Whether all columns are of types that are written here."""
-    return all(
+    flat = {kind for kind in schema.types if not pa.types.is_nested(kind)}
+    nested = [field for field in schema if pa.types.is_nested(field.type)]
+    return all(map(_physical, flat)) and all(
         _has_usual_levels(field) and all(_physical(kind) for _, kind, _ in _leaves(field))
-        for field in schema
+        for field in nested
     )
 
 

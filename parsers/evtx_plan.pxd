@@ -83,7 +83,9 @@ cdef struct Bound:              # what a reader has looked up for a plan's ops
 
 
 cdef enum:
-    BOUNDS = 16                 # a power of two
+    # A power of two. All events share the template of `System`: with 16, whose chains were 25 long,
+    # going along them was 2 % of reading.
+    BOUNDS = 128
 
 
 cdef struct Plan:
@@ -104,7 +106,7 @@ cdef struct Plan:
     uint64_t digest             # of ops, parts and text
     int32_t apart               # number of the plan whose names were seen to be others
     int32_t number              # running, unique for the life of a Plans; -1: of one record
-    Bound* bound[BOUNDS]        # by owner, latest first
+    Bound** bound               # BOUNDS of them, by owner, latest first; NULL while there is none
     Plan* same                  # next in the digest's chain
 
 

@@ -33,7 +33,7 @@ cdef void free_plan(Plan* plan) noexcept nogil:
     free(plan.parts)
     free(plan.text)
     free(plan.contexts)
-    for k in range(BOUNDS):
+    for k in range(BOUNDS if plan.bound is not NULL else 0):
         while plan.bound[k] is not NULL:
             bound = plan.bound[k]
             plan.bound[k] = bound.next
@@ -43,14 +43,23 @@ cdef void free_plan(Plan* plan) noexcept nogil:
                     free_memo(&bound.memos[i])
             free(bound.memos)
             free(bound)
+    free(plan.bound)
     free(plan)
 
 
 cdef Bound* bound_to(Plan* plan, void* owner, int64_t* held) except NULL nogil:
     cdef size_t place = <size_t>owner
-    cdef Bound** first = &plan.bound[((place >> 4) ^ (place >> 9)) & (BOUNDS - 1)]
-    cdef Bound* bound = first[0]
+    cdef Bound** first
+    cdef Bound* bound
     cdef Bound* before = NULL
+    if plan.bound is NULL:
+        plan.bound = <Bound**>calloc(BOUNDS, sizeof(Bound*))
+        if plan.bound is NULL:
+            with gil:
+                raise MemoryError()
+        held[0] += BOUNDS * sizeof(Bound*)
+    first = &plan.bound[((place >> 4) ^ (place >> 11)) & (BOUNDS - 1)]
+    bound = first[0]
     while bound is not NULL and bound.owner is not owner:
         before = bound
         bound = bound.next
