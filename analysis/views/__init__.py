@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tracelake.analysis.views import alias, categories, evtx, ocsf, script, usn
+from tracelake.analysis.views import alias, categories, either, evtx, ocsf, script, usn
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
@@ -11,6 +11,10 @@ from tracelake.normalize.ocsf import views as classes
 
 def _script(_: Window) -> Iterator[str]:
     yield script.VIEW
+
+
+def _either(name: str, _: Window) -> Iterator[str]:
+    yield either.macro(name)
 
 
 def _usn(_: Window) -> Iterator[str]:
@@ -50,6 +54,7 @@ def _service(name: str, _: Window) -> Iterator[str]:
 GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
     ("script_full",): _script,
     ("usn",): _usn,
+    **{(name,): partial(_either, name) for name in either.TABLES},
     ("ocsf",): _ocsf,
     ("ecs",): _ecs,
     ("zeek",): _zeek,
