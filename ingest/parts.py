@@ -192,7 +192,9 @@ class _Pass:
         # Where every part reads all bytes, each of them is told of once.
         self._readers = job.of if parser.parts.whole else 1
         self._told = 0
-        self.writer = lake.writer(unit_id(source_id, 0, parser))
+        self.writer = lake.writer(
+            unit_id(source_id, 0, parser), settled=source_id != job.stand_in
+        )
         self._sink = Sink(completing(provenance(lake, source_id, 0, parser), self.writer))
         self.reading = parser.parts.open(
             Artifact(job.task.name, self._feed, self._sink.account),

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tracelake.lake.disk import put_if_absent, replace, sync_folder
+from tracelake.lake.disk import Place, put_if_absent, replace, sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.unit import merged_after
 
@@ -118,7 +117,7 @@ class Before:
         forget: those that are not to be mentioned any more.
     """
 
-    table: Path
+    table: Place
     version: int
     pending: Pending
     forget: AbstractSet[str]
@@ -148,12 +147,12 @@ class Read:
     pending: Pending
 
 
-def path_of(table: Path, version: int) -> Path:
+def path_of(table: Place, version: int) -> Place:
     """The checkpoint of a version."""
     return table / "_delta_log" / f"{version:020}.checkpoint.parquet"
 
 
-def last(table: Path) -> int | None:
+def last(table: Place) -> int | None:
     """Version of the checkpoint that the log points to.
 
     Raises:
@@ -168,13 +167,13 @@ def last(table: Path) -> int | None:
     return int(pointer["version"])
 
 
-def versions(table: Path) -> list[int]:
+def versions(table: Place) -> list[int]:
     """Versions of all checkpoints that are there, in order."""
     names = (path.name for path in (table / "_delta_log").glob("*.checkpoint.parquet"))
     return sorted(int(name[:20]) for name in names if name[:20].isdigit())
 
 
-def newest(table: Path, at: int | None = None) -> int | None:
+def newest(table: Place, at: int | None = None) -> int | None:
     """The newest checkpoint, or the newest at or before a version."""
     pointed = last(table)
     if pointed is None and not (table / "_delta_log" / f"{0:020}.json").exists():
@@ -185,7 +184,7 @@ def newest(table: Path, at: int | None = None) -> int | None:
     return max((number for number in versions(table) if number <= at), default=None)
 
 
-def read(table: Path, version: int, with_units: bool = True) -> Read:
+def read(table: Place, version: int, with_units: bool = True) -> Read:
     """Reads a checkpoint.
 
     Args:
@@ -219,7 +218,7 @@ def read(table: Path, version: int, with_units: bool = True) -> Read:
     return Read(one["metaData"], one["protocol"], units, files, pending)
 
 
-def _files(file: pq.ParquetFile, path: Path) -> list[tuple[Any, ...]]:
+def _files(file: pq.ParquetFile, path: Place) -> list[tuple[Any, ...]]:
     kind = file.schema_arrow.field("add").type
     there = [part.name for part in kind]
     if "deletionVector" in there:
@@ -235,7 +234,7 @@ def _files(file: pq.ParquetFile, path: Path) -> list[tuple[Any, ...]]:
     return list(zip(names, *found[1:], numbers, strict=True))
 
 
-def removed_column(table: Path, version: int) -> pa.StructArray:
+def removed_column(table: Place, version: int) -> pa.StructArray:
     """The actions of a checkpoint that remove files, as they are written here."""
     with path_of(table, version).open("rb") as handle:
         file = pq.ParquetFile(handle)
@@ -254,7 +253,7 @@ def removed_column(table: Path, version: int) -> pa.StructArray:
     return pa.StructArray.from_arrays(parts, fields=list(_REMOVE))
 
 
-def removed(table: Path, version: int) -> Iterable[tuple[str, int, int, str, int]]:
+def removed(table: Place, version: int) -> Iterable[tuple[str, int, int, str, int]]:
     """Files that a checkpoint says to be removed: name, when, size, by, after."""
     column = removed_column(table, version)
     names, at, size = (
@@ -308,7 +307,7 @@ def _plain(value: Any) -> Any:
 
 
 def write(
-    table: Path,
+    table: Place,
     version: int,
     metadata: Mapping[str, Any],
     protocol: Mapping[str, Any],

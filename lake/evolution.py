@@ -9,12 +9,12 @@ answer in silence.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError, NewerFormat
 from tracelake.lake.schema import schema_json
 
@@ -30,7 +30,7 @@ def fields_of(schema: str) -> list[Field]:
     return fields
 
 
-def new_columns(table: Path, there: Sequence[Field], schema: pa.Schema) -> list[str]:
+def new_columns(table: Place, there: Sequence[Field], schema: pa.Schema) -> list[str]:
     """Names of the columns that a table in the lake does not have yet.
 
     Args:
@@ -60,7 +60,7 @@ def new_columns(table: Path, there: Sequence[Field], schema: pa.Schema) -> list[
     return [name for name in ours if name not in theirs]
 
 
-def unknown_table(table: Path) -> NewerFormat:
+def unknown_table(table: Place) -> NewerFormat:
     """The refusal of a lake with a table that is not known here."""
     return NewerFormat(
         f"{table}: is a table that this tracelake does not know: a newer one wrote it; use that"

@@ -9,12 +9,13 @@ files go. Those that a killed run leaves here are for `sweep`, when no log file 
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.lake import checkpoint, log
+from tracelake.lake.disk import Place
 from tracelake.lake.snapshot import KEPT_FROM
 from tracelake.lake.state import Seen, State, commit_path, unit_action
+from tracelake.lake.store import tables
 
 if TYPE_CHECKING:
     from tracelake.lake.lake import Lake
@@ -60,12 +61,12 @@ def expire(lake: "Lake", retain: float = RETAIN, now: float | None = None) -> Ex
     if then is None or not _keep_from(books, floor):
         return done
     seen = Seen(floor, then.units.keys())
-    for path in sorted(lake.root.glob("*/_delta_log")):
-        _expire(path.parent, seen, horizon, moment, done)
+    for table in tables(lake.root):
+        _expire(lake.root / table, seen, horizon, moment, done)
     return done
 
 
-def _keep_from(books: Path, floor: int) -> bool:
+def _keep_from(books: Place, floor: int) -> bool:
     """Says that the lake can be looked at from this version of `artifact` on."""
     for _ in range(TRIES):
         state = State.read(books)
@@ -78,7 +79,7 @@ def _keep_from(books: Path, floor: int) -> bool:
     return False
 
 
-def _expire(table: Path, seen: Seen, horizon: int, moment: float, done: Expired) -> None:
+def _expire(table: Place, seen: Seen, horizon: int, moment: float, done: Expired) -> None:
     state = State.read(table)
     if state is None:
         return
@@ -104,7 +105,7 @@ def _expire(table: Path, seen: Seen, horizon: int, moment: float, done: Expired)
             done.size += old.size
 
 
-def _clean(table: Path, state: State, horizon: int, moment: float, done: Expired) -> None:
+def _clean(table: Place, state: State, horizon: int, moment: float, done: Expired) -> None:
     """Removes log files that are not needed for any version since the horizon."""
     base = checkpoint.last(table)
     if base is None:

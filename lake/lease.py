@@ -11,11 +11,12 @@ import secrets
 import socket
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import orjson
+
+from tracelake.lake.disk import Place
 
 FOLDER = "running"
 TOUCH = 30.0
@@ -32,7 +33,7 @@ class Lease:
         root: the engagement's folder. what: what runs, for whoever looks.
     """
 
-    def __init__(self, root: Path, what: str) -> None:
+    def __init__(self, root: Place, what: str) -> None:
         name = f"{what}-{os.getpid()}-{secrets.token_hex(6)}.json"
         self._path = root / FOLDER / name
         self._said = {"what": what, "host": socket.gethostname(), "pid": os.getpid(),
@@ -80,7 +81,7 @@ class Lease:
                 self._put()
 
 
-def earliest(root: Path, now: float) -> float | None:
+def earliest(root: Place, now: float) -> float | None:
     """When the first of the runs that are alive began, seconds since 1970; None: none is."""
     began = []
     for path in (root / FOLDER).glob("*.json"):
@@ -95,7 +96,7 @@ def earliest(root: Path, now: float) -> float | None:
     return min(began, default=None)
 
 
-def stale(root: Path, now: float, grace: float) -> list[Path]:
+def stale(root: Place, now: float, grace: float) -> list[Place]:
     """Leases of runs that were killed, older than `grace` seconds."""
     found = []
     for path in (root / FOLDER).glob("*.json"):

@@ -6,9 +6,8 @@ have it: so whatever is found beside it was written by a version that knew this 
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tracelake.lake.disk import put_if_absent, replace, sync_folder
+from tracelake.lake.disk import Place, put_if_absent, replace, sync_folder
 from tracelake.lake.errors import LakeError, NewerFormat
 
 FORMAT = 2
@@ -22,14 +21,14 @@ FORMAT = 2
 NAME = "tracelake.json"
 
 
-def create(root: Path, engagement: str) -> None:
+def create(root: Place, engagement: str) -> None:
     """Puts the marker into `root` whole or not at all; another's that came first stays."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"format": FORMAT, "engagement": engagement, "created": made}) + "\n"
     put_if_absent(root / NAME, text.encode())
 
 
-def check(root: Path, engagement: str) -> None:
+def check(root: Place, engagement: str) -> None:
     """Reads the marker.
 
     Raises:
@@ -54,7 +53,7 @@ def check(root: Path, engagement: str) -> None:
         raise LakeError(f"{path}: the marker is of engagement {name!r}, not {engagement!r}")
 
 
-def renew(root: Path) -> None:
+def renew(root: Place) -> None:
     """Says this version's format, where the marker says an older one; `check` passed.
 
     Raises:

@@ -4,13 +4,13 @@ Memory: the rows of a group, in the columns that any of them fills, and one row 
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
 from tracelake.lake.unit import BOOKS, DataFile
 from tracelake.lake.writer import UnitWriter
@@ -64,7 +64,7 @@ class _Rows:
         self._lengths: list[int] = []
         self.count = 0
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Place) -> None:
         """Reads a file, a row group at a time; columns without any value are forgotten."""
         words = [f.name for f in self._schema if pa.types.is_dictionary(f.type)]
         with path.open("rb") as handle:

@@ -15,14 +15,13 @@ together with its own commit.
 import random
 import time
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tracelake.lake.disk import sync_folder
+from tracelake.lake.disk import Place, sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.pack import is_pack
 from tracelake.lake.rows import read
@@ -211,7 +210,7 @@ class _Swap:
         return bool(ids)
 
     def _without(
-        self, table: str, folder: Path, files: dict[str, Added | Removed]
+        self, table: str, folder: Place, files: dict[str, Added | Removed]
     ) -> tuple[list[str], list[DataFile]]:
         """Which files have rows of the sources, and new ones with their other rows."""
         gone: list[str] = []
@@ -239,7 +238,7 @@ class _Swap:
             written += self._write(table, left)
         return gone, written
 
-    def _others(self, table: str, path: Path) -> pa.Table | None:
+    def _others(self, table: str, path: Place) -> pa.Table | None:
         """The rows of a file that stay; None where all do."""
         schema = self._lake.schema(table)
         ids = read(path, schema, ["source_id"]).column("source_id").cast(pa.string())
@@ -259,7 +258,7 @@ class _Swap:
                     writer.write(table, batch)
             return list(writer.close().files.get(table, ()))
 
-    def _again(self, table: str, folder: Path, name: str, old: Removed) -> dict[str, Any]:
+    def _again(self, table: str, folder: Place, name: str, old: Removed) -> dict[str, Any]:
         """Puts a file in again that a void swap had taken out."""
         footer = pq.read_metadata(folder / name)
         keeps = self._lake.layout(table).keeps

@@ -6,17 +6,18 @@ table, the files of complete units, and of these the ones whose times can be in 
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from tracelake.lake import log, said
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
 from tracelake.lake.evolution import Field
 from tracelake.lake.rows import read
 from tracelake.lake.schema import arrow_schema
 from tracelake.lake.state import Added, Seen, State
+from tracelake.lake.store import each, tables
 from tracelake.lake.unit import BOOKS, MERGED, SWAP, unit_of
 
 KEPT_FROM = "tracelake-kept-from"
@@ -30,11 +31,11 @@ class Snapshot:
     """One version of every table, and the units that were complete then.
 
     Attributes:
-        root: the engagement's folder, absolute.
+        root: the engagement's folder, absolute, or its prefix on S3.
         versions: table -> version of its log.
     """
 
-    def __init__(self, root: Path, as_of: int | None = None) -> None:
+    def __init__(self, root: Place, as_of: int | None = None) -> None:
         """Pins the tables.
 
         `artifact` first: what is complete in it had been committed to the other tables
@@ -61,9 +62,7 @@ class Snapshot:
         self._seen = Seen(newest, units.keys())
         self._complete = frozenset(units.keys() - {KEPT_FROM})
         # Looked for only now: a table could be made between the look and the pin before.
-        for path in sorted(root.glob("*/_delta_log")):
-            if path.parent.name not in self._states:
-                self._pin(path.parent.name)
+        each(root, self._pin, [name for name in tables(root) if name not in self._states])
         self.versions = {name: state.version for name, state in self._states.items()}
 
     def _pin(self, name: str, at: int | None = None) -> None:
@@ -99,7 +98,7 @@ class Snapshot:
     def files(
         self, table: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[str]:
-        """Absolute paths of the files of complete units that can have rows in a window.
+        """Absolute paths (or URIs) of the files of complete units that can have rows in a window.
 
         Rows without a time are in no window; a table without a `time` column knows none and
         gives all its files.
@@ -174,8 +173,8 @@ class Snapshot:
             found = self._books[table] = {}
             files = self.files(table)
             schema = pa.schema(list(self.kinds(table).items())) if files else None
-            for path in files:
-                for row in read(path, schema).to_pylist(maps_as_pydicts="strict"):
+            for rows in each(self.root, lambda path: _plain(path, schema), files):
+                for row in rows:
                     found.setdefault(row["source_id"], []).append(row)
         return found
 
@@ -199,7 +198,7 @@ class Snapshot:
         return dict(zip(schema.names, schema.types, strict=True))
 
 
-def version_of(root: Path, as_of: int | datetime) -> int:
+def version_of(root: Place, as_of: int | datetime) -> int:
     """The version of `artifact` that is meant by a version or a time (with a zone).
 
     Raises:
@@ -216,7 +215,12 @@ def version_of(root: Path, as_of: int | datetime) -> int:
     return version
 
 
-def _check_kept(root: Path, version: int) -> None:
+def _plain(path: str, schema: pa.Schema) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read(path, schema).to_pylist(maps_as_pydicts="strict")
+    return rows
+
+
+def _check_kept(root: Place, version: int) -> None:
     state = State.read(root / "artifact")
     first = state.units.get(KEPT_FROM, 0) if state is not None else 0
     if version < first:

@@ -7,10 +7,11 @@ grace period, nor what was written since the first of the runs that are alive be
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracelake.lake import lease
+from tracelake.lake.disk import Place
+from tracelake.lake.store import place_at
 from tracelake.lake.verify import orphans
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def sweep(lake: "Lake", grace: float = GRACE, dry_run: bool = False) -> Iterator
     for orphan in orphans(lake, grace):
         if began is not None and now - orphan.age >= began:
             continue
-        yield _swept(Path(orphan.path), orphan.size, orphan.age, dry_run)
+        yield _swept(place_at(orphan.path), orphan.size, orphan.age, dry_run)
     for path in (*_drafts(lake.root), *lease.stale(lake.root, now, grace)):
         try:
             stat = path.stat()
@@ -59,13 +60,13 @@ def sweep(lake: "Lake", grace: float = GRACE, dry_run: bool = False) -> Iterator
             yield _swept(path, stat.st_size, now - stat.st_mtime, dry_run)
 
 
-def _swept(path: Path, size: int, age: float, dry_run: bool) -> Swept:
+def _swept(path: Place, size: int, age: float, dry_run: bool) -> Swept:
     if not dry_run:
         path.unlink(missing_ok=True)
     return Swept(str(path), size, age)
 
 
-def _drafts(root: Path) -> Iterator[Path]:
+def _drafts(root: Place) -> Iterator[Place]:
     """Log files that were never put in their place; their names begin with a dot (`disk.py`)."""
     yield from root.glob(".*")
     yield from root.glob("*/_delta_log/.*")

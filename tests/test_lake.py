@@ -117,7 +117,7 @@ def test_a_folder_that_a_killed_run_left_without_marker_is_taken(tmp_path: Path)
 
 def test_a_lake_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a lake is a folder"):
-        Lake.open("s3://bucket/lake", "case", create=True)
+        Lake.open("gs://bucket/lake", "case", create=True)
     assert Lake.open(f"file://{tmp_path}", "case", create=True).root == tmp_path / "case"
 
 
