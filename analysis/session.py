@@ -346,7 +346,16 @@ class Session:
         """Paths as the lock compares them: below the root without links."""
         if self._resolved is None:
             return list(files)
-        return [str(Path(file).resolve()) for file in files]
+        # A table's folder may be a link; its files are ours, and none. To resolve each of 10,000
+        # took most of opening a lake.
+        folders: dict[str, str] = {}
+        found = []
+        for file in files:
+            folder, _, name = file.rpartition("/")
+            if folder not in folders:
+                folders[folder] = str(Path(folder).resolve())
+            found.append(f"{folders[folder]}/{name}")
+        return found
 
     def sql(
         self, query: str, parameters: Sequence[object] | dict[str, object] | None = None

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from tracelake.lake.commit import Committer
 from tracelake.lake.disk import Place, sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.pack import is_pack
@@ -35,6 +35,7 @@ from tracelake.lake.state import (
     unit_action,
 )
 from tracelake.lake.statistics import from_footer, to_json
+from tracelake.lake.store import footer, tables
 from tracelake.lake.unit import BOOKS, MERGED, SWAP, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -76,10 +77,11 @@ def replace(
         LakeError, OSError: as for a commit.
     """
     one = _Swap(lake, units, frozenset(sources), swap)
-    tables = sorted(path.parent.name for path in lake.root.glob("*/_delta_log"))
     new = {table for unit in units for table in (*unit.files, *unit.books)}
-    data = [name for name in sorted({*tables, *new}) if name not in BOOKS]
+    data = [name for name in sorted({*tables(lake.root), *new}) if name not in BOOKS]
+    committer = Committer(lake)
     for table in (*data, "source", "artifact"):
+        committer.prepare(table)
         one.table(table)
 
 
@@ -260,9 +262,9 @@ class _Swap:
 
     def _again(self, table: str, folder: Place, name: str, old: Removed) -> dict[str, Any]:
         """Puts a file in again that a void swap had taken out."""
-        footer = pq.read_metadata(folder / name)
+        said = footer(folder / name)
         keeps = self._lake.layout(table).keeps
-        stats = to_json(from_footer(footer, keeps), keeps)
+        stats = to_json(from_footer(said, keeps), keeps)
         stat = (folder / name).stat()
         return add_action(name, stat.st_size, int(stat.st_mtime * 1000), stats)
 
