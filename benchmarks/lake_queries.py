@@ -1,14 +1,15 @@
 """`lake`: queries of a lake of fifty million connections, beside DuckDB over the same rows.
 
-Wall time, files in the page cache. The lake is thirty days of a sensor, an hour a capture, as
+Wall time, and CPU time of all threads, which other work on the machine changes less; files in the
+page cache. The lake is thirty days of a sensor, an hour a capture, as
 `tracelake compact` leaves it. The anchor of each query is DuckDB over the same rows in the same
 files, written without bloom filters and read without planning: `read_parquet` of all of them, in a
 session that is open. Ours and the anchor alternate; figures are medians.
 
-- needle: all connections of one address as the source.
+- needle: all connections of an address as the source; it has one or two of them, as an indicator.
 - src or dst: of one address as either, by the macro `network_of`; the anchor says OR.
 - one hour of thirty days: a session with `--since` and `--until`, opening it included.
-- opening a lake of 10,000 files, and the first query of it: an hour.
+- one hour of a lake of 10,000 files that was never compacted, opening it included.
 - a hundred readers at once, each a session of its own and both queries, while five others commit.
 
     python -m benchmarks.lake_queries [--quick] [--rounds N]
@@ -48,11 +49,13 @@ SUMS = "count(*), sum(bytes_out), min(time), max(time)"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: milliseconds of ours and of the anchor, medians."""
+    """One query: milliseconds of ours and of the anchor, medians; and of CPU time."""
 
     name: str
     ours: float
     anchor: float
+    our_cpu: float
+    anchor_cpu: float
     wanted: float | None = WANTED
 
     @property
@@ -62,7 +65,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Attributes:
+    """What was measured.
+
+    Attributes:
     rows, files: of the lake, compacted.
     open_ms, open_hour_ms: opening a lake of 10,000 files; and its first query, an hour.
     readers_p50_ms, readers_p95_ms: of each reader's session and two queries. errors: of any.
@@ -87,7 +92,8 @@ class Queries:
             wanted = f" (wanted {query.wanted:g}x)" if query.wanted else ""
             lines.append(
                 f"  {query.name:28} {query.ours:8.0f} ms, anchor {query.anchor:8.0f} ms: "
-                f"{query.ratio:.1f}x{wanted}"
+                f"{query.ratio:.1f}x{wanted}; CPU {query.our_cpu:.0f} and "
+                f"{query.anchor_cpu:.0f} ms: {query.anchor_cpu / query.our_cpu:.1f}x"
             )
         lines.append(
             f"  opening a lake of {self.open_files:,} files {self.open_ms:.0f} ms, with its first "
@@ -173,10 +179,10 @@ def build_many(files: int) -> Path:
     return folder
 
 
-def _timed(call: Callable[[], object]) -> tuple[float, object]:
-    begun = time.perf_counter()
+def _timed(call: Callable[[], object]) -> tuple[float, float, object]:
+    begun, cpu = time.perf_counter(), time.process_time()
     found = call()
-    return (time.perf_counter() - begun) * 1000, found
+    return (time.perf_counter() - begun) * 1000, (time.process_time() - cpu) * 1000, found
 
 
 def _compare(
@@ -184,14 +190,13 @@ def _compare(
 ) -> Query:
     ours()  # warm: both from the page cache, with the same right
     anchor()
-    times: tuple[list[float], list[float]] = ([], [])
+    times = []
     for _ in range(rounds):
-        our_time, said = _timed(ours)
-        its_time, its = _timed(anchor)
+        our_time, our_cpu, said = _timed(ours)
+        its_time, its_cpu, its = _timed(anchor)
         assert said == its, f"{name}: {said} and {its}"
-        times[0].append(our_time)
-        times[1].append(its_time)
-    return Query(name, median(times[0]), median(times[1]))
+        times.append((our_time, its_time, our_cpu, its_cpu))
+    return Query(name, *(median(one) for one in zip(*times, strict=True)))
 
 
 def queries(folder: Path, rounds: int) -> list[Query]:
@@ -203,8 +208,7 @@ def queries(folder: Path, rounds: int) -> list[Query]:
     source = f"read_parquet([{names}])"
     session = Session(lake.snapshot())
     found = []
-    needles = [address(number) for number in (77_777, 123_456, 150_001)]
-    turn = iter(range(10_000))
+    needles = [address(number) for number in (198_000, 198_503, 199_001)]
 
     def asked(sql: str, of: Callable[[str], list[tuple[object, ...]]]) -> Callable[[], object]:
         return lambda: [of(sql.replace("NEEDLE", needle)) for needle in needles]
@@ -230,7 +234,6 @@ def queries(folder: Path, rounds: int) -> list[Query]:
     within = f"time >= TIMESTAMPTZ '{begin}' AND time < TIMESTAMPTZ '{end}'"
 
     def hour() -> object:
-        next(turn)
         with Session(lake.snapshot(), begin, end) as opened:
             return opened.sql(f"{sums} {TABLE}").fetchall()
 
@@ -318,6 +321,7 @@ def measure(count: int, files: int, rounds: int) -> Queries:
     many = build_many(files)
     opened, first = [], []
     begin = datetime.fromtimestamp(BEGIN / 1e6, UTC) + timedelta(days=17)
+    found.append(_hour_of_many(many, begin, rounds))
     for _ in range(rounds + 1):
         small = Lake.open(str(many), "bench")
         begun = time.perf_counter()
@@ -340,6 +344,26 @@ def measure(count: int, files: int, rounds: int) -> Queries:
         median(times) if times else 0.0, times[int(len(times) * 0.95)] if times else 0.0,
         commits, errors,
     )
+
+
+def _hour_of_many(folder: Path, begin: datetime, rounds: int) -> Query:
+    """An hour of a lake of many files: ours opens the lake for it."""
+    lake = Lake.open(str(folder), "bench")
+    end = begin + timedelta(hours=1)
+    names = ", ".join(f"'{path}'" for path in lake.snapshot().files(TABLE))
+    plain = duckdb.connect()
+    plain.execute("SET TimeZone = 'UTC'")
+    within = f"time >= TIMESTAMPTZ '{begin}' AND time < TIMESTAMPTZ '{end}'"
+
+    def ours() -> object:
+        with Session(lake.snapshot(), begin, end) as opened:
+            return opened.sql(f"SELECT {SUMS} FROM {TABLE}").fetchall()
+
+    def anchor() -> object:
+        sql = f"SELECT {SUMS} FROM read_parquet([{names}]) WHERE {within}"
+        return plain.execute(sql).fetchall()
+
+    return _compare("one hour of many small files", ours, anchor, rounds)
 
 
 def _linked(source: str, target: str) -> None:
