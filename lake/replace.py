@@ -85,6 +85,25 @@ def replace(
         one.table(table)
 
 
+def undo(lake: "Lake") -> int:
+    """Undoes swaps that were begun and not completed, so that other engines, too, see the rows of
+    before. One that is still at work finds out, and says so; to be called when none is.
+
+    Returns:
+        the tables in which something was undone.
+    """
+    nothing = _Swap(lake, (), frozenset(), swap_name("undo", 0))
+    undone = 0
+    for table in tables(lake.root):
+        state, books = State.read(lake.root / table), State.read(lake.root / "artifact")
+        if state is None or books is None or table == "artifact":
+            continue
+        if _stale(state, Seen(books.version, books.units.keys())):
+            nothing.table(table)
+            undone += 1
+    return undone
+
+
 class _Swap:
     def __init__(
         self, lake: "Lake", units: Sequence[WrittenUnit], sources: frozenset[str], swap: str
@@ -177,7 +196,7 @@ class _Swap:
                       for name in self._ids(table, unit)})
         actions = [
             *(remove_action(name, there[name], self._swap, True) for name in gone),
-            *(remove_action(name, state.files[name], self._swap, True) for name in dead),
+            *(remove_action(name, state.files[name], "", True) for name in dead),
             *(self._again(table, folder, name, old)
               for name, old in back.items() if name not in gone),
             *(add_action(f.name, f.size, f.modified, f.stats) for f in (*left, *added)),
@@ -219,7 +238,7 @@ class _Swap:
         left: list[pa.Table] = []
         held = 0
         written: list[DataFile] = []
-        for name in files:
+        for name in files if self._sources else ():
             unit = unit_of(name) or ""
             if unit[:16] in self._short and not is_pack(unit):
                 gone.append(name)
