@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ from tracelake.analysis.views import (
     GROUPS,
     base,
     devices,
+    either,
     host,
     intake,
     known,
@@ -58,7 +60,10 @@ OVER = {
     "flow": "network_activity",
     "script_full": "script_activity",
     "usn": "file_activity",
+    **either.TABLES,
 }
+# Those of them that stand on no other table.
+ALONE = {"flow": OVER["flow"], **either.TABLES}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
@@ -105,6 +110,8 @@ class Session:
         self._waiting = list(GROUPS)
         self._events: dict[str, list[str]] = {}
         """Tables of events, and their files."""
+        self._unmade: dict[str, list[str]] = {}
+        """Tables whose view has not been made yet, and their files."""
         self._silent: set[str] = set()
         """Those whose view does not have their rows' messages yet."""
         self._hostless: set[str] = set()
@@ -161,11 +168,12 @@ class Session:
         for table in TABLES.values():
             pruned = (window.since, window.until) if base.prunes(table) else (None, None)
             files = self._inside(snapshot.files(table.name, *pruned))
-            self._connection.execute(base.view(table, files, window))
+            self._unmade[table.name] = files
             if table.is_events:
                 self._events[table.name] = files
                 self._silent.add(table.name)
                 self._hostless.add(table.name)
+        self._make({"artifact", "source"})      # on which the next ones stand
         self._connection.execute(base.ARTIFACT_PATH)
         self._connection.execute(host.UTC_OF)
         self._connection.execute(intake.view(self._resolved or self.root, self._said()))
@@ -174,11 +182,27 @@ class Session:
         """Whether an ingest has said how far it is; None where the view looks itself."""
         return None if self._remote is None else self._remote.has(intake.FILE)
 
+    def _make(self, names: AbstractSet[str] | None = None) -> None:
+        """Makes the views of tables, all or these, where they are not made yet: each takes some
+        milliseconds, and most queries are about one or two."""
+        for name in list(self._unmade) if names is None else self._unmade.keys() & names:
+            self._connection.execute(base.view(TABLES[name], self._unmade[name], self.window))
+            # Only now: an interrupted one is to be made again.
+            del self._unmade[name]
+
     def _provide(self, query: str) -> None:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
         query = query.lower()
         everything = CATALOG.search(query) is not None
+        named = set(re.findall(r"\w+", query))
         with self._making:
+            named |= {ALONE[word] for word in named & ALONE.keys()}
+            groups = any(
+                all(word in query for word in group)
+                for group in self._waiting if group[0] not in ALONE
+            )
+            more = named & (HOSTS | MANY) or process_tree.NAMED.search(query)
+            self._make(None if everything or groups or more else named)
             if everything or not HOSTS.isdisjoint(re.findall(r"\w+", query)):
                 self._attribute()
             for words in [w for w in self._waiting if everything or all(x in query for x in w)]:
@@ -190,6 +214,7 @@ class Session:
     def _attribute(self) -> None:
         """Makes `artifact_host`, and the views that stand on it."""
         if not self._attributed:
+            self._make()
             # Whose an artifact is does not depend on the window.
             table = TABLES["inventory"]
             inventory = base.plain(table, self._events["inventory"], Window())
@@ -321,7 +346,16 @@ class Session:
         """Paths as the lock compares them: below the root without links."""
         if self._resolved is None:
             return list(files)
-        return [str(Path(file).resolve()) for file in files]
+        # A table's folder may be a link; its files are ours, and none. To resolve each of 10,000
+        # took most of opening a lake.
+        folders: dict[str, str] = {}
+        found = []
+        for file in files:
+            folder, _, name = file.rpartition("/")
+            if folder not in folders:
+                folders[folder] = str(Path(folder).resolve())
+            found.append(f"{folders[folder]}/{name}")
+        return found
 
     def sql(
         self, query: str, parameters: Sequence[object] | dict[str, object] | None = None
@@ -354,6 +388,14 @@ class Session:
         if process_tree.NAMED.search(plain):
             self._walk(plain, parameters)
         self._tell(plain, parameters)
+        try:
+            return self._connection.sql(query, params=parameters)
+        except duckdb.CatalogException:
+            if not self._unmade:
+                raise
+        # It names a table in a way that was not seen; or it is wrong, which it says again.
+        with self._making:
+            self._make()
         return self._connection.sql(query, params=parameters)
 
     def interrupt(self) -> None:

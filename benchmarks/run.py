@@ -6,6 +6,7 @@ commit included. The CPU seconds of the same command on a one-record file are ta
 the fixed cost, a row of its own. `workers` compares wall time instead: one large log with one
 worker and with two. `many` is a folder of small logs beside one log of the same records.
 `triage` is a ZIP of logs and other artifacts beside plaso, where it is there, in one round.
+`lake` asks a lake of fifty million connections (lake_queries.py), beside DuckDB alone.
 `trees` asks a lake of ten million processes for those of one, in wall time.
 Rivals are measured in the same way, less their own fixed cost. Ours and theirs alternate;
 the ratio is the median over the rounds.
@@ -32,6 +33,8 @@ from deltalake import DeltaTable
 from benchmarks.build import FOLDER, Built, build, build_folder
 from benchmarks.build_triage import build_triage
 from benchmarks.image import Image, image_files
+from benchmarks.lake_queries import Queries
+from benchmarks.lake_queries import measure as lake_queries
 from benchmarks.measure import Cost, cost
 from benchmarks.process_trees import Trees, process_trees
 from benchmarks.seeds import ROOT
@@ -394,7 +397,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    everything = "pcap,packets,flows,evtx,jsonl,mft,usn,workers,many,image,triage,trees"
+    everything = "pcap,packets,flows,evtx,jsonl,mft,usn,workers,many,image,triage,trees,lake"
     parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
@@ -406,6 +409,7 @@ def main() -> None:
     triage: Triage | None = None
     image: Image | None = None
     trees: Trees | None = None
+    lake: Queries | None = None
     for kind in given.only.split(","):
         if kind == "workers":
             for each in ("evtx", "pcap"):
@@ -414,6 +418,9 @@ def main() -> None:
             image = image_files(256 if given.quick else 1024, rounds)
         elif kind == "trees":
             trees = process_trees(1_000_000 if given.quick else 10_000_000, rounds)
+        elif kind == "lake":
+            size = (2_000_000, 1_000) if given.quick else (50_000_000, 10_000)
+            lake = lake_queries(*size, rounds)
         elif kind == "many":
             many = many_files(100 if given.quick else 400, rounds)
         elif kind == "triage":
@@ -434,6 +441,8 @@ def main() -> None:
         print(image.said())
     if trees is not None:
         print(trees.said())
+    if lake is not None:
+        print(lake.said())
     if given.json:
         fixed = {kind: median(each.fixed) for kind, each in ours.items()}
         given.json.write_text(
@@ -444,6 +453,7 @@ def main() -> None:
                     "many": asdict(many) if many is not None else None,
                     "triage": asdict(triage) if triage is not None else None,
                     "trees": asdict(trees) if trees is not None else None,
+                    "lake": asdict(lake) if lake is not None else None,
                 },
                 indent=1,
             )

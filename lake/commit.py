@@ -129,6 +129,10 @@ class Committer:
                 raise OSError(error.errno, error.strerror or str(error), where) from error
             raise
 
+    def prepare(self, table: str) -> None:
+        """Sees to it that a table has all columns that are known here, where it is there."""
+        self._state(table)
+
     def _commit_files(self, table: str, units: Sequence[WrittenUnit]) -> set[str]:
         """Commits the units' files, without what is in already; names of those that went in."""
         have = {unit.unit: (unit.files[table], unit.units(table)) for unit in units}

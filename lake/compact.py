@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from tracelake.lake import marker
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.merge import merge
@@ -76,6 +77,7 @@ def compact(
         OSError: a file cannot be read or written; what was merged stays.
     """
     snapshot = lake.snapshot()
+    marker.renew(lake.root)
     for table in snapshot.tables if tables is None else tables:
         for names in groups(table, snapshot.current(table), everything):
             yield _merge(lake, snapshot, table, names)

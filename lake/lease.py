@@ -81,6 +81,16 @@ class Lease:
                 self._put()
 
 
+def is_running(root: Place, what: str) -> bool:
+    """Whether a process of this kind says that it is alive."""
+    now = time.time()
+    for path in (root / FOLDER).glob(f"{what}-*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if now - path.stat().st_mtime < ALIVE:
+                return True
+    return False
+
+
 def earliest(root: Place, now: float) -> float | None:
     """When the first of the runs that are alive began, seconds since 1970; None: none is."""
     began = []

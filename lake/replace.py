@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from tracelake.lake.commit import Committer
 from tracelake.lake.disk import Place, sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.pack import is_pack
@@ -35,6 +35,7 @@ from tracelake.lake.state import (
     unit_action,
 )
 from tracelake.lake.statistics import from_footer, to_json
+from tracelake.lake.store import footer, tables
 from tracelake.lake.unit import BOOKS, MERGED, SWAP, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -76,11 +77,31 @@ def replace(
         LakeError, OSError: as for a commit.
     """
     one = _Swap(lake, units, frozenset(sources), swap)
-    tables = sorted(path.parent.name for path in lake.root.glob("*/_delta_log"))
     new = {table for unit in units for table in (*unit.files, *unit.books)}
-    data = [name for name in sorted({*tables, *new}) if name not in BOOKS]
+    data = [name for name in sorted({*tables(lake.root), *new}) if name not in BOOKS]
+    committer = Committer(lake)
     for table in (*data, "source", "artifact"):
+        committer.prepare(table)
         one.table(table)
+
+
+def undo(lake: "Lake") -> int:
+    """Undoes swaps that were begun and not completed, so that other engines, too, see the rows of
+    before. One that is still at work finds out, and says so; to be called when none is.
+
+    Returns:
+        the tables in which something was undone.
+    """
+    nothing = _Swap(lake, (), frozenset(), swap_name("undo", 0))
+    undone = 0
+    for table in tables(lake.root):
+        state, books = State.read(lake.root / table), State.read(lake.root / "artifact")
+        if state is None or books is None or table == "artifact":
+            continue
+        if _stale(state, Seen(books.version, books.units.keys())):
+            nothing.table(table)
+            undone += 1
+    return undone
 
 
 class _Swap:
@@ -175,7 +196,7 @@ class _Swap:
                       for name in self._ids(table, unit)})
         actions = [
             *(remove_action(name, there[name], self._swap, True) for name in gone),
-            *(remove_action(name, state.files[name], self._swap, True) for name in dead),
+            *(remove_action(name, state.files[name], "", True) for name in dead),
             *(self._again(table, folder, name, old)
               for name, old in back.items() if name not in gone),
             *(add_action(f.name, f.size, f.modified, f.stats) for f in (*left, *added)),
@@ -217,7 +238,7 @@ class _Swap:
         left: list[pa.Table] = []
         held = 0
         written: list[DataFile] = []
-        for name in files:
+        for name in files if self._sources else ():
             unit = unit_of(name) or ""
             if unit[:16] in self._short and not is_pack(unit):
                 gone.append(name)
@@ -260,9 +281,9 @@ class _Swap:
 
     def _again(self, table: str, folder: Place, name: str, old: Removed) -> dict[str, Any]:
         """Puts a file in again that a void swap had taken out."""
-        footer = pq.read_metadata(folder / name)
+        said = footer(folder / name)
         keeps = self._lake.layout(table).keeps
-        stats = to_json(from_footer(footer, keeps), keeps)
+        stats = to_json(from_footer(said, keeps), keeps)
         stat = (folder / name).stat()
         return add_action(name, stat.st_size, int(stat.st_mtime * 1000), stats)
 

@@ -156,6 +156,9 @@ def tables_md(tables: dict[str, Table]) -> str:
         "names: the mappings read backwards. `sigma.<service>` (the list below) is its rows of one "
         "service's channels. `ecs.<table>` has the ECS names below.",
         "",
+        "`network_of('10.1.2.3')` gives the connections of an address as either end: a union of "
+        "two questions, each of which bloom filters answer (an `OR` of both reads every row).",
+        "",
         "`script_full` joins the parts of scripts that were logged in parts (PowerShell 4104): one "
         "row a script and host, with the parts that are missing.",
         "",

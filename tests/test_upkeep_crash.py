@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from tests.lake_case import environment, source_id
 from tests.upkeep_case import DATA, HERE, NEW, ROWS, fill, open_lake
 from tracelake.lake.lake import Lake
+from tracelake.lake.replace import undo
 from tracelake.lake.snapshot import Snapshot
 from tracelake.lake.sweep import sweep
 from tracelake.lake.verify import verify
@@ -126,6 +128,35 @@ def test_letting_go_killed_at_each_step(tmp_path: Path, filled: Path) -> None:
         assert check(lake) == 2
         shutil.rmtree(folder)
     assert step > 20
+
+
+def test_a_killed_swap_is_undone(tmp_path: Path, filled: Path) -> None:
+    """For other engines, too, which know nothing of what counts."""
+
+    def plainly(folder: Path) -> Seen:
+        found: Seen = {}
+        for table in DATA:
+            plain = DeltaTable(str(folder / "case" / table))
+            said = plain.to_pyarrow_table(columns=["source_id", "src_offset"]).to_pylist()
+            found[table] = Counter((row["source_id"], row["src_offset"]) for row in said)
+        return found
+
+    before = plainly(filled)
+    seen = []
+    for step in (28, 34, 40, 46, 52, 58):
+        folder = tmp_path / str(step)
+        shutil.copytree(filled, folder)
+        run(folder, "reparse", step)
+        lake = open_lake(str(folder))
+        version = check(lake)
+        seen.append(plainly(folder) != before)
+        undone = undo(lake)
+        assert check(lake) == version
+        assert version == 2 or plainly(folder) == before
+        assert undo(lake) == 0, undone
+        assert run(folder, "reparse", 0) == 0
+        assert check(lake) == 2
+    assert any(seen), "other engines saw half of a swap"
 
 
 def test_swaps_that_were_killed_one_after_the_other(tmp_path: Path, filled: Path) -> None:

@@ -1,6 +1,6 @@
 """Merging, reading anew and letting go, as a process that kills itself at its nth step.
 
-A step is a call that changes what is on the disk: a file synced, put in its place, renamed, removed.
+A step is a call that changes what is on the disk: a file synced, put in place, renamed, removed.
 
     python tests/upkeep_case.py FOLDER ACTION STEP
 """

@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tracelake.analysis.views import alias, categories, evtx, flow, ocsf, script, usn
+from tracelake.analysis.views import (
+    alias,
+    categories,
+    either,
+    evtx,
+    flow,
+    ocsf,
+    script,
+    usn,
+)
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
@@ -11,6 +20,10 @@ from tracelake.normalize.ocsf import views as classes
 
 def _script(_: Window) -> Iterator[str]:
     yield script.VIEW
+
+
+def _either(name: str, _: Window) -> Iterator[str]:
+    yield either.macro(name)
 
 
 def _flow(_: Window) -> Iterator[str]:
@@ -55,6 +68,7 @@ GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
     ("script_full",): _script,
     ("flow",): _flow,
     ("usn",): _usn,
+    **{(name,): partial(_either, name) for name in either.TABLES},
     ("ocsf",): _ocsf,
     ("ecs",): _ecs,
     ("zeek",): _zeek,

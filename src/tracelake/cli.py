@@ -158,7 +158,8 @@ def tables(engagement: str, lake: str | None, as_of: str | None) -> int:
         "from information_schema.tables where table_schema in ('ocsf', 'ecs', 'zeek', 'sigma') "
         "group by all order by all"
     ).fetchall()
-    print("process_tree(), process_ancestors(), process_descendants() of one process")
+    print("process_tree(), process_ancestors(), process_descendants() of one process;")
+    print("network_of() an address")
     print("views: timeline, timeline_once, host, host_address, host_evidence, artifact_host,")
     print("witness, intake, flow, usn, script_full, artifact_path,")
     print("and the rows under others' names:")

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tracelake.lake.lease import Lease
+from tracelake.lake.lease import Lease, is_running
 from tracelake.output import shown
 
 if TYPE_CHECKING:
@@ -47,8 +47,11 @@ def compact(lake: Lake, every: float | None, retain: float, as_json: bool) -> in
 def _once(lake: Lake, everything: bool, retain: float) -> dict[str, Any]:
     from tracelake.lake.compact import compact as merge_small
     from tracelake.lake.expire import expire
+    from tracelake.lake.replace import undo
 
     begun = time.monotonic()
+    if not is_running(lake.root, "ingest"):
+        undo(lake)
     merges = list(merge_small(lake, everything=everything))
     expired = expire(lake, retain)
     landed = [one for one in merges if not one.lost]
