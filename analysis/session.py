@@ -54,7 +54,11 @@ HOSTS = {
     "host_interface", "device_fact", "timeline", "timeline_once", "copied", "witness",
 }
 # Views that stand on a table that a query over them does not name.
-OVER = {"script_full": "script_activity", "usn": "file_activity"}
+OVER = {
+    "flow": "network_activity",
+    "script_full": "script_activity",
+    "usn": "file_activity",
+}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 

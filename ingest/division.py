@@ -370,7 +370,7 @@ def _united(parts: list[WrittenUnit]) -> WrittenUnit:
 
 def divisible(task: Task) -> Parser | None:
     """The parser that takes a file and can divide it, if it is a large one; looks at its head."""
-    if task.known is not None or task.size < LEAST:
+    if task.known is not None or task.size < LEAST or task.how.reparse:
         return None
     try:
         with open_at(task.path) as file:
@@ -379,7 +379,7 @@ def divisible(task: Task) -> Parser | None:
         return None  # whoever reads it will say so
     if kind_of(head) is not None:
         return None
-    parser = identify(head, task.name).parser
+    parser = task.how.reader(identify(head, task.name).parser)
     if parser is None or parser.parts is None or task.size < parser.parts.least:
         return None
     return parser

@@ -59,7 +59,7 @@ def look(
                 closing(walk_of(file, item.name, str(item.path), how)) as walk,
             ):
                 for _, member in walk.members(range(LAST_STAGE + 1)):
-                    yield _planned(source, item, member)
+                    yield _planned(source, item, member, how)
                 for why, count in walk.not_opened.items():
                     yield Planned(source, "", None, refused={"*": f"{count:,} files: {why}"})
         except OSError as error:
@@ -67,7 +67,7 @@ def look(
             yield Planned(source, "", item.size, trouble=why, unreachable=True)
 
 
-def _planned(source: str, item: Found, member: Member) -> Planned:
+def _planned(source: str, item: Found, member: Member, how: How) -> Planned:
     inside = "" if member.whole else printable(member.path)
     size = item.size if member.whole else member.size
     if member.unread is not None:
@@ -81,5 +81,6 @@ def _planned(source: str, item: Found, member: Member) -> Planned:
     found = identify(head, member.path)
     if found.parser is None and (why := read_with(member.path, member.beside)) is not None:
         return Planned(source, inside, size, refused={"*": why})
-    name = found.parser.name if found.parser else None
+    parser = how.reader(found.parser)
+    name = parser.name if parser else None
     return Planned(source, inside, size, name, found.refused)

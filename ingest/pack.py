@@ -140,9 +140,14 @@ class _Member:
 
 @dataclass(slots=True)
 class Pack:
-    """The small units that wait in a worker."""
+    """The small units that wait in a worker.
+
+    Attributes:
+        mark: of a run, where they are of sources that are read anew.
+    """
 
     lake: Lake
+    mark: str = ""
     _members: list[_Member] = field(default_factory=list)
     _ready: list[UnitReady] = field(default_factory=list)
     _rows: int = 0
@@ -193,7 +198,7 @@ class Pack:
         yield from ready
 
     def _write(self, members: list[_Member]) -> WrittenUnit:
-        writer = PackWriter(self.lake)
+        writer = PackWriter(self.lake, mark=self.mark)
         try:
             tables: dict[str, list[_Piece]] = {}
             books: dict[str, list[dict[str, Any]]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tracelake.ingest.again import Again
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
 from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
@@ -28,6 +29,7 @@ from tracelake.ingest.events import (
     NotOpened,
     PackReady,
     Skipped,
+    SourceDone,
     Task,
     UnitReady,
 )
@@ -164,6 +166,7 @@ class Ingest:
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
         self._begun: dict[str, str] = {}
+        self._again = Again(lake)
         self._seen_again: dict[str, list[Task]] = {}
 
     def run(self, planned: Plan, workers: int) -> Report:
@@ -192,6 +195,7 @@ class Ingest:
                 self._intake.write()
                 self._follow(events, interrupted)
                 self._commit()
+                self._swap()
                 if not self.report.interrupted:
                     self._note_seen_again()
                     self._commit()
@@ -200,6 +204,8 @@ class Ingest:
                 self.report.failed.append((str(self._lake.root), why))
             finally:
                 events.close()
+                with contextlib.suppress(OSError):
+                    self._again.drop()
                 self._say()
         self.report.seconds = time.monotonic() - self._started
         return self.report
@@ -252,6 +258,8 @@ class Ingest:
             self._intake.hear(event)
             if self._due():
                 self._commit()
+            if isinstance(event, SourceDone):
+                self._swap()
             if self._watch is not None:
                 self._watch(event, self.report)
             if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
@@ -262,6 +270,11 @@ class Ingest:
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
         source_id = hashed.source_id
+        if hashed.task.how.reparse and source_id in self._known:
+            again = self._again.decide(hashed, self._before, self._carve)
+            if again is not None:
+                self._begun[source_id] = hashed.task.path
+                return again
         if source_id in self._known and source_id not in self._begun:
             more = wants_more(self._rows[source_id], hashed.task.how)
             if more is not None:
@@ -326,9 +339,10 @@ class Ingest:
     def _count(self, event: Event) -> None:
         report = self.report
         if isinstance(event, PackReady):
-            self._pending.append(event.unit)
+            if not self._again.hold(event.unit):
+                self._pending.append(event.unit)
         elif isinstance(event, UnitReady):
-            if event.unit is not None:
+            if event.unit is not None and not self._again.hold(event.unit):
                 self._pending.append(event.unit)
             if event.facts is not None and event.facts.parser is not None:
                 sums = report.parsers.setdefault(event.facts.parser, ParserReport())
@@ -353,6 +367,9 @@ class Ingest:
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):
             report.failed.append((event.path, event.why))
+            self._again.end(event.path, failed=True)
+        elif isinstance(event, SourceDone) and event.later is None:
+            self._again.end(event.task.path, failed=False)
 
     def _due(self) -> bool:
         if not self._pending:
@@ -375,6 +392,10 @@ class Ingest:
         self._commit_took = self._committed - begun
         if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
+
+    def _swap(self) -> None:
+        """Puts what was read anew in the place of what was in, source by source."""
+        self.report.failed += self._again.swap()
 
     def _note_seen_again(self) -> None:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""

@@ -26,7 +26,7 @@ from tracelake.lake.begin import begin
 from tracelake.lake.checkpoint import AFTER
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
-from tracelake.lake.evolution import new_columns
+from tracelake.lake.evolution import fields_of, new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import schema_json
 from tracelake.lake.state import State, add_action, remove_action, unit_action
@@ -71,7 +71,6 @@ class Committer:
         marker.renew(lake.root)
         self._states: dict[str, State] = {}
         self._dividing = threading.Lock()
-        self._schemas: dict[str, str] = {}
 
     def commit(self, units: Sequence[WrittenUnit]) -> Outcome:
         """Commits what the units wrote, in the order that makes them complete last.
@@ -270,16 +269,19 @@ class Committer:
 
     def _state(self, table: str) -> State | None:
         """The table as it is now; None while there is no such table."""
-        state = self._states.get(table)
+        # What is refused is not kept, to be refused again.
+        state = self._states.pop(table, None)
         if state is None:
             state = State.read(self._lake.root / table)
             if state is None:
                 return None
-            self._states[table] = state
-            while self._add_columns(table, state):
-                state.advance()
+            checked = None
         else:
+            checked = state.metadata
             state.advance()
+        while state.metadata is not checked and self._add_columns(table, state):
+            state.advance()
+        self._states[table] = state
         size = len(state.files) + len(state.units)
         if state.version - max(state.base, 0) >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
             state.write_checkpoint()
@@ -293,28 +295,20 @@ class Committer:
             LakeError: a column is there with another type.
         """
         fields = state.latest_schema()
-        names = set(new_columns(self._lake.root / table, fields, self._lake.schema(table)))
+        schema = self._lake.schema(table)
+        names = set(new_columns(self._lake.root / table, fields, schema))
         if not names:
             return False
-        new = [
-            {**field, "nullable": True}
-            for field in orjson.loads(self._schema(table))["fields"]
-            if field["name"] in names
-        ]
-        schema = orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode()
-        metadata = {**state.metadata, "schemaString": schema}
-        configuration = self._configuration(table)
-        if configuration and not names.isdisjoint(self._lake.layout(table).keeps):
-            metadata["configuration"] = {**metadata.get("configuration", {}), **configuration}
+        ours = fields_of(schema_json(schema))
+        new = [{**field, "nullable": True} for field in ours if field["name"] in names]
+        metadata = {
+            **state.metadata,
+            "schemaString": orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode(),
+            "configuration": state.metadata.get("configuration", {}) | self._configuration(table),
+        }
         # Another process that adds them at the same time is as good.
         state.commit([{"metaData": metadata}], "ADD COLUMN")
         return True
-
-    def _schema(self, table: str) -> str:
-        schema = self._schemas.get(table)
-        if schema is None:
-            schema = self._schemas[table] = schema_json(self._lake.schema(table))
-        return schema
 
     def _configuration(self, table: str) -> dict[str, str]:
         """Says which columns have statistics: by default engines look at the first 32 only."""

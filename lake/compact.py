@@ -77,7 +77,7 @@ def compact(
     """
     snapshot = lake.snapshot()
     for table in snapshot.tables if tables is None else tables:
-        for names in groups(table, snapshot.seen(table), everything):
+        for names in groups(table, snapshot.current(table), everything):
             yield _merge(lake, snapshot, table, names)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -214,17 +215,21 @@ class Lake:
             self._committer = Committer(self)
         return self._committer.commit(units)
 
-    def snapshot(self) -> "Snapshot":
-        """The lake as it is now; it does not change while it is used. See `snapshot.py`.
+    def snapshot(self, as_of: "int | datetime | None" = None) -> "Snapshot":
+        """The lake as it is now, or was; it does not change while it is used. See `snapshot.py`.
+
+        Args:
+            as_of: a version of `artifact`, or a time (with a zone).
 
         Raises:
             NewerFormat: it has tables or columns that are not known here.
-            LakeError: a column is there with another type.
+            LakeError: a column is there with another type; or what the lake was then is not kept,
+                or there was nothing.
         """
         from tracelake.lake.evolution import new_columns, unknown_table
-        from tracelake.lake.snapshot import Snapshot
+        from tracelake.lake.snapshot import Snapshot, version_of
 
-        snapshot = Snapshot(self.root)
+        snapshot = Snapshot(self.root, None if as_of is None else version_of(self.root, as_of))
         for table in snapshot.tables:
             if not self.has(table):
                 raise unknown_table(self.root / table)

@@ -35,8 +35,8 @@ _SHARES = b"tracelake.units"
 class PackWriter:
     """Writes the files of a pack: each table once."""
 
-    def __init__(self, lake: "Lake", name: str | None = None) -> None:
-        self._name = name or f"{PACK}{secrets.token_hex(8)}"
+    def __init__(self, lake: "Lake", name: str | None = None, mark: str = "") -> None:
+        self._name = name or f"{PACK}{mark}{'-' if mark else ''}{secrets.token_hex(8)}"
         self._writer = UnitWriter(lake, self._name)
         self._shares: dict[str, tuple[Share, ...]] = {}
 

@@ -18,7 +18,7 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracelake.lake.layout import SMALL, Layout
+from tracelake.lake.layout import SMALL, Layout, encoding, is_packed
 from tracelake.native.parquet import Chunk, Column, Pages, footer_of, parts_of_footer
 from tracelake.version import VERSION
 
@@ -71,6 +71,14 @@ def can_write(schema: pa.Schema) -> bool:
         _has_usual_levels(field) and all(_physical(kind) for _, kind, _ in _leaves(field))
         for field in schema
     )
+
+
+def writes(layout: Layout) -> bool:
+    """`can_write` of a table, found out once."""
+    known: bool | None = layout.made.get("writes")
+    if known is None:
+        known = layout.made["writes"] = can_write(layout.schema)
+    return known
 
 
 def _has_usual_levels(field: pa.Field) -> bool:
@@ -263,16 +271,16 @@ def _written(layout: Layout, field: pa.Field, kind: int) -> list[Leaf]:
         name = ".".join(path)
         physical = _physical(leaf)
         assert physical is not None
-        is_packed = name in layout.packed
+        packed = is_packed(name)
         column = Column(
             path,
             *physical,
             pa.types.is_dictionary(leaf),
-            _ENCODINGS[layout.encodings.get(name, "PLAIN")],
-            codec if is_packed else None,
-            (_SNAPPY if small else _ZSTD) if is_packed else _UNCOMPRESSED,
+            _ENCODINGS[encoding(name, leaf) or "PLAIN"],
+            codec if packed else None,
+            (_SNAPPY if small else _ZSTD) if packed else _UNCOMPRESSED,
             name in layout.keeps,
-            0.0 if small or name not in layout.blooms else _FPP,
+            0.0 if small or field.name not in layout.blooms else _FPP,
             child < 0 and not field.nullable,
         )
         leaves.append((column, child))

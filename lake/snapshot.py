@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tracelake.lake import said
+from tracelake.lake import log, said
 from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
 from tracelake.lake.evolution import Field
@@ -129,6 +129,12 @@ class Snapshot:
             found = self._files[table] = self._see(table)
         return found
 
+    def current(self, table: str) -> dict[str, Added]:
+        """Of the files that are seen those that nothing is about to take the place of."""
+        state = self._states.get(table)
+        there = state.files if state is not None else {}
+        return {name: file for name, file in self.seen(table).items() if name in there}
+
     def _see(self, table: str) -> dict[str, Added]:
         state = self._states.get(table)
         if state is None:
@@ -190,6 +196,23 @@ class Snapshot:
         """The columns of a table and their types, as its log has them."""
         schema = arrow_schema(self._states[table].latest_schema())
         return dict(zip(schema.names, schema.types, strict=True))
+
+
+def version_of(root: Place, as_of: int | datetime) -> int:
+    """The version of `artifact` that is meant by a version or a time (with a zone).
+
+    Raises:
+        LakeError: there was nothing yet, or it is not kept.
+    """
+    if isinstance(as_of, int):
+        return as_of
+    version = log.version_at(root / "artifact", int(as_of.timestamp() * 1000))
+    if version is None:
+        raise LakeError(
+            f"{root}: at {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC there was nothing in it, "
+            "or its state of then is not kept any more"
+        )
+    return version
 
 
 def _plain(path: str, schema: pa.Schema) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracelake.lake.layout import SMALL
-from tracelake.lake.parquet import ParquetFile, can_write
+from tracelake.lake.parquet import ParquetFile, writes
 from tracelake.lake.rows import whole
 from tracelake.lake.s3 import S3Path
 from tracelake.lake.standin import StandIn
@@ -240,7 +240,7 @@ class UnitWriter:
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer: pq.ParquetWriter | ParquetFile
-            if not can_write(layout.schema):
+            if not writes(layout):
                 options = layout.options(rows, self._level)
                 writer = pq.ParquetWriter(
                     sink, layout.schema, metadata_collector=footers, **options

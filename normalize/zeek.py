@@ -13,7 +13,11 @@ LOGS: dict[str, Alias] = {
     ),
     "dns": Alias("dns_activity", WIRE),
     "http": Alias("http_activity", WIRE, {"uri": URI}),
-    "ssl": Alias("tls_activity", WIRE),
+    "ssl": Alias("tls_activity", f"{WIRE} AND (quic_version IS NULL OR tls_history <> '')"),
+    "quic": Alias(
+        "tls_activity", f"{WIRE} AND quic_version IS NOT NULL",
+        {"version": "quic_version", "server_name": "sni"},
+    ),
     "x509": Alias("certificate"),
     "files": Alias("network_file_activity", WIRE, {"md5": "file_md5", "sha1": "file_sha1",
                                                    "sha256": "file_sha256"}),
@@ -41,10 +45,53 @@ LOGS: dict[str, Alias] = {
     "smtp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4009"),
     "ntp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4013"),
     "snmp": Alias("net_service_activity", f"{WIRE} AND protocol = 'snmp'"),
-    "ldap": Alias("net_service_activity", f"{WIRE} AND protocol = 'ldap'"),
+    "ldap": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'ldap' AND opcode <> 'search'",
+        {"argument": "argument", "version": "CAST(protocol_version AS INTEGER)"},
+    ),
+    "ldap_search": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'ldap' AND opcode = 'search'",
+        {"base_object": "base_object", "filter": "query"},
+    ),
+    "radius": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'radius'", {"username": "user_name"}
+    ),
+    "sip": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'sip'",
+        {"method": "command", "status_code": "reply_code", "status_msg": "reply"},
+    ),
+    "syslog": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'syslog'",
+        {"message": "message"},
+    ),
+    "mysql": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'mysql'",
+        {"cmd": "command", "success": "status_id = 1", "response": "reply"},
+    ),
+    "irc": Alias("net_service_activity", f"{WIRE} AND protocol = 'irc'"),
+    "mqtt_connect": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'mqtt' AND command = 'CONNECT'",
+        {"proto_version": "protocol_version"},
+    ),
+    "mqtt_publish": Alias(
+        "net_service_activity", f"{WIRE} AND protocol = 'mqtt' AND command = 'PUBLISH'"
+    ),
+    "mqtt_subscribe": Alias(
+        "net_service_activity",
+        f"{WIRE} AND protocol = 'mqtt' AND command IN ('SUBSCRIBE', 'UNSUBSCRIBE')",
+        {"action": "'MQTT::' || command"},
+    ),
+    "socks": Alias(
+        "remote_access_activity", f"{WIRE} AND protocol = 'socks'",
+        {"user": "user_name", "status": "result", "version": "CAST(protocol_version AS INTEGER)"},
+    ),
+    "rfb": Alias(
+        "remote_access_activity", f"{WIRE} AND protocol = 'rfb'",
+        {"auth": "auth_success", "authentication_method": "auth_method",
+         "width": "desktop_width", "height": "desktop_height"},
+    ),
     "weird": Alias("network_weird"),
     "modbus": Alias("ics_activity", f"{WIRE} AND protocol = 'modbus'"),
     "dnp3": Alias("ics_activity", f"{WIRE} AND protocol = 'dnp3'",
-                  {"fc_request": "CASE WHEN message_type = 'request' THEN function END",
-                   "fc_reply": "CASE WHEN message_type = 'response' THEN function END"}),
+                  {"fc_request": "function"}),
 }

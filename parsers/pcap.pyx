@@ -8,7 +8,6 @@ are one damage row.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64, left, span, take
@@ -16,15 +15,12 @@ from tracelake.native.feed cimport Feed
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.conn cimport is_ipv4
-from tracelake.parsers.flow cimport Flows
 from tracelake.parsers.flow import FLOW_LIMIT
 from tracelake.parsers.netflow cimport is_export
 from tracelake.parsers.netflow import Messages
-from tracelake.parsers.packet cimport (
-    COUNTED, DAMAGED, FRAGMENT, KIND_ETHERTYPE, KIND_FAMILY, KIND_FRAGMENT, KIND_IP_PROTO,
-    KIND_LINKTYPE, KIND_LLC, KIND_OTHER, KINDS, NO_TIME, TRANSPORT, Packet, Verdict, dissect,
-)
-from tracelake.parsers.pcap_parts import ONCE, parts, share
+from tracelake.parsers.packet cimport NO_TIME, Packet
+from tracelake.parsers.pcap_parts import ONCE, parts
+from tracelake.parsers.wire.layers cimport Layers
 
 # No packet is longer, whatever the snap length says (libpcap's own limit is 256 KiB).
 cdef int64_t PACKET_LIMIT = 16 << 20
@@ -57,9 +53,6 @@ cdef enum:
     IF_TSOFFSET = 14
 
 cdef enum:
-    UDP = 17
-
-cdef enum:
     AT_END = 0
     FULL = 1                        # a batch is to be taken
 
@@ -79,7 +72,7 @@ cdef struct Interface:
     int64_t offset                  # seconds to be added
 
 
-cdef class Capture:
+cdef class Capture(Layers):
     """One capture being read.
 
     Args:
@@ -91,14 +84,9 @@ cdef class Capture:
     """
 
     cdef Feed feed
-    cdef Account account
-    cdef readonly Flows flows
-    cdef Packet packet
-    cdef uint64_t* counts           # packets that are only counted, by kind
     cdef object exports             # flows that datagrams hold; None before the first
     cdef Account exported           # of these: of packets, not of the capture
     cdef bint exports_full
-    cdef bint first                 # it also accounts for what belongs to no flow
     cdef bint blocks                # pcapng
     cdef bint big                   # byte order of the file, or of the section
     # pcap:
@@ -112,25 +100,20 @@ cdef class Capture:
     cdef Interface* interfaces
     cdef uint32_t interface_count
 
-    def __cinit__(
-        self, Feed feed, Account account, Py_ssize_t flow_limit=FLOW_LIMIT, bint only=False,
-        part=None,
-    ):
-        self.feed = feed
-        self.account = account
-        self.flows = Flows(account, flow_limit, only)
-        self.first = part is None or part.number == 0
-        if part is not None:
-            low, high = share(part.number, part.of)
-            self.flows.take_share(part.seed, low, high)
-        self.counts = <uint64_t*>calloc(KINDS, sizeof(uint64_t))
+    def __cinit__(self, *args, **kwargs):
         self.interfaces = <Interface*>calloc(INTERFACE_LIMIT, sizeof(Interface))
-        if self.counts is NULL or self.interfaces is NULL:
+        if self.interfaces is NULL:
             raise MemoryError()
         self.last_second = -1
 
+    def __init__(
+        self, Feed feed, Account account, Py_ssize_t flow_limit=FLOW_LIMIT, bint only=False,
+        part=None,
+    ):
+        super().__init__(account, flow_limit, only, part)
+        self.feed = feed
+
     def __dealloc__(self):
-        free(self.counts)
         free(self.interfaces)
 
     def open(self):
@@ -192,16 +175,6 @@ cdef class Capture:
             self.exports_full = False
         return batches
 
-    def count(self):
-        """Enters the packets that are only counted into the account, by name."""
-        cdef uint32_t kind
-        counters = self.account.counters
-        for kind in range(<uint32_t>KINDS):
-            if self.counts[kind]:
-                name = _kind_name(kind)
-                counters[name] = counters.get(name, 0) + self.counts[kind]
-                self.counts[kind] = 0
-
     cdef inline uint32_t _u32(self, const uint8_t* p) noexcept nogil:
         return be32(p) if self.big else le32(p)
 
@@ -236,35 +209,10 @@ cdef class Capture:
                     each["src_offset"], each["src_length"], each["what"], each["why"])
         return 0
 
-    cdef int _packet(
-        self, int link, const uint8_t* data, int64_t captured, int64_t wire
-    ) except -1 nogil:
-        """Takes the packet whose time, offset and length are in `self.packet`."""
-        cdef Packet* p = &self.packet
-        cdef Verdict verdict
-        cdef bint mine = self.first
-        verdict = dissect(p, link, data, captured, wire if wire > captured else captured)
-        if verdict == TRANSPORT or verdict == FRAGMENT:
-            mine = self.flows.mine(p, verdict == TRANSPORT and not p.fragmented)
-        if not mine:
-            # (Time is that of packets that are in flows, whoever reads them.)
-            return self.flows.pass_by(p) if verdict == TRANSPORT else 0
-        self.account.records += 1
-        self.account.bytes_records += p.length
-        if verdict == TRANSPORT:
-            if p.protocol == UDP and not p.fragmented and p.captured == p.payload_length and (
-                is_export(p.payload + 8, p.payload_length - 8)
-            ):
-                with gil:
-                    self._export()
-            self.flows.packet(p)
-        elif verdict == FRAGMENT:
-            if not self.flows.fragment(p):
-                self.counts[KIND_FRAGMENT] += 1
-        elif verdict == COUNTED:
-            self.counts[p.kind] += 1
-        else:
-            self.account.damage(p.offset, p.length, p.what, p.why, NULL, 0)
+    cdef int datagram(self, const Packet* p) except -1 nogil:
+        if is_export(p.payload + 8, p.payload_length - 8):
+            with gil:
+                self._export()
         return 0
 
     cdef int _broken(
@@ -318,7 +266,7 @@ cdef class Capture:
             p.offset = self.feed.offset()
             p.length = need
             self.last_second = second
-            self._packet(self.link, h + self.header, length, wire)
+            self.take_packet(self.link, h + self.header, length, wire)
             self.feed.advance(need)
 
     cdef bint _likely_record(self, const uint8_t* h) noexcept nogil:
@@ -503,7 +451,7 @@ cdef class Capture:
             wire = self._u32(h + 24)
         if captured > room:
             return self._bad_block(p, b"the captured length is more than the block's")
-        return self._packet(i.link, h + head, captured, wire)
+        return self.take_packet(i.link, h + head, captured, wire)
 
     cdef int _bad_block(self, const Packet* p, const char* why) except -1 nogil:
         if self.first:
@@ -591,23 +539,6 @@ cdef int64_t _nanoseconds(const Interface* i, uint64_t stamp) noexcept nogil:
     else:
         rest = rest // (i.units // <uint64_t>BILLION)
     return sum * BILLION + <int64_t>rest
-
-
-_ETHERTYPES = {0x0806: "arp", 0x8035: "rarp"}
-
-
-cdef str _kind_name(uint32_t kind):
-    number = kind & 0xFFFF
-    family = kind - number
-    if family == KIND_ETHERTYPE:
-        return _ETHERTYPES.get(number) or f"ethertype_{number:#06x}"
-    if family == KIND_IP_PROTO:
-        return f"ip_proto_{number}"
-    if family == KIND_LINKTYPE:
-        return f"linktype_{number}"
-    if family == KIND_FAMILY:
-        return f"address_family_{number}"
-    return "llc" if kind == KIND_LLC else "ip_fragment"
 
 
 def match(head: bytes, path: str) -> tuple[Match, str]:

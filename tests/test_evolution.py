@@ -68,7 +68,7 @@ def old_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """A lake as version 1 of the format had it: all columns of the tables in all files."""
     with monkeypatch.context() as then:
         then.setattr(marker, "FORMAT", 1)
-        then.setattr(writer_module, "can_write", lambda _: False)
+        then.setattr(writer_module, "writes", lambda _: False)
         lake = Lake.open(str(tmp_path), "case", create=True, schemas=OLD_SCHEMAS)
         commit(lake, OLDER, 1)
         commit(lake, OLDER, 2)

@@ -38,6 +38,8 @@ cdef struct File:
     int64_t missing
     int64_t total           # by its own account; -1 where none is given: a protocol may put it
     int64_t idle            # the time of the latest byte; nanoseconds
+    bint sniffed            # its type is known, as far as it can be
+    bint joined             # of a shared file: the flow that asked last is a new one
     # The service's own:
     Flow flow               # as it was when the file began
     Place place
@@ -46,7 +48,6 @@ cdef struct File:
     int32_t depth
     bint is_orig
     bint torn               # not all bytes in order were there: no hashes
-    bint sniffed
     int16_t mime            # number of its type (mime.pxd), -1 where there is none
     int32_t count           # bytes in `buffer`, which are not hashed yet
     int32_t room
@@ -59,6 +60,8 @@ cdef struct File:
     Ahead* ahead
     int64_t held            # bytes ahead
     uint64_t key            # of a shared file; else 0
+    Flow* others            # of a shared file: the flows that it was seen in beside the first
+    int32_t other_count
     File* older             # of the shared ones
     File* newer
 
@@ -68,6 +71,7 @@ cdef class Files:
     cdef readonly int64_t held          # bytes ahead of all files
     cdef readonly int64_t shared        # files that several messages make up
     cdef uint64_t serial
+    cdef int64_t named_time, named_offset   # of the file that was named last
     cdef File* oldest
     cdef File* newest
     cdef TextColumn file_uid
@@ -113,8 +117,9 @@ cdef class Files:
     cdef int _caught_up(self, File* file, bint all) except -1 nogil
     cdef int _sniff(self, File* file) except -1 nogil
     cdef int _flush(self, File* file) except -1 nogil
-    cdef int _hash(self, File* file, Py_ssize_t row) except -1
-    cdef int _row(self, File* file) except -1 nogil
+    cdef int _hash(self, File* file, Py_ssize_t row, bint first) except -1
+    cdef int _join(self, File* file, Flow* f) except -1 nogil
+    cdef int _row(self, File* file, Flow* flow, int sub) except -1 nogil
     cdef void _unlink(self, File* file) noexcept nogil
     cdef int _free(self, File* file) except -1 nogil
 

@@ -17,7 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport log2
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcmp, memcpy, strlen
 
 from tracelake.native.flowtable cimport fold
 from tracelake.parsers.conn cimport ORIG, put_community_id
@@ -30,6 +30,7 @@ cdef enum:
     NAME_LIMIT = 4096
     AHEAD_LIMIT = 524288    # bytes of a file that came too early
     SHARED_LIMIT = 1024
+    OTHERS_LIMIT = 100      # flows of a shared file
 
 cdef enum:                  # OCSF 4010, activity_id
     UPLOAD = 1
@@ -59,6 +60,13 @@ cdef void _count_bytes(uint64_t* histogram, const uint8_t* p, int64_t n) noexcep
     while i < n:
         histogram[p[i]] += 1
         i += 1
+
+
+cdef bint _same_flow(const Flow* a, const Flow* b) noexcept nogil:
+    return a.offset == b.offset and a.first == b.first and (
+        memcmp(a.address, b.address, sizeof(a.address)) == 0 and a.port[0] == b.port[0]
+        and a.port[1] == b.port[1]
+    )
 
 
 cdef class Files:
@@ -114,12 +122,17 @@ cdef class Files:
         file.total = -1
         file.mime = -1
         file.idle = time
-        # Names follow from the flow, the packet, and which of its files it is.
+        # Names follow from the flow, the packets, and which of their files it is: the same in every
+        # run, whoever reads the flow.
+        if time != self.named_time or place.offset != self.named_offset:
+            self.serial = 0
+        self.named_time = time
+        self.named_offset = place.offset
         self.serial += 1
         a = fold(f.address[0].low ^ <uint64_t>f.port[0] << 48, 0xA0761D6478BD642FULL ^ f.address[1].low)
         a = fold(a ^ f.address[0].high ^ f.address[1].high, 0xE7037ED1A0B428DBULL ^ f.port[1])
         a = fold(a ^ <uint64_t>place.offset, 0x8EBC6AF09C88C6E3ULL ^ <uint64_t>place.time)
-        b = fold(a ^ self.serial, 0x589965CC75374CC3ULL ^ <uint64_t>side)
+        b = fold(a ^ self.serial ^ <uint64_t>time, 0x589965CC75374CC3ULL ^ <uint64_t>side)
         a = fold(b ^ 0x2D358DCCAA6C78A5ULL, a)
         file.uid[0] = 70
         for i in range(1, 10):
@@ -162,8 +175,33 @@ cdef class Files:
                 self.oldest = file
             self.newest = file
             self.shared += 1
+            file.joined = True
+        else:
+            self._join(file, f)
         file.users += 1
         return file
+
+    cdef int _join(self, File* file, Flow* f) except -1 nogil:
+        """Another flow that parts of a shared file are seen in: each has a row, as in files.log."""
+        cdef Flow* grown
+        cdef int32_t i
+        file.joined = False
+        if _same_flow(&file.flow, f):
+            return 0
+        for i in range(file.other_count):
+            if _same_flow(&file.others[i], f):
+                return 0
+        if file.other_count >= OTHERS_LIMIT:
+            return 0
+        grown = <Flow*>realloc(file.others, (file.other_count + 1) * sizeof(Flow))
+        if grown is NULL:
+            with gil:
+                raise MemoryError("a file's flows")
+        file.others = grown
+        file.others[file.other_count] = f[0]
+        file.other_count += 1
+        file.joined = True
+        return 0
 
     cdef int release(self, File* file) except -1 nogil:
         if file.users:
@@ -253,9 +291,12 @@ cdef class Files:
         return self._sniff(file)
 
     cdef int close(self, File* file) except -1 nogil:
+        cdef int32_t i
         try:
             self.settle(file)
-            self._row(file)
+            self._row(file, &file.flow, 0)
+            for i in range(file.other_count):
+                self._row(file, &file.others[i], i + 1)
         finally:
             self._free(file)
         return 0
@@ -395,11 +436,12 @@ cdef class Files:
 
     # Rows.
 
-    cdef int _row(self, File* file) except -1 nogil:
+    cdef int _row(self, File* file, Flow* flow, int sub) except -1 nogil:
         cdef int64_t time
-        cdef Py_ssize_t row = self.sheet.begin(
-            &file.flow, &file.place, UPLOAD if file.is_orig else DOWNLOAD
-        )
+        cdef Place found = file.place
+        cdef Py_ssize_t row
+        found.sub |= sub << 24              # no row of the same packet has it
+        row = self.sheet.begin(flow, &found, UPLOAD if file.is_orig else DOWNLOAD)
         self.file_uid.put_valid(row, file.uid, UID_ROOM)
         self.protocol.put_valid(row, <const uint8_t*>file.source, strlen(file.source))
         if file.name_length:
@@ -418,7 +460,7 @@ cdef class Files:
         self.missing_bytes.put(row, file.missing)
         self.overflow_bytes.put(row, file.overflow)
         self.depth.put(row, file.depth)
-        if file.missing or (file.total > file.seen):
+        if file.missing or file.total > file.seen or flow.partial:
             self.sheet.flags(1)
         if file.seen:
             if file.histogram is NULL:
@@ -426,12 +468,13 @@ cdef class Files:
                 if file.histogram is NULL:
                     with gil:
                         raise MemoryError("a file's histogram")
-            _count_bytes(file.histogram, file.buffer, file.count)
+            if sub == 0:
+                _count_bytes(file.histogram, file.buffer, file.count)
             with gil:
-                self._hash(file, row)
+                self._hash(file, row, sub == 0)
         return self.sheet.done()
 
-    cdef int _hash(self, File* file, Py_ssize_t row) except -1:
+    cdef int _hash(self, File* file, Py_ssize_t row, bint first) except -1:
         """Puts the hashes of the whole, and its entropy."""
         cdef uint64_t count, sum = 0
         cdef double total, bits = 0
@@ -457,7 +500,7 @@ cdef class Files:
             )
         else:
             digests = <tuple>file.hashes
-            if file.count:
+            if file.count and first:
                 for each in digests:
                     each.update(view)
         text = digests[0].hexdigest().encode("ascii")
@@ -491,6 +534,7 @@ cdef class Files:
         if file.hashes is not NULL:
             with gil:
                 Py_DECREF(<object>file.hashes)
+        free(file.others)
         free(file.histogram)
         free(file.buffer)
         free(file.name)

@@ -548,11 +548,12 @@ cdef void _tar(const uint8_t* p, Py_ssize_t n, Best* best) noexcept nogil:
     for i in range(100):
         if p[i] and not 32 <= p[i] <= 126:
             return
-    for i in range(100, 148):
-        if not (48 <= p[i] <= 57 or p[i] == 32 or p[i] == 0):
+    for i in range(100, 156):
+        if i == 107 or i == 115 or i == 123 or i == 135 or i == 147:
+            if p[i]:
+                return
+        elif not (48 <= p[i] <= 57 or p[i] == 32 or (i >= 148 and p[i] == 0)):
             return
-    if p[107] or p[115] or p[123] or p[135]:
-        return
     if p[156] == 0 or 48 <= p[156] <= 55:
         _better(best, TAR, 100)
 

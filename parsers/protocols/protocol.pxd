@@ -92,6 +92,9 @@ cdef class Protocol:
     cdef int datagram(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil
     # The flow ends: writes what waits, and frees `t.state`.
     cdef int end(self, Talk* t) except -1 nogil
+    # Every 10 seconds of packet time, and with `last` when all flows have ended: for what is joined
+    # across flows.
+    cdef int tick(self, int64_t now, bint last) except -1 nogil
 
 
 # Where the byte `at` of what was offered came from; each call for one packet counts `sub` up. To be

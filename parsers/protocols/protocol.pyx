@@ -76,3 +76,6 @@ cdef class Protocol:
 
     cdef int end(self, Talk* t) except -1 nogil:
         return 0
+
+    cdef int tick(self, int64_t now, bint last) except -1 nogil:
+        return 0

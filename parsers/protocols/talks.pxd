@@ -20,6 +20,7 @@ cdef class Talks:
     cdef readonly int64_t dropped   # talks that lost what they held
     cdef Talk* oldest
     cdef Talk* newest
+    cdef int64_t due                # of the next `tick`
 
     # Bytes of a side of a TCP flow, in order, from the packet of `mark`.
     cdef int data(
@@ -31,6 +32,8 @@ cdef class Talks:
         self, Flow* f, int side, const Packet* p, const uint8_t* data, int64_t n
     ) except -1 nogil
     cdef int end(self, Flow* f) except -1 nogil
+    # To be called when `due` is there (packet time, nanoseconds), and at the end.
+    cdef int tick(self, int64_t now, bint last) except -1 nogil
     cdef bint listens(self, const Flow* f) noexcept nogil
 
     cdef Talk* _talk(self, Flow* f) except NULL nogil

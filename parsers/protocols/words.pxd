@@ -7,7 +7,8 @@ from tracelake.native.columns cimport DictColumn, TextColumn
 
 cdef enum:
     WORD_ROOM = 256             # bytes of text that is held; the rest is cut
-    LONGEST_WORD = 4096         # bytes of text that a row takes; the rest is cut
+    LONGEST_WORD = 4096         # bytes of a word that a row takes; the rest is cut
+    LONGEST_TEXT = 65536        # the same of free text
 
 
 # A text that waits for its row.
@@ -43,4 +44,9 @@ cdef class Names:
     cdef list kept
     cdef const char* get(self, int64_t number) noexcept nogil       # NULL: none
     # The name, else `other` with the number behind it.
-    cdef int put(self, DictColumn c, Py_ssize_t row, int64_t number, const char* other) except -1 nogil
+    cdef int put(
+        self, DictColumn c, Py_ssize_t row, int64_t number, const char* other
+    ) except -1 nogil
+    cdef int put_text(
+        self, TextColumn c, Py_ssize_t row, int64_t number, const char* other
+    ) except -1 nogil

@@ -66,6 +66,11 @@ _FORM = _argument(
     "--format", dest="form", metavar="FORM", default="table", help=f"{_FORMATS}."
 )
 
+_AS_OF = _argument(
+    "--as-of", metavar="VERSION|TIME",
+    help="As the lake was: a version of `artifact`, or a time (UTC); so far back as it is kept.",
+)
+
 _KEY = _argument(
     "--key", action="append", metavar="FILE|TEXT",
     help="Key file, password or recovery password of encrypted volumes; may be repeated.",
@@ -88,12 +93,20 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Also deleted records: of event logs and of folders in NTFS images.",
         ),
         _argument(
+            "--reparse", action="store_true",
+            help="Read sources that are in anew, where parsers or mappings are newer.",
+        ),
+        _argument(
             "--all-files", action="store_true",
             help="Open every file of archives and images, and list it with its hash.",
         ),
         _argument(
             "--mapping", action="append", type=Path, metavar="FILE", dest="mappings",
             help="Mapping file of your own (see `tracelake map`); may be repeated.",
+        ),
+        _argument(
+            "--flows-only", action="store_true",
+            help="Of captures only the flows, not what is said in them.",
         ),
         _KEY,
         _argument(
@@ -120,6 +133,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         _LAKE,
         _argument("--since", metavar="T", help="Only rows from this time (UTC) on."),
         _argument("--until", metavar="T", help="Only rows before this time (UTC)."),
+        _AS_OF,
         _argument(
             "--format", dest="form", metavar="FORM",
             help=f"{_FORMATS}; without it what FILE's name says, or a table.",
@@ -129,7 +143,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Write to a file; what would be a table as CSV.",
         ),
     ),
-    "tables": (_ENGAGEMENT, _LAKE),
+    "tables": (_ENGAGEMENT, _LAKE, _AS_OF),
     "sources": (_ENGAGEMENT, _LAKE, _FORM),
     "damage": (_ENGAGEMENT, _LAKE, _FORM),
     "status": (_ENGAGEMENT, _LAKE),
