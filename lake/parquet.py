@@ -189,9 +189,9 @@ class ParquetFile:
         """
         group = _Group(batch.num_rows, self._at, {})
         # On an error the file is given up; until then its footer does not have the group.
-        # In the order of the schema, whatever order the batch has: Spark's reader takes the place of
-        # the first column for the begin of the row group, and leaves out, in silence, a group whose
-        # middle it then finds beyond the file's end.
+        # In the order of the schema, whatever order the batch has: Spark's reader takes the place
+        # of the first column for the begin of the row group, and leaves out, in silence, a group
+        # whose middle it then finds beyond the file's end.
         given = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name in self._layout.schema.names:
             array = given.get(name)
