@@ -31,6 +31,9 @@ TRIES = 8
 THREADS = 16
 """Requests of a process at the same time."""
 
+UPLOADS = 4
+"""Of these, parts of large files."""
+
 _URI = re.compile(
     r"(?i:s3a?)://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL
 )
@@ -211,16 +214,21 @@ def connection() -> _Connection:
         return _connections["s3"]
 
 
-def _pool(name: str) -> ThreadPoolExecutor:
+def _pool(name: str, threads: int = THREADS) -> ThreadPoolExecutor:
     with _lock:
         if name not in _pools:
-            _pools[name] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"s3-{name}")
+            _pools[name] = ThreadPoolExecutor(threads, thread_name_prefix=f"s3-{name}")
         return _pools[name]
 
 
 def requests() -> ThreadPoolExecutor:
     """The threads that send requests and wait for nothing else."""
     return _pool("requests")
+
+
+def uploads() -> ThreadPoolExecutor:
+    """The threads that send parts of large files: each holds one in memory."""
+    return _pool("uploads", UPLOADS)
 
 
 def side_by_side(do: Callable[[T], R], each: Iterable[T]) -> list[R]:
