@@ -70,9 +70,16 @@ _WHAT_TO_DO: tuple[tuple[int, tuple[str, ...], str], ...] = (
     ),
     (
         errno.EINVAL,
-        ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
+        ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
          "BucketRegionError"),
         "the bucket is in another region: set AWS_REGION to it",
+    ),
+    # The answer to HEAD has no text.
+    (
+        errno.EACCES,
+        ("400",),
+        "S3 refuses it and does not say why, as where credentials have expired: renew them and run "
+        "the same command again",
     ),
     (errno.EIO, ("BadDigest", "InvalidDigest"), "S3 received other bytes than were sent"),
     (
