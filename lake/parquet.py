@@ -191,7 +191,14 @@ class ParquetFile:
         """
         group = _Group(batch.num_rows, self._at, {})
         # On an error the file is given up; until then its footer does not have the group.
-        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        # In the order of the schema, whatever order the batch has: Spark's reader takes the place
+        # of the first column for the begin of the row group, and leaves out, in silence, a group
+        # whose middle it then finds beyond the file's end.
+        given = dict(zip(batch.schema.names, batch.columns, strict=True))
+        for name in self._layout.schema.names:
+            array = given.get(name)
+            if array is None:
+                continue
             if array.null_count < len(array) or not self._layout.schema.field(name).nullable:
                 self._write(group, name, array)
         self._groups.append(group)

@@ -31,6 +31,9 @@ TRIES = 8
 THREADS = 16
 """Requests of a process at the same time."""
 
+UPLOADS = 4
+"""Of these, parts of large files."""
+
 _URI = re.compile(
     r"(?i:s3a?)://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL
 )
@@ -67,9 +70,16 @@ _WHAT_TO_DO: tuple[tuple[int, tuple[str, ...], str], ...] = (
     ),
     (
         errno.EINVAL,
-        ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
+        ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint",
          "BucketRegionError"),
         "the bucket is in another region: set AWS_REGION to it",
+    ),
+    # The answer to HEAD has no text.
+    (
+        errno.EACCES,
+        ("400",),
+        "S3 refuses it and does not say why, as where credentials have expired: renew them and run "
+        "the same command again",
     ),
     (errno.EIO, ("BadDigest", "InvalidDigest"), "S3 received other bytes than were sent"),
     (
@@ -211,16 +221,21 @@ def connection() -> _Connection:
         return _connections["s3"]
 
 
-def _pool(name: str) -> ThreadPoolExecutor:
+def _pool(name: str, threads: int = THREADS) -> ThreadPoolExecutor:
     with _lock:
         if name not in _pools:
-            _pools[name] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"s3-{name}")
+            _pools[name] = ThreadPoolExecutor(threads, thread_name_prefix=f"s3-{name}")
         return _pools[name]
 
 
 def requests() -> ThreadPoolExecutor:
     """The threads that send requests and wait for nothing else."""
     return _pool("requests")
+
+
+def uploads() -> ThreadPoolExecutor:
+    """The threads that send parts of large files: each holds one in memory."""
+    return _pool("uploads", UPLOADS)
 
 
 def side_by_side(do: Callable[[T], R], each: Iterable[T]) -> list[R]:

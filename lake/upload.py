@@ -19,10 +19,13 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from tracelake.lake.ranges import S3File
-from tracelake.lake.s3 import S3Path, call, requests
+from tracelake.lake.s3 import S3Path, call, requests, uploads
 
 PART = 8 << 20
 """Bytes of a part."""
+
+SMALL = 1 << 20
+"""Bytes of a file that is held in memory beside many others."""
 
 AHEAD = 16
 """Parts that wait to be sent, of one file, before its writer waits for them."""
@@ -78,7 +81,8 @@ class Upload:
         self._path = path
         self._size = os.fstat(self.handle).st_size
         if self._id is None and self._size <= PART:
-            self._whole = requests().submit(self._put, path)
+            threads = requests() if self._size <= SMALL else uploads()
+            self._whole = threads.submit(self._put, path)
         else:
             while self._begun < self._size:
                 self._send(path, min(PART, self._size - self._begun))
@@ -133,7 +137,7 @@ class Upload:
             self._id = str(begun["UploadId"])
         number = len(self._parts) + 1
         self._parts.append(
-            requests().submit(self._send_part, path, self._id, number, self._begun, size)
+            uploads().submit(self._send_part, path, self._id, number, self._begun, size)
         )
         self._begun += size
 

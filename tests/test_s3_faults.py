@@ -23,7 +23,7 @@ from tracelake.lake.s3 import S3Path, delta_options
 from tracelake.lake.store import parquet
 from tracelake.lake.verify import verify
 
-EVERY = int(os.environ.get("TRACELAKE_EVERY", "5"))
+EVERY = int(os.environ.get("TRACELAKE_EVERY", "6"))
 """Of the requests of a run, each how many-th is the one where something happens."""
 
 UNITS = 2

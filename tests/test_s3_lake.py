@@ -59,7 +59,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
         [sys.executable, "-m", "tracelake", *words], env=environment, capture_output=True,
-        text=True, timeout=120, check=False,
+        text=True, timeout=300, check=False,
     )
 
 
@@ -312,7 +312,7 @@ def test_a_spool_without_room(
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False,
-                          preexec_fn=little, timeout=120)
+                          preexec_fn=little, timeout=300)
     assert done.returncode == 1
     assert "the spool of what goes to S3; TMPDIR says where" in done.stderr
     assert os.strerror(errno.EFBIG) in done.stderr
