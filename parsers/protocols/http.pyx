@@ -1140,8 +1140,8 @@ cdef Guess _request_like(const uint8_t* p, int64_t n, bint at_home) noexcept nog
         return MORE if n < 24 else NO
     if i < 2 or not _blank(p[i]):
         return NO
-    if same(p, method, b"pri") and n >= 16 and memcmp(p, b"PRI * HTTP/2.0\r\n", 16) == 0:
-        return NO
+    if memcmp(p, b"PRI * HTTP/2.0\r\n", n if n < 16 else 16) == 0:
+        return NO if n >= 16 else MORE
     while i < n and _blank(p[i]):
         i += 1
     if i == n:
