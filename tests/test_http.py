@@ -104,7 +104,8 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 def test_continue_head_and_not_modified_have_no_body() -> None:
     found = rows(
         request("/up", "Expect: 100-continue", method="POST", body=b"data"),
-        (False, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"),
+        (False, b"HTTP/1.1 100 Continue\r\n\r\n"
+                b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"),
         request("/h", method="HEAD"), (False, b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"),
         request("/n"), (False, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\n\r\n"),
         request("/last"), response(b"end"),
@@ -168,7 +169,8 @@ def test_parts_of_a_file_in_two_connections_are_one_file() -> None:
             port=80, sport=40000 + i,
         ), start=1000.0 + i)
     files = tables(pcap(frames))["network_file_activity"]
-    assert len(files) == 2 and len({f["file_uid"] for f in files}) == 1
+    assert len(files) == 2
+    assert len({f["file_uid"] for f in files}) == 1
     assert {f["file_sha256"] for f in files} == {hashlib.sha256(whole).hexdigest()}
 
 

@@ -1,4 +1,4 @@
-"""SMTP, FTP, POP3 and IMAP, and the files that they carry: rows from sessions that are built here."""
+"""SMTP, FTP, POP3 and IMAP, and the files that they carry: sessions that are built here."""
 
 import base64
 import hashlib
@@ -220,7 +220,8 @@ def test_flipped_bytes_of_mail_and_ftp() -> None:
      "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     (b"%PDF-1.7", "application/pdf"), (b"\x1f\x8b\x08", "application/x-gzip"),
     (b"#!/usr/bin/env python3\n", "text/x-python"), (b"#!/bin/bash\n", "text/x-shellscript"),
-    (b"[a]\r\nb=1\r\n", "text/ini"), (b"\x7fELF\2\1\1" + b"\0" * 9 + b"\3\0", "application/x-sharedlib"),
+    (b"[a]\r\nb=1\r\n", "text/ini"),
+    (b"\x7fELF\2\1\1" + b"\0" * 9 + b"\3\0", "application/x-sharedlib"),
     (b"\x7fELF\1\1\1" + b"\0" * 9 + b"\2\0", "application/x-executable"),
 ])
 def test_types(head: bytes, kind: str | None) -> None:

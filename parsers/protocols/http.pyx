@@ -39,6 +39,7 @@ cdef int WEBSOCKET = service("websocket")
 
 cdef enum:
     PENDING_LIMIT = 100         # requests without an answer
+    WAITING_LIMIT = 65536       # of all connections
     UNANSWERED_LIMIT = 65536
     LINE_LIMIT = 1048576
     NAME_LIMIT = 1024
@@ -125,7 +126,7 @@ cdef struct Side:
     int64_t raw                 # as it came
     int64_t scanned             # of the bytes at hand: how many hold no end of line
     int64_t now                 # where the bytes at hand stand in what was offered
-    Entity* top                 # what the headers say of the content
+    Entity* top                 # what the headers say of the content; NULL where that is nothing
     File* file
     Inflate zip
     Tree parts
@@ -311,10 +312,6 @@ cdef class Http(Protocol):
             h.side[i].parts.on_header = _on_header
             h.side[i].parts.on_content = _on_part
             h.side[i].parts.on_end = _on_part_end
-            h.side[i].top = <Entity*>calloc(1, sizeof(Entity))
-            if h.side[i].top is NULL:
-                with gil:
-                    raise MemoryError("a connection's requests")
         return 0
 
     cdef int end(self, Talk* t) except -1 nogil:
@@ -568,8 +565,9 @@ cdef class Http(Protocol):
         if h.request < h.response:
             self._note(h, ORIG, RESPONSE_FIRST, NULL, 0)
             h.request = h.response
-        if h.pending > PENDING_LIMIT:
-            self._note(h, ORIG, PIPELINING, NULL, 0)
+        if h.pending > PENDING_LIMIT or (h.pending > 1 and self.rows.waiting > WAITING_LIMIT):
+            if h.pending > PENDING_LIMIT:
+                self._note(h, ORIG, PIPELINING, NULL, 0)
             if h.response == 0:
                 h.response = 1
             while h.response < h.request:
@@ -681,8 +679,8 @@ cdef class Http(Protocol):
     cdef int _message(self, State* h, int side, bint bodiless) except -1 nogil:
         """A message begins: nothing of the one before holds."""
         cdef Side* s = &h.side[side]
-        memset(s.top, 0, sizeof(Entity))
-        s.top.name_length = -1
+        free(s.top)
+        s.top = NULL
         s.state = HEADERS
         s.ongoing = True
         s.bodiless = bodiless
@@ -784,10 +782,15 @@ cdef class Http(Protocol):
             if side == RESP and h.status == 206:
                 self._range(h, s, value, m)
         elif same(p, length, b"content-type"):
-            content_type(s.top, value, m)
-            self._name(s.top, value, m, False)
+            # Most types say neither where parts end nor a name.
+            if memchr(value, 61, m) is not NULL:
+                self._top(s)
+                content_type(s.top, value, m)
+                self._name(s.top, value, m, False)
         elif same(p, length, b"content-disposition"):
-            self._name(s.top, value, m, True)
+            if memchr(value, 61, m) is not NULL:
+                self._top(s)
+                self._name(s.top, value, m, True)
         elif same(p, length, b"connection"):
             if side == ORIG:
                 if same(value + at, size, b"keep-alive"):
@@ -799,6 +802,15 @@ cdef class Http(Protocol):
         elif side == RESP and same(p, length, b"upgrade"):
             h.upgrade_length = <int>(size if size < 64 else 64)
             memcpy(h.upgrade_to, value + at, h.upgrade_length)
+        return 0
+
+    cdef int _top(self, Side* s) except -1 nogil:
+        if s.top is NULL:
+            s.top = <Entity*>calloc(1, sizeof(Entity))
+            if s.top is NULL:
+                with gil:
+                    raise MemoryError("headers")
+            s.top.name_length = -1
         return 0
 
     cdef void _name(
@@ -857,7 +869,7 @@ cdef class Http(Protocol):
             return 0
         if side == RESP and s.bodiless:
             return self._done(h, side, False)
-        if s.top.kind == MULTIPART and (side == RESP or s.content_length > 0 or s.chunked):
+        if s.top is not NULL and s.top.kind == MULTIPART and (side == RESP or s.content_length > 0 or s.chunked):
             if s.chunked:
                 self._note(h, side, CHUNKED_PARTS, NULL, 0)
             elif not s.packed:
@@ -969,7 +981,7 @@ cdef class Http(Protocol):
                 s.fresh = file[0].joined and not file[0].sniffed
             else:
                 file[0] = self.files.open(h.talk.flow, side, &found, b"HTTP", h.talk.time)
-            if e.name_length > 0:
+            if e is not NULL and e.name_length > 0:
                 self.files.name(file[0], e.name, e.name_length)
             if not s.packed and not s.multipart:
                 if s.partial:

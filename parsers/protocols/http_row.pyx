@@ -128,6 +128,7 @@ cdef class HttpRows:
         if x is NULL:
             with gil:
                 raise MemoryError("a request")
+        self.waiting += 1
         x.place = place[0]
         x.answered = x.status = x.info = -1
         for i in range(FIELDS):
@@ -137,6 +138,7 @@ cdef class HttpRows:
     cdef void free(self, Exchange* x) noexcept nogil:
         clear(&x.text)
         clear(&x.names)
+        self.waiting -= 1
         free(x)
 
     cdef int target(self, Exchange* x, const uint8_t* p, Py_ssize_t n, int* odd) except -1 nogil:

@@ -12,7 +12,7 @@ def uri(row: Row) -> str | None:
     if row.get("url_path") is None:
         return None
     query = row.get("url_query")
-    return row["url_path"] + ("" if query is None else f"?{query}")
+    return str(row["url_path"]) + ("" if query is None else f"?{query}")
 
 
 def types(column: str) -> Any:
