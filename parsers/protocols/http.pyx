@@ -42,6 +42,7 @@ cdef enum:
     WAITING_LIMIT = 65536       # of all connections
     UNANSWERED_LIMIT = 65536
     LINE_LIMIT = 1048576
+    NEAR = 10240                # bytes of a side
     NAME_LIMIT = 1024
 
 cdef enum:                      # Side.state: what comes next
@@ -558,7 +559,14 @@ cdef class Http(Protocol):
         if n == 0:
             return self._note(h, ORIG, EMPTY_REQUEST, NULL, 0)
         h.side[ORIG].state = NOTHING
+        self._violated(h)
         return 0
+
+    cdef void _violated(self, State* h) noexcept nogil:
+        """Near its beginning, what is no HTTP says that the connection is none; later, one side is
+        not read on."""
+        if h.talk.half[ORIG].position <= NEAR and h.talk.half[RESP].position <= NEAR:
+            give_up(h.talk)
 
     cdef Exchange* _next_request(self, State* h) except NULL nogil:
         cdef Exchange* x
@@ -611,6 +619,7 @@ cdef class Http(Protocol):
         if n < 5 or memcmp(p, b"HTTP/", 5):
             if n:
                 s.state = NOTHING
+                self._violated(h)
             return 0
         version = _version(p + 5, n - 5)
         while at < n and not _blank(p[at]):

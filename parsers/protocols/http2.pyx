@@ -519,7 +519,7 @@ cdef class Http2(Protocol):
         s.x.length[side] += n
         if s.file[side] is NULL:
             found = place(h.talk, side, h.now)
-            s.file[side] = self.files.open(h.talk.flow, side, &found, b"HTTP", h.talk.time)
+            s.file[side] = self.files.open(h.talk.flow, side, &found, b"HTTP2", h.talk.time)
             if not s.packed[side] and s.content_length[side] > 0:
                 s.file[side].total = s.content_length[side]
             if s.name.length:

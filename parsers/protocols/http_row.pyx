@@ -347,7 +347,9 @@ cdef class HttpRows:
         cdef Py_ssize_t row = self.sheet.begin(f, &x.place, activity_of(method, n) if n > 0 else 0)
         self.trans_depth.put(row, x.depth)
         self._word(self.http_method, row, x, METHOD)
-        if x.answered >= 0:
+        if x.version == 20 and x.answered < 0:
+            self.http_version.put_valid(row, b"2", 1)
+        elif x.answered >= 0:
             text[0] = <uint8_t>(48 + x.answered // 10 % 10)
             text[1] = 46
             text[2] = <uint8_t>(48 + x.answered % 10)
