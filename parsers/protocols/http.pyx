@@ -121,6 +121,7 @@ cdef struct Side:
     int64_t left
     int64_t content_length      # -1: not given
     int64_t range_length
+    int64_t range_end           # in the file, of the part at hand
     int64_t instance
     int64_t offset              # in the file, of the next byte of a part of it
     int64_t length              # of the body
@@ -859,6 +860,7 @@ cdef class Http(Protocol):
         s.partial = True
         s.offset = first
         s.range_length = last - first + 1
+        s.range_end = last + 1
         if s.multipart:
             return 0
         if s.content_length > 0 and s.content_length != s.range_length:
@@ -1095,12 +1097,15 @@ cdef class Http(Protocol):
         cdef State* h = <State*>t.state
         cdef Side* s = &h.side[side]
         cdef File* file = s.file
-        cdef bint inside = s.ongoing and s.length > 0 and s.left >= n and (
-            s.state == BODY or s.state == CHUNK or s.state == PARTS
+        cdef bint inside = s.ongoing and s.length > 0 and (
+            s.left >= n and (s.state == BODY or s.state == CHUNK or s.state == PARTS)
+            # A part says itself how long it is.
+            or s.left < 0 and s.state == PARTS and s.partial and s.range_end - s.offset >= n
         )
         s.scanned = 0
         if inside:
-            s.left -= n
+            if s.left >= 0:
+                s.left -= n
             s.length += n
             s.raw += n
             if s.state == PARTS and s.parts.current is not NULL:
