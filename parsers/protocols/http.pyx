@@ -1106,7 +1106,8 @@ cdef class Http(Protocol):
         if inside:
             if s.left >= 0:
                 s.left -= n
-            s.length += n
+            if s.state != PARTS:        # Zeek does not count it there
+                s.length += n
             s.raw += n
             if s.state == PARTS and s.parts.current is not NULL:
                 file = s.parts.current.file
