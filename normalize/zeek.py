@@ -3,7 +3,9 @@
 from tracelake.normalize.alias import Alias
 
 WIRE = "conn_uid IS NOT NULL"
-URI = "url_path || CASE WHEN url_query IS NULL THEN '' ELSE '?' || url_query END"
+URI = (
+    "coalesce(url, url_path || CASE WHEN url_query IS NULL THEN '' ELSE '?' || url_query END)"
+)
 
 LOGS: dict[str, Alias] = {
     "conn": Alias(
@@ -13,6 +15,12 @@ LOGS: dict[str, Alias] = {
     ),
     "dns": Alias("dns_activity", WIRE),
     "http": Alias("http_activity", WIRE, {"uri": URI}),
+    "websocket": Alias(
+        "http_activity", f"{WIRE} AND lower(upgrade_protocol) = 'websocket'",
+        {"uri": URI, "subprotocol": "ws_protocol[1]", "client_protocols": "ws_client_protocols",
+         "server_extensions": "ws_server_extensions",
+         "client_extensions": "ws_client_extensions"},
+    ),
     "ssl": Alias("tls_activity", f"{WIRE} AND (quic_version IS NULL OR tls_history <> '')"),
     "quic": Alias(
         "tls_activity", f"{WIRE} AND quic_version IS NOT NULL",
@@ -42,7 +50,10 @@ LOGS: dict[str, Alias] = {
     "tunnel": Alias("remote_access_activity", f"{WIRE} AND class_uid = 4014"),
     "dhcp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4004"),
     "ftp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4008"),
-    "smtp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4009"),
+    "smtp": Alias(
+        "net_service_activity", f"{WIRE} AND class_uid = 4009",
+        {"date": "header_date", "reply_to": "header_reply_to"},
+    ),
     "ntp": Alias("net_service_activity", f"{WIRE} AND class_uid = 4013"),
     "snmp": Alias("net_service_activity", f"{WIRE} AND protocol = 'snmp'"),
     "ldap": Alias(

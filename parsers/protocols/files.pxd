@@ -59,6 +59,10 @@ cdef struct File:
     PyObject* hashes        # (md5, sha1, sha256); NULL before the first bytes were hashed
     Ahead* ahead
     int64_t held            # bytes ahead
+    int64_t memory          # that it takes, about
+    bint light              # it was told to take less: nothing is hashed any more
+    File* elder             # of all that are open
+    File* younger
     uint64_t key            # of a shared file; else 0
     Flow* others            # of a shared file: the flows that it was seen in beside the first
     int32_t other_count
@@ -69,6 +73,9 @@ cdef struct File:
 cdef class Files:
     cdef Sheet sheet
     cdef readonly int64_t held          # bytes ahead of all files
+    cdef readonly int64_t memory        # that all open files take, about
+    cdef File* eldest                   # of those that are not light
+    cdef File* youngest
     cdef readonly int64_t shared        # files that several messages make up
     cdef uint64_t serial
     cdef int64_t named_time, named_offset   # of the file that was named last
@@ -120,6 +127,10 @@ cdef class Files:
     cdef int _hash(self, File* file, Py_ssize_t row, bint first) except -1
     cdef int _join(self, File* file, Flow* f) except -1 nogil
     cdef int _row(self, File* file, Flow* flow, int sub) except -1 nogil
+    cdef void _weigh(self, File* file, int64_t more) noexcept nogil
+    cdef int _make_room(self, File* but) except -1 nogil
+    cdef void _lighten(self, File* file) noexcept nogil
+    cdef void _leave(self, File* file) noexcept nogil
     cdef void _unlink(self, File* file) noexcept nogil
     cdef int _free(self, File* file) except -1 nogil
 

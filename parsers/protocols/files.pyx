@@ -6,6 +6,8 @@ fits in there costs one call for each of its three hashes.
 
 What came too early is held, 512 KiB of a file and 16 MiB in all; beyond, what is before it counts as
 missing. A file of which bytes are missing has no hashes: they would be of no file.
+
+Open files take 96 MiB at most; beyond, those that were opened first are counted on, but no more.
 """
 
 import hashlib
@@ -25,6 +27,8 @@ from tracelake.parsers.packet cimport NO_TIME
 from tracelake.parsers.protocols.mime cimport mime_name, mime_of
 
 cdef enum:
+    HASHES = 2048           # bytes that three hashes take, about
+    HISTOGRAM = 8192
     HEAD = 4096             # bytes that tell a file's type
     CHUNK = 32768           # bytes that are hashed at once
     NAME_LIMIT = 4096
@@ -37,6 +41,7 @@ cdef enum:                  # OCSF 4010, activity_id
     DOWNLOAD = 2
 
 cdef int64_t HELD_LIMIT = 16 << 20
+cdef int64_t MEMORY_LIMIT = 96 << 20
 cdef int64_t WAIT = 120 * 1000000000    # a shared file that nothing came of for so long is done
 
 cdef const char* LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -122,6 +127,15 @@ cdef class Files:
         file.total = -1
         file.mime = -1
         file.idle = time
+        file.elder = self.youngest
+        if self.youngest is not NULL:
+            self.youngest.younger = file
+        else:
+            self.eldest = file
+        self.youngest = file
+        self._weigh(file, sizeof(File))
+        if self.memory > MEMORY_LIMIT:
+            self._make_room(file)
         # Names follow from the flow, the packets, and which of their files it is: the same in every
         # run, whoever reads the flow.
         if time != self.named_time or place.offset != self.named_offset:
@@ -301,6 +315,53 @@ cdef class Files:
             self._free(file)
         return 0
 
+    # Memory.
+
+    cdef void _weigh(self, File* file, int64_t more) noexcept nogil:
+        file.memory += more
+        self.memory += more
+
+    cdef int _make_room(self, File* but) except -1 nogil:
+        """Those that were opened first give up what they hold."""
+        cdef File* file = self.eldest
+        cdef File* next
+        while file is not NULL and self.memory > MEMORY_LIMIT // 4 * 3:
+            next = file.younger
+            if file is not but:
+                self._sniff(file)
+                self._lighten(file)
+                file.light = file.torn = True
+                self._leave(file)
+            file = next
+        return 0
+
+    cdef void _lighten(self, File* file) noexcept nogil:
+        """Frees what hashing takes."""
+        cdef int64_t before = file.memory
+        if file.hashes is not NULL:
+            with gil:
+                Py_DECREF(<object>file.hashes)
+            file.hashes = NULL
+        free(file.histogram)
+        file.histogram = NULL
+        free(file.buffer)
+        file.buffer = NULL
+        file.count = file.room = 0
+        file.memory = sizeof(File)
+        self.memory -= before - file.memory
+
+    cdef void _leave(self, File* file) noexcept nogil:
+        """Takes a file out of the list of those that can be told to take less."""
+        if file.elder is not NULL:
+            file.elder.younger = file.younger
+        elif self.eldest is file:
+            self.eldest = file.younger
+        if file.younger is not NULL:
+            file.younger.elder = file.elder
+        elif self.youngest is file:
+            self.youngest = file.elder
+        file.elder = file.younger = NULL
+
     # Bytes in order.
 
     cdef int _take(self, File* file, const uint8_t* p, int64_t n) except -1 nogil:
@@ -323,7 +384,10 @@ cdef class Files:
                     with gil:
                         raise MemoryError("a file's bytes")
                 file.buffer = grown
+                self._weigh(file, room - file.room)
                 file.room = room
+                if self.memory > MEMORY_LIMIT:
+                    self._make_room(file)
             part = file.room - file.count
             if part > n:
                 part = n
@@ -347,6 +411,7 @@ cdef class Files:
     cdef int _flush(self, File* file) except -1 nogil:
         """Hashes what was collected."""
         if file.histogram is NULL:
+            self._weigh(file, HISTOGRAM + HASHES)
             file.histogram = <uint64_t*>calloc(1024, sizeof(uint64_t))
             if file.histogram is NULL:
                 with gil:
@@ -462,8 +527,11 @@ cdef class Files:
         self.depth.put(row, file.depth)
         if file.missing or file.total > file.seen or flow.partial:
             self.sheet.flags(1)
-        if file.seen:
+        if file.light:
+            self.sheet.flags(1)
+        elif file.seen:
             if file.histogram is NULL:
+                self._weigh(file, HISTOGRAM)
                 file.histogram = <uint64_t*>calloc(1024, sizeof(uint64_t))
                 if file.histogram is NULL:
                     with gil:
@@ -531,12 +599,10 @@ cdef class Files:
             file.ahead = each.next
             self.held -= each.count + 64
             free(each)
-        if file.hashes is not NULL:
-            with gil:
-                Py_DECREF(<object>file.hashes)
+        self._lighten(file)
+        self.memory -= file.memory
+        self._leave(file)
         free(file.others)
-        free(file.histogram)
-        free(file.buffer)
         free(file.name)
         free(file)
         return 0

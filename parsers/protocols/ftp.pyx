@@ -38,7 +38,8 @@ cdef enum:
     NAME_LIMIT = 128
     HEAD = 1024             # bytes of a file that tell the control connection its type
 
-cdef enum:                  # OCSF 4008
+cdef enum:
+    CLASS = 4008            # OCSF: FTP Activity
     ACTIVITY_PUT = 1
     ACTIVITY_GET = 2
     ACTIVITY_DELETE = 4
@@ -102,8 +103,9 @@ cdef struct Session:
     int64_t number              # of commands so far
     int64_t current             # number of the one that the latest reply is to; 0: none
     int reply_code              # -1: none yet
-    uint8_t reply[ARGUMENT_LIMIT]
+    uint8_t* reply              # at most ARGUMENT_LIMIT bytes
     int reply_length
+    int reply_room
     int going_on                # code of a reply of several lines; 0: none
     int64_t size                # -1: not told
     bint channel                # a data connection was agreed on, and not logged yet
@@ -120,7 +122,7 @@ cdef struct Session:
     bint has_password
     uint8_t password[NAME_LIMIT]
     int password_length
-    uint8_t directory[PATH_ROOM]
+    uint8_t* directory
     int directory_length
     bint tls
     int64_t scanned[2]
@@ -172,7 +174,7 @@ cdef class Ftp(Protocol):
     cdef int data_index
     cdef DictColumn protocol, command, user, password, data_src, data_dst, mime_type, path
     cdef TextColumn argument, reply, file_uid
-    cdef IntColumn reply_code, file_size, data_port, status_id
+    cdef IntColumn reply_code, file_size, data_port, status_id, class_uid
     cdef BoolColumn passive, tls
 
     def __cinit__(self, int index, Account account, Sheets sheets):
@@ -193,6 +195,7 @@ cdef class Ftp(Protocol):
         self.path = rows.column("file_path")
         self.argument = rows.column("argument")
         self.reply = rows.column("reply")
+        self.class_uid = rows.column("class_uid")
         self.reply_code = rows.column("reply_code")
         self.file_size = rows.column("file_size")
         self.file_uid = rows.column("file_uid")
@@ -236,9 +239,8 @@ cdef class Ftp(Protocol):
         s.reply_code = -1
         s.size = -1
         s.mime = -1
-        s.directory[0] = 46
-        s.directory_length = 1
         t.state = s
+        self._go(s, b".", 1)
         self._pend(s, b"<init>", 6, NULL, 0)
         s.pending[0].init = True
         return 0
@@ -260,6 +262,8 @@ cdef class Ftp(Protocol):
                 c.session = NULL
                 c = c.next
             self.sheets.expected.forget(s)
+            free(s.reply)
+            free(s.directory)
             free(s)
             t.state = NULL
         return 0
@@ -409,7 +413,20 @@ cdef class Ftp(Protocol):
 
     # Replies.
 
+    cdef int _go(self, Session* s, const uint8_t* path, int n) except -1 nogil:
+        """The session's directory is another one."""
+        cdef uint8_t* copy = <uint8_t*>malloc(n + 1)
+        if copy is NULL:
+            with gil:
+                raise MemoryError("a directory")
+        memcpy(copy, path, n)
+        free(s.directory)
+        s.directory = copy
+        s.directory_length = n
+        return 0
+
     cdef int _answer(self, Session* s, const uint8_t* p, int64_t n) except -1 nogil:
+        cdef uint8_t[PATH_ROOM] path
         cdef int code = -1, i, best = -1, score, most = -1
         cdef int64_t at = 0
         cdef bint more = False
@@ -432,8 +449,18 @@ cdef class Ftp(Protocol):
         while at < n and (p[at] == 32 or p[at] == 9):
             at += 1
         s.reply_code = code
-        s.reply_length = <int>(n - at if n - at < ARGUMENT_LIMIT else ARGUMENT_LIMIT)
-        memcpy(s.reply, p + at, s.reply_length)
+        i = <int>(n - at if n - at < ARGUMENT_LIMIT else ARGUMENT_LIMIT)
+        if i > s.reply_room:
+            free(s.reply)
+            s.reply_room = 0
+            s.reply = <uint8_t*>malloc(i)
+            if s.reply is NULL:
+                with gil:
+                    raise MemoryError("a reply")
+            s.reply_room = i
+        s.reply_length = i
+        if i:
+            memcpy(s.reply, p + at, i)
         # Whose it is: the first that it fits best.
         for i in range(s.pending_count):
             c = &s.pending[i]
@@ -468,19 +495,19 @@ cdef class Ftp(Protocol):
         if not c.directory_taken:
             if code == 250 and _is(c, b"CWD"):
                 c.directory_taken = True
-                s.directory_length = join_path(
-                    s.directory, s.directory_length, c.argument, c.argument_length, s.directory
+                i = join_path(
+                    s.directory, s.directory_length, c.argument, c.argument_length, path
                 )
+                self._go(s, path, i)
             elif (code == 200 or code == 250) and _is(c, b"CDUP"):
                 c.directory_taken = True
-                s.directory_length = join_path(
-                    s.directory, s.directory_length, b"/..", 3, s.directory
-                )
+                i = join_path(s.directory, s.directory_length, b"/..", 3, path)
+                self._go(s, path, i)
             elif code == 257 and (_is(c, b"PWD") or _is(c, b"XPWD")):
                 c.directory_taken = True
-                i = quoted_path(s.reply, s.reply_length, s.directory)
+                i = quoted_path(s.reply, s.reply_length, path)
                 if i:
-                    s.directory_length = i
+                    self._go(s, path, i)
         if s.pending_count > 1:
             # More is waiting: no command will come that ends this one.
             self._row(s, c)
@@ -503,6 +530,7 @@ cdef class Ftp(Protocol):
             elif _is(c, b"DELE"):
                 activity = ACTIVITY_DELETE
             row = self.sheet.begin(s.talk.flow, &c.place, activity)
+            self.class_uid.put(row, CLASS)
             self.protocol.put_valid(row, b"ftp", 3)
             if s.named:
                 self.user.put(row, s.user, s.user_length)
@@ -639,7 +667,7 @@ cdef class FtpData(Protocol):
             file = self._file(t, c, side)
         before = file.seen
         self.files.data(file, p, n, t.time)
-        if s is not NULL and before < HEAD <= file.seen and file.next == file.seen:
+        if s is not NULL and before < HEAD <= file.seen and file.count >= HEAD and not file.missing:
             s.mime = mime_of(file.buffer, HEAD)
         return n
 

@@ -3,7 +3,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef enum:
-    ENTRIES = 2048              # an entry counts 32 bytes and its texts
     TABLE_LIMIT = 65536         # bytes of a dynamic table, whatever the peers agree on
     TEXT_LIMIT = 65536          # of a name or a value
 
@@ -14,12 +13,13 @@ cdef struct Entry:              # of the dynamic table; name and value follow
 
 
 cdef struct Hpack:              # one direction's
-    Entry** ring                # ENTRIES of them; the newest stands before `head`
+    Entry** ring                # `room` of them, a power of 2; the newest stands before `head`
+    int32_t room
     int32_t head
     int64_t size
     int64_t limit
     int32_t count
-    uint8_t* name               # room for texts that are unpacked
+    uint8_t* name               # room for texts that are unpacked, TEXT_LIMIT each; the caller's
     uint8_t* value
 
 
@@ -27,7 +27,8 @@ ctypedef int (*OnField)(
     void* owner, const uint8_t* name, Py_ssize_t n, const uint8_t* value, Py_ssize_t m
 ) except -1 nogil
 
-cdef int begin_hpack(Hpack* h) except -1 nogil
+# Allocates nothing.
+cdef void begin_hpack(Hpack* h, uint8_t* name, uint8_t* value) noexcept nogil
 cdef void end_hpack(Hpack* h) noexcept nogil
 # Gives each header of a whole block to `on_field`; False where the block is broken: then nothing more
 # can be read in this direction.

@@ -59,32 +59,41 @@ cdef int _build() except -1:
 _build()
 
 
-cdef int begin_hpack(Hpack* h) except -1 nogil:
+cdef void begin_hpack(Hpack* h, uint8_t* name, uint8_t* value) noexcept nogil:
     h.limit = FIRST_LIMIT
-    h.ring = <Entry**>calloc(ENTRIES, sizeof(Entry*))
-    h.name = <uint8_t*>malloc(TEXT_LIMIT)
-    h.value = <uint8_t*>malloc(TEXT_LIMIT)
-    if h.name is NULL or h.value is NULL or h.ring is NULL:
-        with gil:
-            raise MemoryError("HPACK")
-    return 0
+    h.name = name
+    h.value = value
 
 
 cdef void end_hpack(Hpack* h) noexcept nogil:
     h.limit = 0
     _evict(h, 0)
     free(h.ring)
-    free(h.name)
-    free(h.value)
     h.ring = NULL
-    h.name = h.value = NULL
+    h.room = 0
+
+
+cdef int _grow(Hpack* h) except -1 nogil:
+    """Room for more entries: there are as many as the table's size allows, at 32 bytes each."""
+    cdef int32_t room = h.room * 2 if h.room else 16, i
+    cdef Entry** ring = <Entry**>calloc(room, sizeof(Entry*))
+    if ring is NULL:
+        with gil:
+            raise MemoryError("HPACK")
+    for i in range(h.count):
+        ring[i] = h.ring[(h.head - h.count + i) & (h.room - 1)]
+    free(h.ring)
+    h.ring = ring
+    h.room = room
+    h.head = h.count
+    return 0
 
 
 cdef void _evict(Hpack* h, int64_t room) noexcept nogil:
     """Until there is room, the oldest entries go."""
     cdef Entry* e
     while h.count and h.size + room > h.limit:
-        e = h.ring[(h.head - h.count) & (ENTRIES - 1)]
+        e = h.ring[(h.head - h.count) & (h.room - 1)]
         h.size -= e.name + e.value + OVERHEAD
         h.count -= 1
         free(e)
@@ -107,8 +116,10 @@ cdef int _add(
     if h.size + n + m + OVERHEAD > h.limit:
         free(e)                 # larger than the table: it is empty now
         return 0
-    h.ring[h.head] = e
-    h.head = (h.head + 1) & (ENTRIES - 1)
+    if h.count == h.room:
+        _grow(h)
+    h.ring[h.head & (h.room - 1)] = e
+    h.head = (h.head + 1) & (h.room - 1)
     h.size += n + m + OVERHEAD
     h.count += 1
     return 0
@@ -184,7 +195,7 @@ cdef int _entry(
     index -= FIXED + 1
     if index >= h.count:
         return 0
-    e = h.ring[(h.head - 1 - index) & (ENTRIES - 1)]
+    e = h.ring[(h.head - 1 - <int32_t>index) & (h.room - 1)]
     name[0] = <uint8_t*>e + sizeof(Entry)
     n[0] = e.name
     value[0] = name[0] + e.name
@@ -241,8 +252,10 @@ def unpack(list blocks not None):
     cdef Hpack h
     cdef list found, all = []
     cdef bytes block
+    name = bytearray(TEXT_LIMIT)
+    value = bytearray(TEXT_LIMIT)
     memset(&h, 0, sizeof(h))
-    begin_hpack(&h)
+    begin_hpack(&h, name, value)
     try:
         for block in blocks:
             found = []

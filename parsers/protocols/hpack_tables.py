@@ -1,4 +1,4 @@
-"""The tables of HPACK (RFC 7541): the static headers of appendix A, the code lengths of appendix B."""
+"""The tables of HPACK (RFC 7541): static headers (appendix A), lengths of codes (appendix B)."""
 
 STATIC: tuple[tuple[str, str], ...] = (
     (":authority", ""), (":method", "GET"), (":method", "POST"), (":path", "/"),

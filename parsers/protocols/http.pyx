@@ -39,8 +39,10 @@ cdef int WEBSOCKET = service("websocket")
 
 cdef enum:
     PENDING_LIMIT = 100         # requests without an answer
+    WAITING_LIMIT = 65536       # of all connections
     UNANSWERED_LIMIT = 65536
     LINE_LIMIT = 1048576
+    NEAR = 10240                # bytes of a side
     NAME_LIMIT = 1024
 
 cdef enum:                      # Side.state: what comes next
@@ -119,13 +121,14 @@ cdef struct Side:
     int64_t left
     int64_t content_length      # -1: not given
     int64_t range_length
+    int64_t range_end           # in the file, of the part at hand
     int64_t instance
     int64_t offset              # in the file, of the next byte of a part of it
     int64_t length              # of the body
     int64_t raw                 # as it came
     int64_t scanned             # of the bytes at hand: how many hold no end of line
     int64_t now                 # where the bytes at hand stand in what was offered
-    Entity* top                 # what the headers say of the content
+    Entity* top                 # what the headers say of the content; NULL where that is nothing
     File* file
     Inflate zip
     Tree parts
@@ -311,10 +314,6 @@ cdef class Http(Protocol):
             h.side[i].parts.on_header = _on_header
             h.side[i].parts.on_content = _on_part
             h.side[i].parts.on_end = _on_part_end
-            h.side[i].top = <Entity*>calloc(1, sizeof(Entity))
-            if h.side[i].top is NULL:
-                with gil:
-                    raise MemoryError("a connection's requests")
         return 0
 
     cdef int end(self, Talk* t) except -1 nogil:
@@ -561,15 +560,23 @@ cdef class Http(Protocol):
         if n == 0:
             return self._note(h, ORIG, EMPTY_REQUEST, NULL, 0)
         h.side[ORIG].state = NOTHING
+        self._violated(h)
         return 0
+
+    cdef void _violated(self, State* h) noexcept nogil:
+        """Near its beginning, what is no HTTP says that the connection is none; later, one side is
+        not read on."""
+        if h.talk.half[ORIG].position <= NEAR and h.talk.half[RESP].position <= NEAR:
+            give_up(h.talk)
 
     cdef Exchange* _next_request(self, State* h) except NULL nogil:
         cdef Exchange* x
         if h.request < h.response:
             self._note(h, ORIG, RESPONSE_FIRST, NULL, 0)
             h.request = h.response
-        if h.pending > PENDING_LIMIT:
-            self._note(h, ORIG, PIPELINING, NULL, 0)
+        if h.pending > PENDING_LIMIT or (h.pending > 1 and self.rows.waiting > WAITING_LIMIT):
+            if h.pending > PENDING_LIMIT:
+                self._note(h, ORIG, PIPELINING, NULL, 0)
             if h.response == 0:
                 h.response = 1
             while h.response < h.request:
@@ -613,6 +620,7 @@ cdef class Http(Protocol):
         if n < 5 or memcmp(p, b"HTTP/", 5):
             if n:
                 s.state = NOTHING
+                self._violated(h)
             return 0
         version = _version(p + 5, n - 5)
         while at < n and not _blank(p[at]):
@@ -681,8 +689,8 @@ cdef class Http(Protocol):
     cdef int _message(self, State* h, int side, bint bodiless) except -1 nogil:
         """A message begins: nothing of the one before holds."""
         cdef Side* s = &h.side[side]
-        memset(s.top, 0, sizeof(Entity))
-        s.top.name_length = -1
+        free(s.top)
+        s.top = NULL
         s.state = HEADERS
         s.ongoing = True
         s.bodiless = bodiless
@@ -784,10 +792,15 @@ cdef class Http(Protocol):
             if side == RESP and h.status == 206:
                 self._range(h, s, value, m)
         elif same(p, length, b"content-type"):
-            content_type(s.top, value, m)
-            self._name(s.top, value, m, False)
+            # Most types say neither where parts end nor a name.
+            if memchr(value, 61, m) is not NULL:
+                self._top(s)
+                content_type(s.top, value, m)
+                self._name(s.top, value, m, False)
         elif same(p, length, b"content-disposition"):
-            self._name(s.top, value, m, True)
+            if memchr(value, 61, m) is not NULL:
+                self._top(s)
+                self._name(s.top, value, m, True)
         elif same(p, length, b"connection"):
             if side == ORIG:
                 if same(value + at, size, b"keep-alive"):
@@ -799,6 +812,15 @@ cdef class Http(Protocol):
         elif side == RESP and same(p, length, b"upgrade"):
             h.upgrade_length = <int>(size if size < 64 else 64)
             memcpy(h.upgrade_to, value + at, h.upgrade_length)
+        return 0
+
+    cdef int _top(self, Side* s) except -1 nogil:
+        if s.top is NULL:
+            s.top = <Entity*>calloc(1, sizeof(Entity))
+            if s.top is NULL:
+                with gil:
+                    raise MemoryError("headers")
+            s.top.name_length = -1
         return 0
 
     cdef void _name(
@@ -838,6 +860,7 @@ cdef class Http(Protocol):
         s.partial = True
         s.offset = first
         s.range_length = last - first + 1
+        s.range_end = last + 1
         if s.multipart:
             return 0
         if s.content_length > 0 and s.content_length != s.range_length:
@@ -857,7 +880,7 @@ cdef class Http(Protocol):
             return 0
         if side == RESP and s.bodiless:
             return self._done(h, side, False)
-        if s.top.kind == MULTIPART and (side == RESP or s.content_length > 0 or s.chunked):
+        if s.top is not NULL and s.top.kind == MULTIPART and (side == RESP or s.content_length > 0 or s.chunked):
             if s.chunked:
                 self._note(h, side, CHUNKED_PARTS, NULL, 0)
             elif not s.packed:
@@ -969,7 +992,7 @@ cdef class Http(Protocol):
                 s.fresh = file[0].joined and not file[0].sniffed
             else:
                 file[0] = self.files.open(h.talk.flow, side, &found, b"HTTP", h.talk.time)
-            if e.name_length > 0:
+            if e is not NULL and e.name_length > 0:
                 self.files.name(file[0], e.name, e.name_length)
             if not s.packed and not s.multipart:
                 if s.partial:
@@ -1074,13 +1097,17 @@ cdef class Http(Protocol):
         cdef State* h = <State*>t.state
         cdef Side* s = &h.side[side]
         cdef File* file = s.file
-        cdef bint inside = s.ongoing and s.length > 0 and s.left >= n and (
-            s.state == BODY or s.state == CHUNK or s.state == PARTS
+        cdef bint inside = s.ongoing and s.length > 0 and (
+            s.left >= n and (s.state == BODY or s.state == CHUNK or s.state == PARTS)
+            # A part says itself how long it is.
+            or s.left < 0 and s.state == PARTS and s.partial and s.range_end - s.offset >= n
         )
         s.scanned = 0
         if inside:
-            s.left -= n
-            s.length += n
+            if s.left >= 0:
+                s.left -= n
+            if s.state != PARTS:        # Zeek does not count it there
+                s.length += n
             s.raw += n
             if s.state == PARTS and s.parts.current is not NULL:
                 file = s.parts.current.file
@@ -1140,8 +1167,8 @@ cdef Guess _request_like(const uint8_t* p, int64_t n, bint at_home) noexcept nog
         return MORE if n < 24 else NO
     if i < 2 or not _blank(p[i]):
         return NO
-    if same(p, method, b"pri") and n >= 16 and memcmp(p, b"PRI * HTTP/2.0\r\n", 16) == 0:
-        return NO
+    if memcmp(p, b"PRI * HTTP/2.0\r\n", n if n < 16 else 16) == 0:
+        return NO if n >= 16 else MORE
     while i < n and _blank(p[i]):
         i += 1
     if i == n:

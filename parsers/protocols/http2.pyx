@@ -8,7 +8,7 @@ Each stream is a request with its response: a row of http_activity, written when
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 from tracelake.native.account cimport Account
@@ -16,7 +16,9 @@ from tracelake.native.cursor cimport be32
 from tracelake.parsers.conn cimport ORIG, RESP, Place
 from tracelake.parsers.protocols.entity cimport file_name, same
 from tracelake.parsers.protocols.files cimport File, Files, files_of
-from tracelake.parsers.protocols.hpack cimport Hpack, begin_hpack, end_hpack, read_block
+from tracelake.parsers.protocols.hpack cimport (
+    Hpack, TEXT_LIMIT, begin_hpack, end_hpack, read_block,
+)
 from tracelake.parsers.protocols.http_row cimport (
     Exchange, HOST, HttpRows, METHOD, SCHEME,
 )
@@ -25,7 +27,7 @@ from tracelake.parsers.protocols.protocol cimport (
     MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
 )
 from tracelake.parsers.protocols.sheet cimport Sheets
-from tracelake.parsers.protocols.text_slots cimport keep
+from tracelake.parsers.protocols.text_slots cimport Slot, keep
 from tracelake.parsers.services cimport service
 
 cdef int SERVICE = service("http")
@@ -39,7 +41,8 @@ cdef enum:
     BLOCK_LIMIT = 1 << 18       # bytes of the headers of a message, packed
     UNPACKED_LIMIT = 1 << 18    # and unpacked
     STREAM_LIMIT = 1000         # that are open; beyond, the oldest becomes a row
-    BUCKETS = 256
+    WAITING_LIMIT = 65536       # of all connections
+    BUCKETS = 64
     NAME_LIMIT = 1024
 
 cdef enum:                      # frame types
@@ -69,8 +72,7 @@ cdef struct Stream:
     int64_t content_length[2]
     File* file[2]
     Inflate zip[2]
-    uint8_t name[NAME_LIMIT]    # of the file
-    int name_length
+    Slot name                   # of the file, in the exchange's text
 
 
 cdef struct Side:
@@ -117,12 +119,22 @@ cdef int _on_clear(void* owner, const uint8_t* p, Py_ssize_t n) except -1 nogil:
 cdef class Http2(Protocol):
     cdef HttpRows rows
     cdef Files files
+    cdef uint8_t* name_room     # for headers that are unpacked
+    cdef uint8_t* value_room
 
     def __cinit__(self, int index, Account account, Sheets sheets):
         self.name = "http"
         self.longest = FRAME_LIMIT + HEADER
         self.rows = HttpRows(sheets)
         self.files = files_of(sheets)
+        self.name_room = <uint8_t*>malloc(TEXT_LIMIT)
+        self.value_room = <uint8_t*>malloc(TEXT_LIMIT)
+        if self.name_room is NULL or self.value_room is NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.name_room)
+        free(self.value_room)
 
     cdef Guess recognise(
         self, const Talk* t, const uint8_t* orig, int64_t n, const uint8_t* resp, int64_t m
@@ -141,8 +153,8 @@ cdef class Http2(Protocol):
         h.talk = t
         h.protocol = <PyObject*>self
         t.state = h
-        begin_hpack(&h.half[0].hpack)
-        begin_hpack(&h.half[1].hpack)
+        begin_hpack(&h.half[0].hpack, self.name_room, self.value_room)
+        begin_hpack(&h.half[1].hpack, self.name_room, self.value_room)
         return 0
 
     cdef int end(self, Talk* t) except -1 nogil:
@@ -243,7 +255,7 @@ cdef class Http2(Protocol):
             s = s.next
         if s is not NULL or not make:
             return s
-        if h.open >= STREAM_LIMIT:
+        if h.open >= STREAM_LIMIT or (h.open > 1 and self.rows.waiting > WAITING_LIMIT):
             h.oldest.x.truncated = True
             self._finish(h, h.oldest)
         found = place(h.talk, h.side, h.now)
@@ -461,11 +473,8 @@ cdef class Http2(Protocol):
             )
         elif same(name, n, b"content-disposition"):
             length = file_name(value, m, True, &text)
-            if length > NAME_LIMIT:
-                length = NAME_LIMIT
             if length:
-                memcpy(s.name, text, length)
-                s.name_length = <int>length
+                s.name = keep(&x.text, text, length, NAME_LIMIT)
         return 0
 
     # Data.
@@ -510,10 +519,10 @@ cdef class Http2(Protocol):
         s.x.length[side] += n
         if s.file[side] is NULL:
             found = place(h.talk, side, h.now)
-            s.file[side] = self.files.open(h.talk.flow, side, &found, b"HTTP", h.talk.time)
+            s.file[side] = self.files.open(h.talk.flow, side, &found, b"HTTP2", h.talk.time)
             if not s.packed[side] and s.content_length[side] > 0:
                 s.file[side].total = s.content_length[side]
-            if s.name_length:
-                self.files.name(s.file[side], s.name, s.name_length)
+            if s.name.length:
+                self.files.name(s.file[side], s.x.text.bytes + s.name.at, s.name.length)
             self.rows.file(s.x, side, s.file[side])
         return self.files.data(s.file[side], p, n, h.talk.time)

@@ -65,6 +65,7 @@ cdef struct Exchange:
 cdef class HttpRows:
     cdef Sheet sheet
     cdef Fingerprints fingerprints
+    cdef readonly int64_t waiting       # exchanges that are made and not freed
     cdef IntColumn trans_depth, status_code, info_code, request_len, response_len, status_id
     cdef DictColumn http_method, http_version, url_scheme, url_hostname, user_agent, user_name
     cdef DictColumn status_text, info_text, req_mime, resp_mime, ja4h, upgrade

@@ -128,6 +128,7 @@ cdef class HttpRows:
         if x is NULL:
             with gil:
                 raise MemoryError("a request")
+        self.waiting += 1
         x.place = place[0]
         x.answered = x.status = x.info = -1
         for i in range(FIELDS):
@@ -137,6 +138,7 @@ cdef class HttpRows:
     cdef void free(self, Exchange* x) noexcept nogil:
         clear(&x.text)
         clear(&x.names)
+        self.waiting -= 1
         free(x)
 
     cdef int target(self, Exchange* x, const uint8_t* p, Py_ssize_t n, int* odd) except -1 nogil:
@@ -345,7 +347,9 @@ cdef class HttpRows:
         cdef Py_ssize_t row = self.sheet.begin(f, &x.place, activity_of(method, n) if n > 0 else 0)
         self.trans_depth.put(row, x.depth)
         self._word(self.http_method, row, x, METHOD)
-        if x.answered >= 0:
+        if x.version == 20 and x.answered < 0:
+            self.http_version.put_valid(row, b"2", 1)
+        elif x.answered >= 0:
             text[0] = <uint8_t>(48 + x.answered // 10 % 10)
             text[1] = 46
             text[2] = <uint8_t>(48 + x.answered % 10)

@@ -9,7 +9,6 @@ from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.http2 import Http2
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
-from tracelake.parsers.protocols.mailbox import Imap, Pop3
 from tracelake.parsers.protocols.modbus import Modbus
 from tracelake.parsers.protocols.mysql import Mysql
 from tracelake.parsers.protocols.ntp import NetworkTime
@@ -38,8 +37,6 @@ PROTOCOLS: tuple[type, ...] = (
     Smtp,
     Ftp,
     FtpData,
-    Pop3,
-    Imap,
     Tls,
     SshProtocol,
     Quic,

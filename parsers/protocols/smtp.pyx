@@ -29,7 +29,8 @@ from tracelake.parsers.services cimport service
 cdef int SERVICE = service("smtp")
 
 cdef enum:
-    ACTIVITY_SEND = 1           # OCSF 4009
+    EMAIL = 4009                # class_uid
+    ACTIVITY_SEND = 1
     LINE_LIMIT = 1048576
     CARRY_LIMIT = 65536
     VALUE_LIMIT = 65536
@@ -144,7 +145,7 @@ cdef class Smtp(Protocol):
     cdef DictColumn agent
     cdef TextColumn subject, message_uid, in_reply_to, first_received, second_received
     cdef ListColumn rcpt_to, header_to, cc, path, file_uids
-    cdef IntColumn trans_depth
+    cdef IntColumn trans_depth, class_uid
     cdef BoolColumn tls
 
     def __cinit__(self, int index, Account account, Sheets sheets):
@@ -173,6 +174,7 @@ cdef class Smtp(Protocol):
         self.cc = rows.column("header_cc")
         self.path = rows.column("mail_path")
         self.file_uids = rows.column("file_uids")
+        self.class_uid = rows.column("class_uid")
         self.trans_depth = rows.column("trans_depth")
         self.tls = rows.column("tls")
 
@@ -687,6 +689,7 @@ cdef class Smtp(Protocol):
         cdef Py_ssize_t row
         if s.any and s.active:
             row = self.sheet.begin(s.talk.flow, &s.began, ACTIVITY_SEND)
+            self.class_uid.put(row, EMAIL)
             self.protocol.put_valid(row, b"smtp", 4)
             self.trans_depth.put(row, s.depth)
             if s.helo_length:

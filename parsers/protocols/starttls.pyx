@@ -22,6 +22,7 @@ cdef enum:
     TAG_LIMIT = 64
 
 cdef int IMAP = service("imap")
+cdef int POP3 = service("pop3")
 
 
 cdef struct State:
@@ -97,6 +98,10 @@ cdef class Starttls(Protocol):
             return 0
         if s.pop:
             s.asked = _is(p, n, b"STLS", 4)
+            if s.asked or _is(p, n, b"USER", 4) or _is(p, n, b"CAPA", 4) or (
+                _is(p, n, b"APOP", 4) or _is(p, n, b"AUTH", 4)
+            ):
+                confirm(t, POP3)
             return 0
         while word < n and p[word] != 0x20:
             word += 1

@@ -27,6 +27,8 @@ cdef struct Block:
     int32_t item_room
 
 
+# All blocks of the process together: beyond PLENTY bytes of a text only 256 are kept, beyond twice
+# that none.
 # Adds a text, at most `limit` bytes of it, and says where it stands. A full block (1 MiB) keeps
 # nothing more, nor does one that memory is not found for: the slot is empty.
 cdef Slot keep(Block* b, const uint8_t* p, Py_ssize_t n, Py_ssize_t limit) noexcept nogil

@@ -1,6 +1,6 @@
 """Texts that a row needs later (see text_slots.pxd)."""
 
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
@@ -9,14 +9,24 @@ from tracelake.native.columns cimport TextColumn
 cdef enum:
     BLOCK_LIMIT = 1048576
     ITEM_LIMIT = 4096
+    SHORT = 256
+
+
+cdef int64_t PLENTY = 32 << 20
+cdef int64_t _held = 0          # bytes of all blocks
 
 
 cdef Slot keep(Block* b, const uint8_t* p, Py_ssize_t n, Py_ssize_t limit) noexcept nogil:
     cdef Slot slot
     cdef uint8_t* grown
     cdef int32_t room
+    global _held
     if n > limit:
         n = limit
+    if _held > PLENTY and n > SHORT:
+        n = SHORT
+    if _held > 2 * PLENTY:
+        n = 0
     slot.at = b.count
     slot.length = 0
     if n <= 0 or b.count + n > BLOCK_LIMIT:
@@ -28,6 +38,7 @@ cdef Slot keep(Block* b, const uint8_t* p, Py_ssize_t n, Py_ssize_t limit) noexc
         grown = <uint8_t*>realloc(b.bytes, room)
         if grown is NULL:
             return slot
+        _held += room - b.room
         b.bytes = grown
         b.room = room
     memcpy(b.bytes + b.count, p, n)
@@ -39,7 +50,8 @@ cdef Slot keep(Block* b, const uint8_t* p, Py_ssize_t n, Py_ssize_t limit) noexc
 cdef int add(Block* b, int list, const uint8_t* p, Py_ssize_t n) except -1 nogil:
     cdef Item* grown
     cdef int32_t room
-    if b.item_count >= ITEM_LIMIT:
+    global _held
+    if b.item_count >= ITEM_LIMIT or _held > 2 * PLENTY:
         return 0
     if b.item_count == b.item_room:
         room = b.item_room * 2 if b.item_room else 4
@@ -47,6 +59,7 @@ cdef int add(Block* b, int list, const uint8_t* p, Py_ssize_t n) except -1 nogil
         if grown is NULL:
             with gil:
                 raise MemoryError("texts of a row")
+        _held += (room - b.item_room) * <int64_t>sizeof(Item)
         b.items = grown
         b.item_room = room
     b.items[b.item_count].list = list
@@ -63,6 +76,8 @@ cdef int32_t listed(const Block* b, int list) noexcept nogil:
 
 
 cdef void clear(Block* b) noexcept nogil:
+    global _held
+    _held -= b.room + b.item_room * <int64_t>sizeof(Item)
     free(b.bytes)
     free(b.items)
     b.bytes = NULL

@@ -8,6 +8,8 @@ SOURCES = ("HTTP", "SMTP", "FTP_DATA", "SMB", "SSL")
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None and own is not None and (own.get("parse_flags") or 0) & 1:
         return "the flow's beginning is not in the capture: Zeek reads no HTTP there"
+    if theirs is not None and theirs.get("timedout"):
+        return "after two minutes without a byte Zeek takes a file for ended; here it goes on"
     return None
 
 

@@ -12,7 +12,7 @@ def uri(row: Row) -> str | None:
     if row.get("url_path") is None:
         return None
     query = row.get("url_query")
-    return row["url_path"] + ("" if query is None else f"?{query}")
+    return str(row["url_path"]) + ("" if query is None else f"?{query}")
 
 
 def types(column: str) -> Any:
@@ -30,6 +30,11 @@ def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
         return "HTTP/2 is read as such; Zeek's default scripts do not"
     if theirs is None and own is not None and (own.get("parse_flags") or 0) & 1:
         return "the flow's beginning is not in the capture: Zeek reads no HTTP there"
+    if own is None and theirs is not None:
+        if theirs.get("version") == "0.9" and theirs.get("method") != "GET":
+            return "HTTP/0.9 knows GET alone: to Zeek the commands of IRC and NATS are such requests"
+        if "method" not in theirs and "status_code" not in theirs:
+            return "the rest of a body whose end Zeek does not find: here it is by Content-Length"
     if theirs is None or own is None:
         return None
     if name in ("request_body_len", "response_body_len") and (
