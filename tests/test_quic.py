@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tests.packets import CLIENT, SERVER, ethernet, ipv4, pcap, udp
-from tests.tls_build import alpn, client_hello, extension, message, numbers, server_hello, server_name
+from tests.tls_build import (
+    alpn,
+    client_hello,
+    extension,
+    message,
+    numbers,
+    server_hello,
+    server_name,
+)
 from tests.zeek_compare import tables
 
 aead = pytest.importorskip("cryptography.hazmat.primitives.ciphers.aead")

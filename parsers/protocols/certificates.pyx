@@ -1,8 +1,8 @@
 """Certificates that went over the wire (see certificates.pxd).
 
 A row says in which flows its certificate was seen, so it waits: until there are ENTRY_LIMIT others
-that were seen later, or HELD_LIMIT bytes of them, or the capture ends. Of one that is written only a
-hash is kept, so that it is not written again.
+that were seen later, or HELD_LIMIT bytes of them, or the capture ends. Of one that is written only
+a hash is kept, so that it is not written again.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t

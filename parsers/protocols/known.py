@@ -5,8 +5,8 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
-from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.quic import Quic
+from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.ssh import SshProtocol
 from tracelake.parsers.protocols.starttls import Starttls
 from tracelake.parsers.protocols.tls import Tls

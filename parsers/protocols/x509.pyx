@@ -154,7 +154,7 @@ cdef int _two(const uint8_t* p) noexcept nogil:
 
 
 cdef bint _time(const uint8_t* p, int32_t n, int tag, int64_t* us) noexcept nogil:
-    """UTCTime and GeneralizedTime (X.680, 46 and 47), seconds and zone as they were once allowed."""
+    """UTCTime and GeneralizedTime (X.680, 46, 47); seconds and zone as once allowed."""
     cdef int32_t at
     cdef int year, high, low, month, day, hour, minute, second = 0, zone = 0
     if tag == UTC_TIME:
