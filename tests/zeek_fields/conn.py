@@ -9,7 +9,7 @@ class Services(frozenset[str]):
     """A set that is equal to its members with commas between them, in any order."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, str) and self == frozenset(other.split(",")) or (
+        return (isinstance(other, str) and self == frozenset(other.split(","))) or (
             frozenset.__eq__(self, other) is True
         )
 
