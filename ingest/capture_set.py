@@ -95,7 +95,7 @@ def _sha256(file: BinaryIO) -> str:
 
 
 def _first_packet(head: bytes) -> int:
-    times = []
+    times: list[int] = []
     account = Account(lambda batch: None)
     try:
         for _, batch in read_flows(Artifact("", Feed(io.BytesIO(head)), account)):

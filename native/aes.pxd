@@ -12,8 +12,8 @@ cdef void aes_start(Aes* aes, const uint8_t* key) noexcept nogil
 # One block of 16 bytes; `out` may be `p`.
 cdef void aes_encrypt(const Aes* aes, const uint8_t* p, uint8_t* out) noexcept nogil
 
-# Decrypts `n` bytes at `p`, behind which the tag of 16 bytes stands, to `out`; nonce: 12 bytes. False,
-# with nothing in `out`, where the tag is not right.
+# Decrypts `n` bytes at `p`, behind which the tag of 16 bytes stands, to `out`; nonce: 12 bytes.
+# False, with nothing in `out`, where the tag is not right.
 cdef bint gcm_open(
     const Aes* aes, const uint8_t* nonce, const uint8_t* head, Py_ssize_t head_length,
     const uint8_t* p, Py_ssize_t n, uint8_t* out

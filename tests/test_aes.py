@@ -27,7 +27,8 @@ def test_gcm_specification_test_case_4() -> None:
         "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
     )
     found = open_sealed(key, nonce, head, sealed)
-    assert found is not None and found.hex() == plain
+    assert found is not None
+    assert found.hex() == plain
     for i in (0, len(sealed) - 1):
         changed = bytearray(sealed)
         changed[i] ^= 1

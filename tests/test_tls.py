@@ -101,13 +101,15 @@ def test_certificates_are_rows_once() -> None:
     assert (own["is_host"], own["is_client"], own["chain_position"]) == (True, False, 0)
     assert (ca["is_host"], ca["is_client"], ca["chain_position"]) == (False, False, 1)
     assert set(own["seen_in"]) == {row["conn_uid"] for row in rows["tls_activity"]}
-    assert own["key_length"] == 1024 and own["key_exponent"] == "65537"
+    assert own["key_length"] == 1024
+    assert own["key_exponent"] == "65537"
     assert own["time"] == pytest.approx(1000.005)
 
 
 def test_resumed_by_session() -> None:
     row = one(handshake_12(resumed=True))
-    assert row["resumed"] and row["established"]
+    assert row["resumed"]
+    assert row["established"]
     assert row["tls_history"] == "CsiI"
 
 
@@ -178,7 +180,8 @@ def test_a_record_of_another_version_ends_it() -> None:
     said = [*handshake_12()[:2], (True, b"\x17\xff\xff\x00\x05hello")]
     rows = read(said)
     (row,) = rows["tls_activity"]
-    assert row["tls_history"] == "Csxkn" and row["established"] is False
+    assert row["tls_history"] == "Csxkn"
+    assert row["established"] is False
     assert rows["network_activity"][0].get("app_protocol") is None
 
 
@@ -186,7 +189,8 @@ def test_a_gap_ends_it_with_what_is_known() -> None:
     segments = session(*handshake_12(), port=443, mss=200)
     lost = [i for i, s in enumerate(segments) if not s.client and s.size][2]
     (row,) = tables(pcap(timed(segments[:lost] + segments[lost + 1 :])))["tls_activity"]
-    assert row["sni"] == "a.example" and row["established"] is False
+    assert row["sni"] == "a.example"
+    assert row["established"] is False
 
 
 def test_other_things_on_its_port() -> None:
@@ -242,7 +246,7 @@ def test_ja4_of_the_specification() -> None:
 
 
 def test_ja3_of_its_description() -> None:
-    """github.com/salesforce/ja3: 769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0"""
+    """The example of github.com/salesforce/ja3."""
     hello = client_hello(
         server_name("a"), extension(10, vector(numbers(23, 24, 25))),
         extension(11, vector(b"\0", 1)), version=769,

@@ -56,8 +56,10 @@ def test_names_are_escaped_as_openssl_does() -> None:
     assert found["subject"].startswith("CN=\\#\\C3\\A9\\< \\E4\\B8\\AD\\ ,1.2.3.4=#0C03616263,")
     assert set(second.split(",", 1)[0].split("+", 1)) or rest == []
     assert found["subject"].endswith(",O=B\\C3\\BCro\\, Inc.,C=DE")
-    assert "OU=x\\+y" in found["subject"] and "emailAddress=a@b.c" in found["subject"]
-    assert "+" in found["subject"].replace("\\+", "") and first
+    assert "OU=x\\+y" in found["subject"]
+    assert "emailAddress=a@b.c" in found["subject"]
+    assert "+" in found["subject"].replace("\\+", "")
+    assert first
     assert found["issuer"] == found["subject"]
 
 
@@ -74,13 +76,17 @@ def test_fields() -> None:
         x509.SubjectAlternativeName(names), x509.BasicConstraints(True, 3),
         x509.CRLDistributionPoints(points),
     )))
-    assert found["whole"] and found["version"] == 3
+    assert found["whole"]
+    assert found["version"] == 3
     assert found["serial"] == "97513EC7C1E58A90"
-    assert found["not_before"] == int(datetime(2014, 7, 15, 1, 2, 3, tzinfo=UTC).timestamp()) * 10**6
+    begin = datetime(2014, 7, 15, 1, 2, 3, tzinfo=UTC)
+    assert found["not_before"] == int(begin.timestamp()) * 10**6
     assert found["not_after"] == int(datetime(2055, 7, 12, tzinfo=UTC).timestamp()) * 10**6
     assert (found["key"], found["kind"], found["key_bits"]) == ("rsaEncryption", 1, 1024)
     assert (found["exponent"], found["signature"]) == ("65537", "sha256WithRSAEncryption")
-    assert found["constrained"] and found["is_ca"] and found["path_length"] == 3
+    assert found["constrained"]
+    assert found["is_ca"]
+    assert found["path_length"] == 3
     assert found["self_issued"]
     assert found["names"] == [
         (2, b"*.a.example"), (1, b"m@a.example"), (6, b"https://a.example/"),
@@ -122,7 +128,9 @@ def test_serial_numbers_of_all_kinds(content: bytes, text: str) -> None:
 def test_dates_that_are_none_leave_the_rest() -> None:
     der = made()
     found = described(der.replace(b"140715010203Z", b"141399010203Z"))
-    assert found["not_before"] is None and found["not_after"] is not None and found["whole"]
+    assert found["not_before"] is None
+    assert found["not_after"] is not None
+    assert found["whole"]
 
 
 def test_cut_and_changed_anywhere() -> None:

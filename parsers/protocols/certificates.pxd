@@ -53,6 +53,10 @@ cdef class Certificates:
     cdef Entry* met(
         self, Flow* f, const Place* place, const uint8_t* der, int32_t n, int position, bint client
     ) except NULL nogil
+    # Those of a CMS SignedData that stands in `n` bytes at `p` (PKINIT): how many there were.
+    cdef int signed(
+        self, Flow* f, const Place* place, const uint8_t* p, int32_t n, bint client
+    ) except -1 nogil
     cdef Entry* find(self, const uint8_t* digest) noexcept nogil
     cdef int put_names(
         self, ListColumn column, Py_ssize_t row, const Entry* e, int kind

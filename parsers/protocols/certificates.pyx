@@ -1,8 +1,8 @@
 """Certificates that went over the wire (see certificates.pxd).
 
 A row says in which flows its certificate was seen, so it waits: until there are ENTRY_LIMIT others
-that were seen later, or HELD_LIMIT bytes of them, or the capture ends. Of one that is written only a
-hash is kept, so that it is not written again.
+that were seen later, or HELD_LIMIT bytes of them, or the capture ends. Of one that is written only
+a hash is kept, so that it is not written again.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -16,7 +16,7 @@ from tracelake.parsers.conn cimport put_uid
 from tracelake.parsers.packet cimport NO_TIME
 from tracelake.parsers.protocols.x509 cimport (
     KEY_DSA, KEY_EC, KEY_RSA, NAME_DNS, NAME_EMAIL, NAME_IP, NAME_ROOM, NAME_URI, Span,
-    is_self_issued, next_name, next_uri, put_algorithm, put_curve, put_exponent, put_name,
+    find_certificates, is_self_issued, next_certificate, next_name, next_uri, put_algorithm, put_curve, put_exponent, put_name,
     put_serial, read_certificate,
 )
 
@@ -25,6 +25,7 @@ cdef enum:
     ENTRY_LIMIT = 4096
     KNOWN_LIMIT = 1 << 20       # certificates that are known to be written; then all are forgotten
     LIST_LIMIT = 4096           # names of one kind that a row holds
+    SIGNED_LIMIT = 64           # certificates of a signed message that are read
     TRUNCATED = 1               # parse_flags
 
 cdef int64_t HELD_LIMIT = 16 << 20
@@ -156,6 +157,18 @@ cdef class Certificates:
             e.client = True
         self._see(e, f)
         return e
+
+    cdef int signed(
+        self, Flow* f, const Place* place, const uint8_t* p, int32_t n, bint client
+    ) except -1 nogil:
+        cdef Span rest, one
+        cdef int count = 0
+        if not find_certificates(p, n, &rest):
+            return 0
+        while count < SIGNED_LIMIT and next_certificate(p, &rest, &one):
+            self.met(f, place, p + one.at, one.count, count, client)
+            count += 1
+        return count
 
     cdef int _see(self, Entry* e, Flow* f) except -1 nogil:
         """Notes the flow: of more than SEEN_LIMIT those whose names are first, so that it does not

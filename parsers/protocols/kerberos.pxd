@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn, TextColumn
 from tracelake.native.cursor cimport Cursor
 from tracelake.parsers.conn cimport Flow, Place
+from tracelake.parsers.protocols.certificates cimport Certificates
 from tracelake.parsers.protocols.protocol cimport Protocol, Talk
 from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
 from tracelake.parsers.protocols.words cimport Word
@@ -62,6 +63,7 @@ cdef class Tickets:
 
 cdef class Kerberos(Protocol):
     cdef Tickets tickets
+    cdef Certificates certificates      # of PKINIT (RFC 4556)
     cdef int _message(
         self, Talk* t, int side, int64_t at, const uint8_t* p, int64_t n
     ) except -1 nogil

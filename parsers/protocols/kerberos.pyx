@@ -9,13 +9,14 @@ events 4768 to 4771 write them (0x12), names as Zeek's kerberos.log does.
 
 import hashlib
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, be32, left, span
 from tracelake.parsers.conn cimport Flow, Place
+from tracelake.parsers.protocols.certificates cimport certificates_of
 from tracelake.parsers.protocols.der cimport (
     APPLICATION, BIT_STRING, CONTEXT, FOUND, GENERALIZED_TIME, GENERAL_STRING, OCTET_STRING, OID,
     SEQUENCE, Element, element, expect, expect_integer, expect_tagged_integer, frame, pass_over,
@@ -63,6 +64,7 @@ cdef enum:
     PA_ENC_TIMESTAMP = 2
     PA_PK_AS_REQ_OLD = 15
     PA_PK_AS_REQ = 16
+    PA_PK_AS_REP = 17
     PA_ENCRYPTED_CHALLENGE = 138
 
 cdef enum:
@@ -334,6 +336,7 @@ cdef class Kerberos(Protocol):
         self.name = "krb"
         self.ports = (88,)
         self.tickets = Tickets(sheets)
+        self.certificates = certificates_of(sheets)
 
     cdef Guess recognise(
         self, const Talk* t, const uint8_t* orig, int64_t n, const uint8_t* resp, int64_t m
@@ -436,6 +439,10 @@ cdef class Kerberos(Protocol):
                     PA_ENC_TIMESTAMP, PA_PK_AS_REQ_OLD, PA_PK_AS_REQ, PA_ENCRYPTED_CHALLENGE
                 ):
                     asked.pre_auth = <int>number
+                    if number == PA_PK_AS_REQ or number == PA_PK_AS_REQ_OLD:
+                        self.certificates.signed(
+                            t.flow, place, each.at, <int32_t>left(&each), True
+                        )
         if not expect(&body, CONTEXT | 4, &body) or not expect(&body, SEQUENCE, &body):
             return 0
         while element(&body, &e, False) == FOUND:
@@ -470,7 +477,7 @@ cdef class Kerberos(Protocol):
         self, Talk* t, Exchange* x, const Place* place, int type, Cursor* c
     ) except -1 nogil:
         """KDC-REP (section 5.4.2)."""
-        cdef Cursor body, field
+        cdef Cursor body, field, each
         cdef Ticket ticket
         cdef Word realm, client
         cdef int64_t number
@@ -478,7 +485,12 @@ cdef class Kerberos(Protocol):
             return 0
         if not expect_tagged_integer(&body, 1, &number):
             return 0
-        expect(&body, CONTEXT | 2, &field)
+        if expect(&body, CONTEXT | 2, &field) and expect(&field, SEQUENCE, &field):
+            while expect(&field, SEQUENCE, &each):
+                if expect_tagged_integer(&each, 1, &number) and (
+                    number == PA_PK_AS_REP or number == PA_PK_AS_REQ_OLD
+                ):
+                    self.certificates.signed(t.flow, place, each.at, <int32_t>left(&each), False)
         if not (
             expect(&body, CONTEXT | 3, &field) and _string(&field, &realm)
             and expect(&body, CONTEXT | 4, &field) and _principal(&field, &client)

@@ -21,7 +21,6 @@ from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.snmp import Snmp
 from tracelake.parsers.protocols.socks import Socks
 from tracelake.parsers.protocols.ssh import SshProtocol
-from tracelake.parsers.protocols.starttls import Starttls
 from tracelake.parsers.protocols.syslog_wire import Syslog
 from tracelake.parsers.protocols.tls import Tls
 
@@ -48,7 +47,6 @@ PROTOCOLS: tuple[type, ...] = (
     NetworkTime,
     Radius,
     Syslog,
-    Starttls,
     Dnp3,
     Modbus,
     Mysql,

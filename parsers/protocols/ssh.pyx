@@ -1,6 +1,6 @@
 """SSH 2 (RFC 4253) and SSH 1 (draft-ylonen-ssh-protocol-00): the banners, what is negotiated, the
-server's key. Then everything is encrypted; whether somebody could log in is told from the lengths of
-the server's segments, by Zeek's rules.
+server's key. Then everything is encrypted; whether somebody could log in is told from the lengths
+of the server's segments, by Zeek's rules.
 
     banner  SSH-<version>-<software> [SP <comment>] CR LF
     SSH 2   length (4), padding's length (1), type (1), payload, padding
@@ -283,7 +283,7 @@ cdef class SshProtocol(Protocol):
         memcpy(text, s.banner[RESP], n)
         memcpy(text + n, b" vs ", 4)
         memcpy(text + n + 4, s.banner[ORIG], m)
-        return self.sheets.note(t.flow, found, name, b"SSH", text, n + 4 + m)
+        return self.sheets.note(t.flow, found, name, NULL, text, n + 4 + m)
 
     # SSH 2.
 

@@ -6,7 +6,8 @@
 
 A handshake message may be cut into any number of records, and a record may hold several messages;
 in DTLS a message says of itself which part of it a record holds. What a message says is
-tls_session.pyx's. Once both sides encrypt there is nothing more to be read, and the talk is given up.
+tls_session.pyx's. Once both sides encrypt there is nothing more to be read, and the talk is given
+up.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -166,7 +167,8 @@ cdef class Tls(Protocol):
                     t.flow.services &= ~(<uint64_t>1 << SSL)
                 give_up(t)
                 return n
-            if s.version == SSL20 or p[at] & 0x80:
+            if s.version == SSL20 or s.version == 0:
+                # (`_fits` leaves 0 after a ClientHello of SSL 2.0: TLS may answer it.)
                 length = <int64_t>(p[at] & 0x7F) << 8 | p[at + 1]
                 if length < 3:
                     give_up(t)
@@ -313,6 +315,9 @@ cdef class Tls(Protocol):
                         return 0
                     i += length
                     continue
+            if self.held > HELD_LIMIT:
+                give_up(t)
+                return 0
             held.place = self._place(t, side, at)
             self._append(held, p + i, n - i)
             break

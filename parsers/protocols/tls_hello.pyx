@@ -157,7 +157,7 @@ cdef bint read_server_hello(const uint8_t* p, int64_t n, Hello* out) noexcept no
 
 
 cdef bint read_retry(const uint8_t* p, int64_t n, Hello* out) noexcept nogil:
-    """HelloRetryRequest, as drafts of TLS 1.3 before the 22nd had it; with a cipher from the 19th."""
+    """HelloRetryRequest, as drafts of TLS 1.3 before the 22nd had it: a cipher from the 19th."""
     _start(out, False)
     if n < 4:
         return False

@@ -1,7 +1,7 @@
 """Numbers of IANA's registry "Transport Layer Security (TLS) Parameters", by name.
 
-Names are IANA's, as Zeek writes them (DH_ANON in capitals); what never stood in the registry, but was
-spoken, is named as its draft does. Three-byte numbers are SSL 2.0's.
+Names are IANA's, as Zeek writes them (DH_ANON in capitals); what never stood in the registry, but
+was spoken, is named as its draft does. Three-byte numbers are SSL 2.0's.
 """
 
 # ProtocolVersion, as Zeek names them.

@@ -95,14 +95,16 @@ cdef class TlsRows:
     cdef int cipher_changes(
         self, Session* s, Flow* f, const Place* place, bint client
     ) except -1 nogil
-    # Begins the row of a session, puts what is known of it and returns its number, or -2 where there
-    # is nothing to be said. `done` ends it.
+    # Begins the row of a session, puts what is known of it and returns its number, or -2 where
+    # there is nothing to be said. `done` ends it.
     cdef Py_ssize_t put(self, Session* s, Flow* f) except -1 nogil
     cdef int done(self) except -1 nogil
 
     cdef int client_hello(self, Session* s, Flow* f, const Place* place, const Hello* h,
                           uint8_t transport) except -1 nogil
-    cdef int server_hello(self, Session* s, Flow* f, const Place* place, const Hello* h) except -1 nogil
+    cdef int server_hello(
+        self, Session* s, Flow* f, const Place* place, const Hello* h
+    ) except -1 nogil
     cdef int certificate(
         self, Session* s, Flow* f, const Place* place, bint client, const uint8_t* p, int64_t n
     ) except -1 nogil
@@ -110,6 +112,7 @@ cdef class TlsRows:
         self, Session* s, Flow* f, const Place* place, bint client, const uint8_t* p, int64_t n,
         int position
     ) except -1 nogil
+    # A breach that one of Zeek's scripts notices, not the analyzer.
     cdef int weird(
         self, Flow* f, const Place* place, const char* name, const uint8_t* p, Py_ssize_t n
     ) except -1 nogil

@@ -25,6 +25,7 @@ cdef enum:
     OCSP = 1                    # CertificateStatusType
     NAME_LIMIT = 4096           # bytes of a server's name
     SHORT_LIMIT = 64
+    SHORT_CHAIN = 4
     TRUNCATED = 1               # parse_flags
 
 cdef int64_t HELD_LIMIT = 32 << 20
@@ -136,6 +137,7 @@ cdef class TlsRows:
 
     cdef void forget(self, Session* s) noexcept nogil:
         self.held -= s.name_length + s.protocol_length + s.preferred_length
+        self.held -= 32 * (s.chain_count[0] + s.chain_count[1])
         free(s.name)
         free(s.protocol)
         free(s.preferred)
@@ -164,7 +166,7 @@ cdef class TlsRows:
     cdef int weird(
         self, Flow* f, const Place* place, const char* name, const uint8_t* p, Py_ssize_t n
     ) except -1 nogil:
-        return self.sheets.note(f, place, name, b"SSL", p, n)
+        return self.sheets.note(f, place, name, NULL, p, n)
 
     cdef int see(self, Session* s, const Place* place) except -1 nogil:
         if not s.seen:
@@ -182,8 +184,8 @@ cdef class TlsRows:
         s.history[s.letters] = letter & 0xDF if client else letter
         s.letters += 1
         if s.letters == HISTORY_LIMIT:
-            self.weird(f, place, b"SSL_max_ssl_history_length_reached", text,
-                       put_uint(text, HISTORY_LIMIT))
+            self.sheets.note(f, place, b"SSL_max_ssl_history_length_reached", b"SSL", text,
+                             put_uint(text, HISTORY_LIMIT))
         return 0
 
     cdef int alert_came(
@@ -268,8 +270,8 @@ cdef class TlsRows:
         cdef uint8_t[32] session
         self.see(s, place)
         if h.strange_names:
-            self.weird(f, place, b"ssl_ext_unknown_server_name_type", text,
-                       put_uint(text, <uint64_t>h.strange_type))
+            self.sheets.note(f, place, b"ssl_ext_unknown_server_name_type", b"SSL", text,
+                             put_uint(text, <uint64_t>h.strange_type))
         if h.name_count:
             self._keep(&s.name, &s.name_length, h.name.p, h.name.n)
             if h.name_count > 1:
@@ -351,7 +353,7 @@ cdef class TlsRows:
         s.has_chain = True
         if not e.cert.whole:
             self.weird(f, place, b"x509_cert_parse_error", NULL, 0)
-        if s.chain_count[side] >= CHAIN_LIMIT:
+        if s.chain_count[side] >= (CHAIN_LIMIT if self.held < HELD_LIMIT else SHORT_CHAIN):
             return 0
         grown = <uint8_t*>realloc(s.chain[side], (s.chain_count[side] + 1) * 32)
         if grown is NULL:
@@ -360,6 +362,7 @@ cdef class TlsRows:
         s.chain[side] = grown
         memcpy(grown + s.chain_count[side] * 32, e.sha256, 32)
         s.chain_count[side] += 1
+        self.held += 32
         return 0
 
     # The row.

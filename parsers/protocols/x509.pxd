@@ -62,6 +62,11 @@ cdef bint next_name(const uint8_t* der, Span* rest, int* kind, Span* name) noexc
 # The next URI anywhere in the content of a cRLDistributionPoints.
 cdef bint next_uri(const uint8_t* der, Span* rest, Span* uri) noexcept nogil
 
+# The certificates of a CMS SignedData (RFC 5652, 5.1), wherever it stands in `n` bytes at `p`; False
+# where there is none. Then each of them, with its header.
+cdef bint find_certificates(const uint8_t* p, int32_t n, Span* out) noexcept nogil
+cdef bint next_certificate(const uint8_t* p, Span* rest, Span* one) noexcept nogil
+
 # As text; the bytes written. Room: NAME_ROOM. A name as RFC 2253 writes it and OpenSSL prints it.
 cdef Py_ssize_t put_name(uint8_t* out, const uint8_t* der, Span name, bint* cut) noexcept nogil
 # OpenSSL's name of an algorithm, or its OID with dots. Room: NAME_ROOM.

@@ -154,7 +154,7 @@ cdef int _two(const uint8_t* p) noexcept nogil:
 
 
 cdef bint _time(const uint8_t* p, int32_t n, int tag, int64_t* us) noexcept nogil:
-    """UTCTime and GeneralizedTime (X.680, 46 and 47), seconds and zone as they were once allowed."""
+    """UTCTime and GeneralizedTime (X.680, 46, 47); seconds and zone as once allowed."""
     cdef int32_t at
     cdef int year, high, low, month, day, hour, minute, second = 0, zone = 0
     if tag == UTC_TIME:
@@ -364,6 +364,44 @@ cdef bint next_uri(const uint8_t* der, Span* rest, Span* uri) noexcept nogil:
         elif tag == 0x80 | NAME_URI:
             return True
     return False
+
+
+cdef bint find_certificates(const uint8_t* p, int32_t n, Span* out) noexcept nogil:
+    cdef const char* signed_data = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+    cdef Span rest, content, part
+    cdef int32_t at = 0
+    cdef int tag = 0
+    while n - at >= 11:
+        if p[at] != OID or memcmp(p + at, signed_data, 11) != 0:
+            at += 1
+            continue
+        at += 11
+        rest.at = at
+        rest.count = n - at
+        if not _want(p, &rest, EXPLICIT_0, &content) or not _want(p, &content, SEQUENCE, &rest):
+            continue
+        # version, digestAlgorithms, encapContentInfo, then perhaps the certificates
+        if not _want(p, &rest, INTEGER, &part) or not _want(p, &rest, SET, &part):
+            continue
+        if not _want(p, &rest, SEQUENCE, &part):
+            continue
+        if _next(p, &rest, &tag, out) and tag == EXPLICIT_0:
+            return True
+    return False
+
+
+cdef bint next_certificate(const uint8_t* p, Span* rest, Span* one) noexcept nogil:
+    cdef Span content
+    cdef int32_t begin
+    cdef int tag = 0
+    while True:
+        begin = rest.at
+        if not _next(p, rest, &tag, &content):
+            return False
+        if tag == SEQUENCE:             # the others are of kinds that are not X.509
+            one.at = begin
+            one.count = rest.at - begin
+            return True
 
 
 # Text.
