@@ -3021,6 +3021,7 @@ CREATE TABLE remote_access_activity (
   "user_name" VARCHAR, -- user
   "user_domain" VARCHAR, -- domain or host of the user
   "user_name_hash" VARCHAR, -- Base64 of the SHA-256 of the user's name (RDP client)
+  "direction" VARCHAR, -- INBOUND or OUTBOUND, where one end is inside
   "auth_success" BOOLEAN, -- authentication succeeded
   "auth_attempts" INTEGER, -- attempts
   "auth_method" VARCHAR, -- way of authentication

@@ -1,6 +1,5 @@
 """The unit that closes a source: what no parser took, and its row of `source`."""
 
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import pyarrow as pa
 from tracelake.ingest.books import Listing, artifact_row, source_row
 from tracelake.ingest.events import Event, Facts, Identity, Task
 from tracelake.ingest.pack import Outlet, Pack
+from tracelake.ingest.reach import uri_of
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
 from tracelake.normalize import Provenance, extra, mapping
@@ -96,7 +96,7 @@ def close_source(
     unit = marked(f"{source_id[:16]}-source", mark)
     outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
     _put_left(lake, outlet, unit, source_id, left)
-    path = os.path.realpath(task.path)
+    path = uri_of(task.path)
     row = source_row(lake.engagement, identity, path, size, unit, VERSION, sofar)
     outlet.book("source", row)
     yield from outlet.close(task, None, 0.0)

@@ -42,6 +42,7 @@ from tracelake.ingest.parts import (
     Settled,
     WantRange,
 )
+from tracelake.ingest.reach import open_at
 from tracelake.ingest.reading import Sink, completing, summed
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
@@ -372,7 +373,7 @@ def divisible(task: Task) -> Parser | None:
     if task.known is not None or task.size < LEAST or task.how.reparse:
         return None
     try:
-        with open(task.path, "rb", buffering=0) as file:
+        with open_at(task.path) as file:
             head = file.read(HEAD)
     except OSError:
         return None  # whoever reads it will say so

@@ -18,6 +18,7 @@ from tracelake.ingest.events import (
     Task,
     UnitReady,
 )
+from tracelake.ingest.reach import uri_of
 from tracelake.ingest.want import STAGES, stage_of
 from tracelake.lake.store import Place, put
 
@@ -46,7 +47,7 @@ class Intake:
         self._rows: dict[str, dict[str, Any]] = {}
         for task in tasks:
             self._rows[task.path] = {
-                "uri": printable(os.path.realpath(task.path)),
+                "uri": printable(uri_of(task.path)),
                 "size": task.size,
                 "state": "waiting",
                 "stage": NAMES[stage_of(task.name)],

@@ -7,9 +7,8 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.again import Again
@@ -37,12 +36,14 @@ from tracelake.ingest.events import (
 from tracelake.ingest.images import LOCKED, STORE
 from tracelake.ingest.intake import Intake
 from tracelake.ingest.pieces import without_pieces
+from tracelake.ingest.reach import Root
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
 from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
 from tracelake.lake.lease import Lease
+from tracelake.lake.s3 import is_s3
 from tracelake.lake.writer import WrittenUnit
 from tracelake.normalize import extra
 from tracelake.parsers import CARVERS
@@ -57,6 +58,8 @@ COMMIT_UNITS = 512
 # Bytes of a file from which on it is hashed while it is parsed, where it looks new. Smaller ones
 # are in the page cache when they are read for the second time.
 ONE_PASS = 32 << 20
+# Of objects on S3, which are in no cache of this machine.
+ONE_PASS_S3 = 1 << 20
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
@@ -88,7 +91,7 @@ class Plan:
 
 
 def plan(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
+    roots: Sequence[Root], leave_out: frozenset[Root] = frozenset(), how: How = PLAINLY
 ) -> Plan:
     """The files under `roots`.
 
@@ -110,7 +113,7 @@ def plan(
 
 
 def ingest(
-    roots: list[Path],
+    roots: Sequence[Root],
     lake: Lake,
     workers: int = 1,
     watch: Watch | None = None,
@@ -244,7 +247,8 @@ class Ingest:
         what is in."""
         sizes = Counter(task.size for task in tasks)
         for task in tasks:
-            new = task.size >= ONE_PASS and sizes[task.size] == 1 and self._looks_new(task)
+            least = ONE_PASS if not is_s3(task.path) else ONE_PASS_S3
+            new = task.size >= least and sizes[task.size] == 1 and self._looks_new(task)
             yield replace(task, looks_new=True) if new else task
 
     def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:

@@ -38,6 +38,7 @@ from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of
 from tracelake.ingest.identify import HEAD, identify, taker
 from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
+from tracelake.ingest.reach import says_of
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
@@ -96,11 +97,14 @@ class _Source:
         self._sofar = SoFar()
         self._left = LeftOver()
         self._listed = 0
+        # What S3 calls the bytes that are read.
+        self._said: dict[str, str] = {}
 
     def take_in(self, ask: Ask) -> Iterator[Event]:
         """Every artifact as a unit, then what was left and the row of `source`."""
         task = self.task
         with opened(task.path) as file:
+            self._said = says_of(file)
             if task.later is not None:
                 self._stamp, self._is = task.later.stamp, task.later.identity
                 self._size = task.later.size
@@ -225,7 +229,7 @@ class _Source:
             yield from walk.audit(task.path)
             yield from self._members(walk, range(AUDIT, AUDIT + 1))
             self._is = replace(self._is, sha256=self._is.sha256 or walk.sha256)
-        sofar.facts |= walk.facts
+        sofar.facts |= walk.facts | self._said
         check_unchanged(task.path, self._stamp)
         stage = walk.later(task.last)
         if stage is not None:

@@ -11,6 +11,7 @@ complete when its `artifact` row is in, and readers leave the others out.
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from tracelake.lake.evolution import fields_of, new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import schema_json
 from tracelake.lake.state import State, add_action, remove_action, unit_action
+from tracelake.lake.store import each
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -68,6 +70,7 @@ class Committer:
         self._lake = lake
         marker.renew(lake.root)
         self._states: dict[str, State] = {}
+        self._dividing = threading.Lock()
 
     def commit(self, units: Sequence[WrittenUnit]) -> Outcome:
         """Commits what the units wrote, in the order that makes them complete last.
@@ -89,27 +92,42 @@ class Committer:
         data = sorted(tables.difference(_AFTER_DATA))
         named = {name for unit in first.values() for t in unit.files for name in unit.units(t)}
         new: set[str] = set()
-        for table in (*data, *(name for name in _AFTER_DATA if name in tables)):
-            theirs = [unit for unit in first.values() if table in unit.files or table in unit.books]
-            try:
-                if table in BOOKS:
-                    landed, all_named = self._commit_books(table, theirs)
-                    named |= all_named
-                else:
-                    landed = self._commit_files(table, theirs)
-            except OSError as error:
-                self._states.pop(table, None)
-                if error.filename is None:  # what is written through an open file names none
-                    where = str(self._lake.root / table)
-                    raise OSError(error.errno, error.strerror or str(error), where) from error
-                raise
+        units = list(first.values())
+        # No table of data waits for another one: on S3, where each waits for answers, all go at
+        # once.
+        done = each(self._lake.root, lambda table: self._commit_table(table, units), data)
+        for table in _AFTER_DATA:
+            if table in tables:
+                done.append(self._commit_table(table, units))
+        for landed, all_named in done:
             new |= landed
+            named |= all_named
         named -= {name for name in named if is_pack(name)}
         ordered = sorted(named, key=list(first).index) if named <= first.keys() else sorted(named)
         return Outcome(
             tuple(name for name in ordered if name in new),
             tuple(name for name in ordered if name not in new),
         )
+
+    def _commit_table(
+        self, table: str, units: Sequence[WrittenUnit]
+    ) -> tuple[set[str], set[str]]:
+        """Commits what the units have for a table.
+
+        Returns:
+            the units that went in, and of books all.
+        """
+        theirs = [unit for unit in units if table in unit.files or table in unit.books]
+        try:
+            if table in BOOKS:
+                return self._commit_books(table, theirs)
+            return self._commit_files(table, theirs), set()
+        except OSError as error:
+            self._states.pop(table, None)
+            if error.filename is None:  # what is written through an open file names none
+                where = str(self._lake.root / table)
+                raise OSError(error.errno, error.strerror or str(error), where) from error
+            raise
 
     def _commit_files(self, table: str, units: Sequence[WrittenUnit]) -> set[str]:
         """Commits the units' files, without what is in already; names of those that went in."""
@@ -119,7 +137,10 @@ class Committer:
             state = self._state(table)
             there = state.units.keys() if state else set[str]()
             wanted = [name for _, names in have.values() for name in names]
-            if state and not self._divide(table, state, there & set(wanted)):
+            # One at a time: it looks at `artifact`.
+            with self._dividing:
+                whole = state is None or self._divide(table, state, there & set(wanted))
+            if not whole:
                 continue
             for unit, (files, names) in have.items():
                 gone = there & set(names)

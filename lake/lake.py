@@ -78,14 +78,15 @@ def engagements(uri: str) -> list[str]:
     )
 
 
-def own_folders(uri: str) -> frozenset[Path]:
-    """The folders of a lake's engagements, without links: what is in them is no evidence.
+def own_folders(uri: str) -> frozenset[Place]:
+    """The folders (or prefixes) of a lake's engagements, without links: what is in them is no
+    evidence.
 
     Raises:
         ValueError: the URI names no lake.
     """
     if is_s3(uri):
-        return frozenset()
+        return frozenset(lake_place(uri) / name for name in engagements(uri))
     return frozenset((lake_folder(uri) / name).resolve() for name in engagements(uri))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracelake.lake.errors import LakeError
@@ -40,8 +41,8 @@ _WHAT_TO_DO: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (
         errno.EACCES,
         ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired",
-         "InvalidToken", "UnauthorizedSSOToken", "SSOTokenLoadError", "CredentialRetrievalError",
-         "token has expired", "token is expired"),
+         "InvalidToken", "UnauthorizedSSOToken", "SSOTokenLoad", "TokenRetrieval",
+         "CredentialRetrieval"),
         "the AWS credentials have expired: renew them and run the same command again; "
         "what was committed stays",
     ),
@@ -60,7 +61,7 @@ _WHAT_TO_DO: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (
         errno.EBUSY,
         ("SlowDown", "Throttling", "RequestLimitExceeded", "TooManyRequests", "ServiceUnavailable",
-         "503", "429"),
+         "503", "429", "BandwidthLimit"),
         "S3 asks to slow down and went on asking: run the same command again, later or with fewer "
         "--workers; what was committed stays",
     ),
@@ -73,17 +74,15 @@ _WHAT_TO_DO: tuple[tuple[int, tuple[str, ...], str], ...] = (
     (errno.EIO, ("BadDigest", "InvalidDigest"), "S3 received other bytes than were sent"),
     (
         errno.EACCES,
-        ("NoCredentials", "PartialCredentials", "CredentialsNotFound", "Unable to locate cred",
-         "not loaded"),
+        ("NoCredentials", "PartialCredentials", "NoAuthToken"),
         "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY",
     ),
     (
         errno.ENETUNREACH,
-        ("EndpointConnectionError", "ConnectTimeout", "ReadTimeout", "ConnectionClosed",
-         "ConnectionError", "ResponseStreamingError", "IncompleteRead", "HTTPClientError",
-         "timed out", "ProxyConnection", "error sending request", "error decoding response",
-         "InternalError", "500", "RequestTimeout"),
+        ("EndpointConnection", "Connect", "ReadTimeout", "ResponseStreaming", "IncompleteRead",
+         "HTTPClient", "Proxy", "SSLError", "ProtocolError", "TimeoutError", "InternalError", "500",
+         "502", "504", "RequestTimeout"),
         "the S3 service cannot be reached: run the same command again when it can; "
         "what was committed stays",
     ),
@@ -102,19 +101,31 @@ def said(error: Exception, where: str) -> OSError:
     """What S3 or the way to it said, as an OSError: its number, what to do, and the place.
 
     Args:
-        error: of boto3, or of deltalake (whose text is all there is).
+        error: of boto3: S3's own code in its answer, or an exception whose name says it.
     """
     response = getattr(error, "response", None) or {}
     code = str(response.get("Error", {}).get("Code", "")) or type(error).__name__
     text = " ".join(str(error).split())
     if code in _GONE:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-    # A code says it for certain; a text only holds it somewhere.
-    for exact in (True, False):
-        for number, codes, what in _WHAT_TO_DO:
-            if code in codes if exact else any(each in f"{code} {text}" for each in codes):
-                return OSError(number, f"{what} ({code}: {text[:300]})", where)
+    for number, codes, what in _WHAT_TO_DO:
+        if code.startswith(codes):
+            return OSError(number, f"{what} ({code}: {text[:300]})", where)
     return OSError(errno.EIO, f"{code}: {text[:300]}", where)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a bucket is and how it is spoken to, for those who are not boto3.
+
+    Attributes:
+        endpoint: URL without the bucket; None: AWS's own of the region.
+        virtual: the bucket is part of the host's name.
+    """
+
+    region: str
+    endpoint: str | None
+    virtual: bool
 
 
 class _Connection:
@@ -146,6 +157,7 @@ class _Connection:
                 ),
             )
             self.credentials = self.session.get_credentials()
+            self.addresses: dict[str, Address] = {}
         except (BotoCoreError, ValueError) as error:
             # A profile that is not there, an endpoint that is no URL, a source profile in a circle.
             raise LakeError(f"the AWS configuration cannot be used: {error}") from error
@@ -168,6 +180,7 @@ class _Connection:
 
 
 _lock = threading.Lock()
+_asking = threading.Lock()
 _connections: dict[str, _Connection] = {}
 _pools: dict[str, ThreadPoolExecutor] = {}
 _inside = threading.local()
@@ -176,8 +189,9 @@ _inside = threading.local()
 def forget() -> None:
     """Lets go of connections and credentials: of a parent's, in a forked child, which must not use
     its sockets; and where the environment says something else now."""
-    global _lock
+    global _lock, _asking
     _lock = threading.Lock()
+    _asking = threading.Lock()
     _connections.clear()
     _pools.clear()
 
@@ -239,20 +253,6 @@ def call(operation: str, where: str, **arguments: Any) -> dict[str, Any]:
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a bucket is and how it is spoken to, for those who are not boto3.
-
-    Attributes:
-        endpoint: URL without the bucket; None: AWS's own of the region.
-        virtual: the bucket is part of the host's name.
-    """
-
-    region: str
-    endpoint: str | None
-    virtual: bool
-
-
 def address(bucket: str) -> Address:
     """A bucket's address as boto3 understood the configuration.
 
@@ -261,15 +261,37 @@ def address(bucket: str) -> Address:
     """
     known = connection()
     known.frozen(f"s3://{bucket}")
-    meta = known.client.meta
-    # What boto3 would send tells more than the setting, whose default is "it depends".
-    url: str = known.client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
-    own = re.search(r"\.amazonaws\.com(\.cn)?$", meta.endpoint_url) is not None
-    return Address(
-        meta.region_name or "us-east-1",
-        None if own else meta.endpoint_url,
-        url.partition("://")[2].startswith(f"{bucket}."),
-    )
+    found = known.addresses.get(bucket)
+    if found is None:
+        meta = known.client.meta
+        own = re.search(r"\.amazonaws\.com(\.cn)?$", meta.endpoint_url) is not None
+        found = known.addresses[bucket] = Address(
+            meta.region_name or "us-east-1",
+            None if own else meta.endpoint_url.rstrip("/"),
+            _url(known.client, bucket).partition("://")[2].startswith(f"{bucket}."),
+        )
+    return found
+
+
+def _url(client: Any, bucket: str) -> str:
+    """Where a request for a bucket would go. What boto3 does tells more than the setting, whose
+    default is "it depends"; nothing is sent."""
+    from botocore.awsrequest import AWSResponse
+
+    seen: list[str] = []
+
+    def instead(request: Any, **_: Any) -> AWSResponse:
+        seen.append(str(request.url))
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: iter(())))
+
+    event = "before-send.s3.HeadBucket"
+    with _asking:
+        client.meta.events.register_first(event, instead)
+        try:
+            client.head_bucket(Bucket=bucket)
+        finally:
+            client.meta.events.unregister(event, instead)
+    return seen[0]
 
 
 def delta_options(bucket: str) -> dict[str, str]:
@@ -331,7 +353,7 @@ class S3Path:
         match = _URI.fullmatch(uri)
         if match is None:
             raise ValueError(f"{uri}: it is s3://bucket/prefix that is wanted")
-        return cls(match["bucket"], (match["key"] or "").strip("/"))
+        return cls(match["bucket"], (match["key"] or "").rstrip("/"))
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}".rstrip("/")

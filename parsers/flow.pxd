@@ -34,9 +34,9 @@ cdef class Flows:
     cdef uint32_t serial
     cdef readonly int64_t evictions     # flows written out because `limit` was reached
     cdef int64_t now
+    cdef Tunnels tunnels                # told of flows that were tunnels
     cdef int64_t begin                  # time of the first packet of any flow; NO_TIME before it
     cdef bint at_end                    # the capture is over
-    cdef Tunnels tunnels                # told of flows that were tunnels
     cdef uint32_t ending                # where `finish` goes on
 
     # Columns of network_activity, in the order of the schema.

@@ -19,6 +19,9 @@ from tracelake.parsers.flow import SHARES
 LEAST = 64 << 20
 # Rows that stand once for a source, however often they were met, and the column that tells.
 ONCE = {"certificate": "cert_sha256"}
+# The column of these that names flows, and how many: those whose names are first.
+SEEN_IN = "seen_in"
+SEEN_LIMIT = 100
 
 Rows = list[tuple[str, pa.RecordBatch]]
 
@@ -45,10 +48,19 @@ def joined(facts: Sequence[Rows]) -> Iterator[tuple[str, pa.RecordBatch]]:
         ).combine_chunks()
         order = pc.sort_indices(rows, [("src_offset", "ascending"), ("sub", "ascending")])
         rows = rows.take(order)
-        first: dict[Any, int] = {}
+        same: dict[Any, list[int]] = {}
         for i, key in enumerate(rows.column(ONCE[table]).to_pylist()):
-            first.setdefault(key, i)
-        kept = list(first.values())
+            same.setdefault(key, []).append(i)
+        kept = [each[0] for each in same.values()]
+        if SEEN_IN in rows.schema.names:
+            seen = rows.column(SEEN_IN)
+            flows = [
+                sorted({uid for i in each for uid in seen[i].as_py() or ()})[:SEEN_LIMIT]
+                for each in same.values()
+            ]
+            at = rows.schema.get_field_index(SEEN_IN)
+            rows = rows.take(kept).set_column(at, SEEN_IN, pa.array(flows, seen.type))
+            kept = list(range(len(kept)))
         yield from ((table, batch) for batch in rows.take(kept).to_batches())
 
 

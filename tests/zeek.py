@@ -31,7 +31,7 @@ CLASSES = {
     "zeek gave up": "Zeek ended with an error (several link types, a cut file) or crashed; its "
     "logs hold what it had seen, or nothing.",
     "link type": "Link types that Zeek does not read: frame relay, PPP with HDLC, Cisco HDLC, PPI.",
-    "fragments": "An atomic fragment (RFC 6946) is a packet of its own here, and one of the others' "
+    "fragments": "An atomic fragment (RFC 6946) is a packet of its own here, and one of those "
     "with the same identification for Zeek; of what was cut to the snap length Zeek has less.",
     "broken header": "Zeek opens a flow of 0 packets for a TCP header that contradicts itself, and "
     "ends the flow before; here the packet is a damage row and no flow.",

@@ -7,7 +7,7 @@ hash is kept, so that it is not written again.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memmove
 
 from tracelake.native.cursor cimport le64
 from tracelake.native.digest cimport md5, sha1, sha256
@@ -158,15 +158,28 @@ cdef class Certificates:
         return e
 
     cdef int _see(self, Entry* e, Flow* f) except -1 nogil:
-        """Notes the flow, if it is not the last one noted."""
+        """Notes the flow: of more than SEEN_LIMIT those whose names are first, so that it does not
+        matter who saw which of them."""
         cdef uint8_t[64] uid
         cdef uint8_t* grown
-        cdef int32_t room
-        if e.written or e.seen_count >= SEEN_LIMIT:
+        cdef int32_t room, low = 0, high = e.seen_count, middle
+        cdef int order
+        if e.written:
             return 0
         put_uid(uid, f)
-        if e.seen_count and memcmp(e.seen + (e.seen_count - 1) * UID, uid, UID) == 0:
-            return 0
+        while low < high:
+            middle = (low + high) // 2
+            order = memcmp(e.seen + middle * UID, uid, UID)
+            if order == 0:
+                return 0
+            if order < 0:
+                low = middle + 1
+            else:
+                high = middle
+        if e.seen_count >= SEEN_LIMIT:
+            if low >= SEEN_LIMIT:
+                return 0
+            e.seen_count -= 1
         if e.seen_count == e.seen_room:
             room = e.seen_room * 4 if e.seen_room else 1
             if room > SEEN_LIMIT:
@@ -177,7 +190,8 @@ cdef class Certificates:
                     raise MemoryError("flows of a certificate")
             e.seen = grown
             e.seen_room = room
-        memcpy(e.seen + e.seen_count * UID, uid, UID)
+        memmove(e.seen + (low + 1) * UID, e.seen + low * UID, (e.seen_count - low) * UID)
+        memcpy(e.seen + low * UID, uid, UID)
         e.seen_count += 1
         return 0
 

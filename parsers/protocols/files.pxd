@@ -71,6 +71,7 @@ cdef class Files:
     cdef readonly int64_t held          # bytes ahead of all files
     cdef readonly int64_t shared        # files that several messages make up
     cdef uint64_t serial
+    cdef int64_t named_time, named_offset   # of the file that was named last
     cdef File* oldest
     cdef File* newest
     cdef TextColumn file_uid

@@ -122,12 +122,17 @@ cdef class Files:
         file.total = -1
         file.mime = -1
         file.idle = time
-        # Names follow from the flow, the packet, and which of its files it is.
+        # Names follow from the flow, the packets, and which of their files it is: the same in every
+        # run, whoever reads the flow.
+        if time != self.named_time or place.offset != self.named_offset:
+            self.serial = 0
+        self.named_time = time
+        self.named_offset = place.offset
         self.serial += 1
         a = fold(f.address[0].low ^ <uint64_t>f.port[0] << 48, 0xA0761D6478BD642FULL ^ f.address[1].low)
         a = fold(a ^ f.address[0].high ^ f.address[1].high, 0xE7037ED1A0B428DBULL ^ f.port[1])
         a = fold(a ^ <uint64_t>place.offset, 0x8EBC6AF09C88C6E3ULL ^ <uint64_t>place.time)
-        b = fold(a ^ self.serial, 0x589965CC75374CC3ULL ^ <uint64_t>side)
+        b = fold(a ^ self.serial ^ <uint64_t>time, 0x589965CC75374CC3ULL ^ <uint64_t>side)
         a = fold(b ^ 0x2D358DCCAA6C78A5ULL, a)
         file.uid[0] = 70
         for i in range(1, 10):

@@ -7,7 +7,7 @@ lies deeper than DEEPEST is written as "...".
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, strlen
 
-from tracelake.native.cursor cimport Cursor, be32, le16, le32, left
+from tracelake.native.cursor cimport Cursor, be16, be32, le32, left
 from tracelake.native.text cimport put_hex_bytes, put_uint
 from tracelake.parsers.protocols.der cimport FOUND, OCTET_STRING, SEQUENCE, Element, element, expect
 
@@ -68,7 +68,7 @@ cdef bint _sid(Out* o, const Cursor* v) noexcept nogil:
     cdef const uint8_t* p = v.at
     if not _say(o, b"S-") or not _number(o, p[0]) or not _say(o, b"-"):
         return False
-    if not _number(o, <unsigned long long>p[2] << 40 | <unsigned long long>p[3] << 32 | be32(p + 4)):
+    if not _number(o, <unsigned long long>be16(p + 2) << 32 | be32(p + 4)):
         return False
     for i in range(count):
         if not _say(o, b"-") or not _number(o, le32(p + 8 + 4 * i)):
@@ -100,10 +100,20 @@ cdef bint _guid(Out* o, const uint8_t* p) noexcept nogil:
 
 
 cdef bint _value(Out* o, const Cursor* name, const Cursor* v) noexcept nogil:
-    if left(v) >= 8 and left(v) == 8 + 4 * v.at[1] and v.at[0] == 1 and _is(name, b"objectsid"):
+    cdef uint8_t[16] text
+    cdef int i
+    if left(v) >= 8 and left(v) == 8 + 4 * v.at[1] and v.at[0] == 1 and (
+        _is(name, b"objectsid") or _is(name, b"domainsid")
+    ):
         return _sid(o, v)
-    if left(v) == 16 and _is(name, b"objectguid"):
+    if left(v) == 16 and (_is(name, b"objectguid") or _is(name, b"domainguid")):
         return _guid(o, v.at)
+    if left(v) == 4 and _is(name, b"ntver"):        # CLDAP: [MS-ADTS] 6.3.1.1
+        text[0] = b"0"
+        text[1] = b"x"
+        for i in range(4):
+            put_hex_bytes(text + 2 + 2 * i, v.at + 3 - i, 1)
+        return _put(o, text, 10)
     return _put(o, v.at, left(v))
 
 

@@ -7,6 +7,7 @@ from tracelake.native.columns cimport (
 )
 from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.dns cimport Transactions
+from tracelake.parsers.protocols.expected cimport Expected
 
 
 cdef class Sheet:
@@ -30,6 +31,7 @@ cdef class Sheets:
     """The tables of one capture, each made when the first protocol asks for it."""
     cdef readonly dict tables
     cdef readonly Transactions dns      # whose rows are dns_activity
+    cdef readonly Expected expected     # connections that others have announced
     cdef readonly object files          # the capture's files (files.pxd); None before the first
     cdef readonly list closing          # whose `finish()` writes what waits for the capture's end
     cdef bint full                      # one of the others is to be taken

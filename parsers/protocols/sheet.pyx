@@ -114,6 +114,7 @@ cdef class Sheets:
         self.tables = {}
         self.closing = []
         self.dns = Transactions()
+        self.expected = Expected()
         self.weird = self.sheet("network_weird")
         self.weird_name = self.weird.rows.column("name")
         self.weird_analyzer = self.weird.rows.column("analyzer")

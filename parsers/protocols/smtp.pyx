@@ -653,12 +653,15 @@ cdef class Smtp(Protocol):
         return slot
 
     cdef int _addresses(self, State* s, const uint8_t* p, Py_ssize_t n) except -1 nogil:
-        cdef Py_ssize_t at = 0, length
+        cdef Py_ssize_t at = 0, length, skip
         while True:
             length = _mail_address(p, n, &at)
             if length == 0:
                 return 0
-            self._once(s, RCPT_TO, p + at, length)
+            skip = 0
+            if length > 12 and same(p + at, 12, b"orcpt=rfc822"):
+                skip = 13 if p[at + 12] == 59 else 12       # RFC 3461, 4.2
+            self._once(s, RCPT_TO, p + at + skip, length - skip)
             at += length
 
     # Rows.

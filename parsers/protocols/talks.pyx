@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memmove
 
 from tracelake.native.account cimport Account
 from tracelake.parsers.conn cimport ORIG, RESP
+from tracelake.parsers.protocols.expected cimport Announced
 from tracelake.parsers.protocols.known import PROTOCOLS
 from tracelake.parsers.protocols.protocol cimport MORE, NONE, UNDECIDED, YES, Guess
 
@@ -193,6 +194,7 @@ cdef class Talks:
 
     cdef Talk* _talk(self, Flow* f) except NULL nogil:
         cdef Talk* t = <Talk*>calloc(1, sizeof(Talk))
+        cdef const Announced* announced
         if t is NULL:
             with gil:
                 raise MemoryError("a talk")
@@ -200,6 +202,9 @@ cdef class Talks:
         t.protocol = t.following = UNDECIDED
         t.depth = f.depth
         f.talk = t
+        announced = self.sheets.expected.find(f)
+        if announced is not NULL:
+            self._belongs(t, announced.protocol)
         return t
 
     cdef int32_t _whose(

@@ -78,7 +78,7 @@ _KEY = _argument(
 
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     "ingest": (
-        _argument("paths", type=Path, nargs="+", metavar="PATH"),
+        _argument("paths", nargs="+", metavar="PATH"),
         _ENGAGEMENT,
         _LAKE,
         _argument(

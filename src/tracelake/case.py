@@ -99,7 +99,7 @@ class Case:
         """Takes in files and folders; what is in already is skipped.
 
         Args:
-            paths: files and folders (walked).
+            paths: files and folders (walked), also `s3://bucket/key` or a prefix.
             workers: processes that read; 1 reads in this one.
             watch: told each ingest event.
             carve: also read deleted records, of sources that are in, too.
@@ -117,10 +117,11 @@ class Case:
         from dataclasses import replace
 
         from tracelake.ingest.events import PLAINLY
+        from tracelake.ingest.reach import root_of
         from tracelake.ingest.run import ingest
         from tracelake.normalize import extra
 
-        roots = [Path(path) for path in paths]
+        roots = [root_of(path) for path in paths]
         before = extra.files()
         extra.use(extra.read(map(Path, mappings)) or before)
         try:
@@ -138,7 +139,8 @@ def open_case(
     """Opens an engagement.
 
     Args:
-        lake: the lake's folder; TRACELAKE_LAKE or ./lake where it is not given.
+        lake: the lake's folder or `s3://bucket/prefix`; TRACELAKE_LAKE or ./lake where it is
+            not given.
         engagement: its id, `[a-z0-9][a-z0-9_-]{0,62}`.
         create: whether a new engagement is begun where there is none of this id.
 

@@ -51,7 +51,7 @@ class StopError(Exception):
 
 
 def ingest(
-    paths: list[Path],
+    paths: list[str],
     engagement: str,
     lake: str | None,
     workers: int | None,
@@ -70,12 +70,17 @@ def ingest(
     from tracelake.case import lake_uri
     from tracelake.ingest.dry_run import look
     from tracelake.ingest.events import How
+    from tracelake.ingest.reach import root_of
     from tracelake.ingest.run import Ingest, plan
     from tracelake.lake.lake import own_folders
     from tracelake.progress import Progress
     from tracelake.summary import print_plan, print_report
 
-    missing = [path for path in paths if not os.path.lexists(path)]
+    try:
+        roots = [root_of(path) for path in paths]
+    except ValueError as error:
+        fail(2, str(error))
+    missing = [root for root in roots if isinstance(root, Path) and not os.path.lexists(root)]
     if missing:
         fail(2, f"{missing[0]}: no such file or folder")
     use_mappings(mappings)
@@ -85,11 +90,11 @@ def ingest(
     )
     if dry_run:
         checked(engagement, lake)
-        looked = list(look(paths, own_folders(lake_uri(lake)), how))
+        looked = list(look(roots, own_folders(lake_uri(lake)), how))
         print_plan(looked, as_json)
         return 1 if any(item.unreachable for item in looked) else 0
     opened = open_lake(engagement, lake, create=True)
-    planned = plan(paths, own_folders(opened.uri), how)
+    planned = plan(roots, own_folders(opened.uri), how)
     gc.freeze()
     with Progress(sum(task.size for task in planned.tasks), quiet=as_json) as progress:
         report = Ingest(opened, progress.watch, carve).run(planned, workers or os.cpu_count() or 1)

@@ -2,7 +2,7 @@
 
 from tests.zeek_fields.log import Log, Row
 
-SOURCES = ("HTTP", "SMTP", "FTP_DATA", "SMB")
+SOURCES = ("HTTP", "SMTP", "FTP_DATA", "SMB", "SSL")
 
 
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
@@ -22,5 +22,6 @@ LOG = Log(
         "missing_bytes": "missing_bytes", "overflow_bytes": "overflow_bytes",
         "md5": "file_md5", "sha1": "file_sha1", "depth": "depth",
     },
+    loose={"filename": "of FTP: what the command names it"},
     intended=intended,
 )

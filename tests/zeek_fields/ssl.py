@@ -7,8 +7,10 @@ REGISTERED = {"unknown-4588": "X25519MLKEM768", "unknown-25497": "X25519Kyber768
 
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None or own is None:
-        if own is not None and own["quic_version"]:
+        if own is not None and own.get("quic_version"):
             return "QUIC: Zeek was built without it"
+        if own is not None and own["dst_port"] == 110:
+            return "POP3: Zeek 7.0 reads it only where it is asked to"
         return None
     if name in ("cert_chain_fps", "sni_matches_cert") and not theirs.get("cert_chain_fps"):
         return "Zeek forgets the certificates of a handshake that breaks off"

@@ -3,7 +3,6 @@ are tunnels of their protocols)."""
 
 from tests.zeek_fields.log import Log
 
-
 LOG = Log(
     name="tunnel",
     table="remote_access_activity",

@@ -1,0 +1,16 @@
+"""snmp.log: what two ends said to each other in a flow."""
+
+from tests.zeek_fields.log import Log
+
+LOG = Log(
+    name="snmp",
+    table="net_service_activity",
+    where=lambda row: row["protocol"] == "snmp",
+    fields={
+        "ts": "time", "duration": "duration_s", "version": "protocol_version",
+        "community": "community", "get_requests": "get_requests",
+        "get_bulk_requests": "get_bulk_requests", "get_responses": "get_responses",
+        "set_requests": "set_requests", "display_string": "display_string",
+        "up_since": "up_since",
+    },
+)
