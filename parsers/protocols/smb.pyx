@@ -15,7 +15,7 @@ from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, be32
 from tracelake.parsers.conn cimport ORIG
 from tracelake.parsers.protocols.protocol cimport (
-    MORE, NO, YES, Guess, Protocol, Talk, confirm, place,
+    MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
 )
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.smb1 cimport smb1_long, smb1_message
@@ -69,6 +69,9 @@ cdef class Smb(Protocol):
     cdef int64_t data(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil:
         cdef Session* s = <Session*>t.state
         cdef int64_t at = 0, length, head
+        if s is NULL:
+            give_up(t)
+            return n
         if s.left[side]:
             at = self._rest(t, s, side, p, n)
         if s.lost[side]:
@@ -139,6 +142,8 @@ cdef class Smb(Protocol):
 
     cdef int gap(self, Talk* t, int side, int64_t n) except -1 nogil:
         cdef Session* s = <Session*>t.state
+        if s is NULL:
+            return 0
         # What is missing inside of a long message is missing of a file at most.
         if s.left[side] >= n:
             s.left[side] -= n
