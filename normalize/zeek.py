@@ -30,9 +30,10 @@ LOGS: dict[str, Alias] = {
     "files": Alias("network_file_activity", WIRE, {"md5": "file_md5", "sha1": "file_sha1",
                                                    "sha256": "file_sha256"}),
     "smb_files": Alias("smb_activity", f"{WIRE} AND file_path IS NOT NULL"),
+    # Zeek's own line has no command; a share without a name is one that was mapped unseen.
     "smb_mapping": Alias(
-        "smb_activity", f"{WIRE} AND file_path IS NULL AND dce_operation IS NULL "
-        "AND share IS NOT NULL"
+        "smb_activity", f"{WIRE} AND (command = 'TREE_CONNECT' OR command IS NULL "
+        "AND file_path IS NULL AND dce_operation IS NULL AND share IS NOT NULL)"
     ),
     "dce_rpc": Alias("smb_activity", f"{WIRE} AND dce_operation IS NOT NULL"),
     "kerberos": Alias(

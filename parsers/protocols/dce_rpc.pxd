@@ -62,6 +62,8 @@ cdef class Calls:
     cdef IntColumn opnum, status_id
 
     cdef Rpc* begin(self) except NULL nogil
+    # Whether there are too many to begin another one.
+    cdef bint is_full(self) noexcept nogil
     # A whole PDU of `side`. `at`: its place in what was offered.
     cdef int pdu(
         self, Talk* t, Rpc* r, Logon** logon, int side, const uint8_t* p, int64_t n, int64_t at

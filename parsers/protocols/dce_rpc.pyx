@@ -22,7 +22,7 @@ from tracelake.parsers.protocols.gssapi cimport Gssapi
 from tracelake.parsers.protocols.held_name cimport drop, hold, put_name
 from tracelake.parsers.protocols.ntlm cimport Logon
 from tracelake.parsers.protocols.protocol cimport (
-    MORE, NO, YES, Guess, Protocol, Talk, confirm, place,
+    MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
 )
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.services cimport service
@@ -137,7 +137,11 @@ cdef class Calls:
         if r is NULL:
             with gil:
                 raise MemoryError("an association")
+        self.kept += sizeof(Rpc)
         return r
+
+    cdef bint is_full(self) noexcept nogil:
+        return self.kept > KEPT_LIMIT
 
     cdef int end(self, Talk* t, Rpc* r) except -1 nogil:
         cdef Call* call
@@ -153,6 +157,7 @@ cdef class Calls:
         drop(&r.opened, &self.kept)
         self.kept -= r.context_room * sizeof(Context)
         free(r.contexts)
+        self.kept -= sizeof(Rpc)
         for side in range(2):
             self.kept -= r.pieces[side].length
             free(r.pieces[side].held)
@@ -464,12 +469,16 @@ cdef class DceRpc(Protocol):
             with gil:
                 raise MemoryError("an association")
         t.state = a
-        a.rpc = self.calls.begin()
+        if not self.calls.is_full():
+            a.rpc = self.calls.begin()
         return 0
 
     cdef int64_t data(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil:
         cdef Association* a = <Association*>t.state
         cdef int64_t at = 0, length
+        if a.rpc is NULL:
+            give_up(t)
+            return n
         while n - at >= HEADER:
             if not is_header(p + at):
                 a.lost[side] = True
@@ -491,7 +500,7 @@ cdef class DceRpc(Protocol):
 
     cdef int datagram(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil:
         cdef Association* a = <Association*>t.state
-        if _is_packet(p, n) != YES:
+        if a.rpc is NULL or _is_packet(p, n) != YES:
             return 0
         confirm(t, DCE_RPC)
         return self.calls.packet(t, a.rpc, side, p, n)

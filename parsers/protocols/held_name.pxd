@@ -16,7 +16,7 @@ cdef struct Name:               # all zero: none
 
 
 # Copies `n` bytes at `p`, without the NUL at their end; what `name` held is dropped. The bytes that
-# are held are added to `budget`.
+# are held are added to `budget`; beyond 64 MiB none are held, and the name counts as cut.
 cdef int hold(
     Name* name, const uint8_t* p, int64_t n, bint wide, int64_t* budget
 ) except -1 nogil

@@ -7,6 +7,9 @@ from libc.string cimport memcpy
 from tracelake.native.columns cimport DictColumn
 
 
+cdef int64_t BUDGET = 64 << 20
+
+
 cdef int hold(
     Name* name, const uint8_t* p, int64_t n, bint wide, int64_t* budget
 ) except -1 nogil:
@@ -18,6 +21,9 @@ cdef int hold(
     elif n and not p[n - 1]:
         n -= 1
     if n <= 0:
+        return 0
+    if budget[0] > BUDGET:
+        name.cut = True
         return 0
     name.cut = n > NAME_BYTES
     if name.cut:

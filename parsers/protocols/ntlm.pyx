@@ -16,7 +16,7 @@ from tracelake.parsers.services cimport service
 
 cdef int NTLM = service("ntlm")
 
-# All logons under way; beyond, the names of new ones are left out.
+# All logons under way; beyond, new ones are not followed.
 cdef int64_t KEPT_LIMIT = 32 << 20
 
 cdef enum:
@@ -87,6 +87,8 @@ cdef class Ntlm:
             self.end(t, logon)
             l = NULL
         if l is NULL:
+            if self.kept > KEPT_LIMIT:
+                return 0
             l = <Logon*>calloc(1, sizeof(Logon))
             if l is NULL:
                 with gil:

@@ -32,6 +32,9 @@ from tracelake.parsers.services cimport service
 cdef int RDP = service("rdp")
 cdef int RDPEUDP = service("rdpeudp")
 
+# All sessions that have begun and are not encrypted yet; beyond, new ones are not followed.
+cdef int64_t KEPT_LIMIT = 32 << 20
+
 cdef enum:
     TPKT = 4
     TCP = 6
@@ -210,15 +213,21 @@ cdef class Rdp(Protocol):
         return MORE if 0 < m < 19 and resp[0] == 3 else NO
 
     cdef int begin(self, Talk* t) except -1 nogil:
+        if self.kept > KEPT_LIMIT:
+            return 0
         t.state = calloc(1, sizeof(Session))
         if t.state is NULL:
             with gil:
                 raise MemoryError("an RDP session")
+        self.kept += sizeof(Session)
         return 0
 
     cdef int64_t data(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil:
         cdef Session* s = <Session*>t.state
         cdef int64_t at = 0, length
+        if s is NULL:
+            give_up(t)
+            return n
         while n - at >= TPKT:
             length = be16(p + at + 2)
             if p[at] != 3 or length < TPKT + 3:
@@ -391,6 +400,7 @@ cdef class Rdp(Protocol):
         if s.cookie.p is not NULL or s.has_core or s.answers or s.fails or s.selects:
             self._write(t, s)
         drop(&s.cookie, &self.kept)
+        self.kept -= sizeof(Session)
         free(s)
         t.state = NULL
         return 0

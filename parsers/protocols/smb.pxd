@@ -12,6 +12,9 @@ cdef class Smb(Protocol):
         self, Talk* t, Session* s, int side, const uint8_t* p, int64_t n, int64_t length,
         int64_t at,
     ) except -1 nogil
+    cdef bint _is_bulk(
+        self, Talk* t, Session* s, int side, const uint8_t* p, int64_t length
+    ) except -1 nogil
     cdef int64_t _rest(
         self, Talk* t, Session* s, int side, const uint8_t* p, int64_t n
     ) except -1 nogil

@@ -5,8 +5,8 @@ session's request and its answers, messages, keep-alives. A message begins with 
 is SMB 1, 0xFE "SMB" SMB 2 and 3, 0xFD "SMB" an encrypted (MS-SMB2 2.2.41) and 0xFC "SMB" a
 compressed one (2.2.42), which are counted.
 
-Of a message beyond HEAD bytes the beginning is read, and what it reads or writes of a file follows
-as it comes; nothing of it is held.
+Of a message that reads or writes much of a file the beginning is read, and the file's bytes follow
+as they come; nothing of them is held. Of others beyond HEAD bytes the rest is passed over.
 """
 
 from libc.stdint cimport int64_t, uint8_t
@@ -15,19 +15,20 @@ from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, be32
 from tracelake.parsers.conn cimport ORIG
 from tracelake.parsers.protocols.protocol cimport (
-    MORE, NO, YES, Guess, Protocol, Talk, confirm, place,
+    MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
 )
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.smb1 cimport smb1_long, smb1_message
 from tracelake.parsers.protocols.smb2 cimport smb2_long, smb2_message
-from tracelake.parsers.protocols.smb_shares cimport Open, Session, Shares
+from tracelake.parsers.protocols.smb_shares cimport PIPE, Open, Session, Shares
 from tracelake.parsers.services cimport service
 
 cdef int SMB = service("smb")
 
 cdef enum:
     FRAME = 4
-    HEAD = 65536                # of a message that is longer, so much is read at once
+    HEAD = 65532                # of a message that is longer, so much is read at once ...
+    BRIEF = 512                 # ... and so much of one that carries a file's bytes
     UDP = 17
 
 # Kinds of packets of a NetBIOS session (RFC 1002, 4.3.1).
@@ -69,6 +70,9 @@ cdef class Smb(Protocol):
     cdef int64_t data(self, Talk* t, int side, const uint8_t* p, int64_t n) except -1 nogil:
         cdef Session* s = <Session*>t.state
         cdef int64_t at = 0, length, head
+        if s is NULL:
+            give_up(t)
+            return n
         if s.left[side]:
             at = self._rest(t, s, side, p, n)
         if s.lost[side]:
@@ -81,6 +85,12 @@ cdef class Smb(Protocol):
                 return n
             length = be32(p + at) & 0xFFFFFF
             head = length if length < HEAD else HEAD
+            if head > BRIEF and p[at] == SESSION_MESSAGE:
+                if n - at < FRAME + BRIEF:
+                    t.half[side].need = FRAME + BRIEF
+                    break
+                if self._is_bulk(t, s, side, p + at + FRAME, length):
+                    head = BRIEF
             if n - at < FRAME + head:
                 t.half[side].need = FRAME + head
                 break
@@ -91,6 +101,22 @@ cdef class Smb(Protocol):
             if s.left[side]:
                 at += self._rest(t, s, side, p + at, n - at)
         return at
+
+    cdef bint _is_bulk(
+        self, Talk* t, Session* s, int side, const uint8_t* p, int64_t length
+    ) except -1 nogil:
+        """Whether most of a message is what is read or written of a file: that need not be there in
+        one piece. BRIEF bytes are at `p`."""
+        cdef Open* f
+        s.is_bulk[side] = False
+        if p[0] == 0xFE:
+            smb2_long(self.shares, t, s, side, p, BRIEF, length)
+        elif p[0] == 0xFF:
+            smb1_long(self.shares, t, s, side, p, BRIEF, length)
+        if not s.is_bulk[side]:
+            return False
+        f = self.shares.open(s, s.bulk[side])
+        return f is not NULL and f.kind != PIPE
 
     cdef int _message(
         self, Talk* t, Session* s, int side, const uint8_t* p, int64_t n, int64_t length,
@@ -139,6 +165,8 @@ cdef class Smb(Protocol):
 
     cdef int gap(self, Talk* t, int side, int64_t n) except -1 nogil:
         cdef Session* s = <Session*>t.state
+        if s is NULL:
+            return 0
         # What is missing inside of a long message is missing of a file at most.
         if s.left[side] >= n:
             s.left[side] -= n

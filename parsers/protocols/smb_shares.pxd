@@ -17,7 +17,7 @@ from tracelake.parsers.protocols.protocol cimport Talk
 from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
 
 cdef enum:
-    CHAINS = 32                 # of each table; a power of two
+    CHAINS = 16                 # of each table; a power of two
 
 # Kinds of shares (MS-SMB2 2.2.10).
 cdef enum:
@@ -129,7 +129,8 @@ cdef class Shares:
     cdef IntColumn encrypted_count, compressed_count, status_id
     cdef TextColumn file_uid
 
-    cdef Session* begin(self) except NULL nogil
+    # NULL where there are too many connections to follow another one.
+    cdef Session* begin(self) except? NULL nogil
     cdef int end(self, Talk* t, Session* s) except -1 nogil
 
     cdef Tree* tree(self, Session* s, uint64_t id) noexcept nogil

@@ -156,11 +156,15 @@ cdef class Shares:
 
     # Connections.
 
-    cdef Session* begin(self) except NULL nogil:
-        cdef Session* s = <Session*>calloc(1, sizeof(Session))
+    cdef Session* begin(self) except? NULL nogil:
+        cdef Session* s
+        if self.kept > KEPT_LIMIT:
+            return NULL
+        s = <Session*>calloc(1, sizeof(Session))
         if s is NULL:
             with gil:
                 raise MemoryError("an SMB connection")
+        self.kept += sizeof(Session)
         return s
 
     cdef int end(self, Talk* t, Session* s) except -1 nogil:
@@ -174,6 +178,7 @@ cdef class Shares:
         self._empty(t, s, &s.recent)
         drop(&s.dialects, &self.kept)
         drop(&s.spoken, &self.kept)
+        self.kept -= sizeof(Session)
         free(s)
         return 0
 
@@ -336,7 +341,7 @@ cdef class Shares:
     ) except -1 nogil:
         cdef Py_ssize_t row
         cdef int flags = 0
-        if action == NOT_LOGGED or f.name.p is NULL:
+        if action == NOT_LOGGED or (f.name.p is NULL and not f.name.cut):
             return 0
         if f.has_times and not self._is_news(t, s, f, action):
             return 0
@@ -384,7 +389,9 @@ cdef class Shares:
         cdef uint64_t id
         cdef Recent* r
         cdef bint expired
-        words[0] = key_of(f.name.p, f.name.n, action, self.secret).low
+        words[0] = 0
+        if f.name.p is not NULL:
+            words[0] = key_of(f.name.p, f.name.n, action, self.secret).low
         words[1] = key_of(f.path.p, f.path.n, 255, self.secret).low if f.path.p is not NULL else 0
         words[2] = <uint64_t>f.size
         words[3], words[4], words[5] = f.times[0], f.times[2], f.times[3]
@@ -444,6 +451,8 @@ cdef class Shares:
         self, Talk* t, Session* s, Open* f, int side, const uint8_t* p, int64_t n, int64_t at
     ) except -1 nogil:
         if f.rpc is NULL:
+            if self.calls.is_full():
+                return 0
             f.rpc = self.calls.begin()
             if f.name.p is not NULL:
                 hold_same(&f.rpc.opened, &f.name, &self.calls.kept)
