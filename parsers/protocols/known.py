@@ -3,9 +3,11 @@
 from tracelake.parsers.protocols.dhcp import Dhcp
 from tracelake.parsers.protocols.dnp3 import Dnp3
 from tracelake.parsers.protocols.dns_tcp import DnsTcp
+from tracelake.parsers.protocols.irc import Irc
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.modbus import Modbus
+from tracelake.parsers.protocols.mqtt import Mqtt
 from tracelake.parsers.protocols.mysql import Mysql
 from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.radius import Radius
@@ -18,5 +20,5 @@ from tracelake.parsers.protocols.syslog_wire import Syslog
 # flow's is asked before the others.
 PROTOCOLS: tuple[type, ...] = (
     DnsTcp, Kerberos, Ldap, Dhcp, Snmp, NetworkTime, Radius, Syslog, Dnp3, Modbus, Mysql, Socks,
-    Rfb,
+    Rfb, Irc, Mqtt,
 )
