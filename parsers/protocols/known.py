@@ -12,6 +12,7 @@ from tracelake.parsers.protocols.mysql import Mysql
 from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.radius import Radius
 from tracelake.parsers.protocols.rfb import Rfb
+from tracelake.parsers.protocols.sip import Sip
 from tracelake.parsers.protocols.snmp import Snmp
 from tracelake.parsers.protocols.socks import Socks
 from tracelake.parsers.protocols.syslog_wire import Syslog
@@ -20,5 +21,5 @@ from tracelake.parsers.protocols.syslog_wire import Syslog
 # flow's is asked before the others.
 PROTOCOLS: tuple[type, ...] = (
     DnsTcp, Kerberos, Ldap, Dhcp, Snmp, NetworkTime, Radius, Syslog, Dnp3, Modbus, Mysql, Socks,
-    Rfb, Irc, Mqtt,
+    Rfb, Irc, Mqtt, Sip,
 )
