@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import duckdb
 import pyarrow as pa
@@ -34,7 +34,11 @@ from tracelake.analysis.views import (
     witness,
 )
 from tracelake.analysis.views.base import Window
+from tracelake.lake.s3 import is_s3
 from tracelake.normalize import TABLES
+
+if TYPE_CHECKING:
+    from tracelake.analysis.remote import Remote
 
 # Where DuckDB lists what there is: whoever asks must see all views. (Who asks what one of them
 # has, with DESCRIBE or SHOW, names it.)
@@ -50,7 +54,11 @@ HOSTS = {
     "host_interface", "device_fact", "timeline", "timeline_once", "copied", "witness",
 }
 # Views that stand on a table that a query over them does not name.
-OVER = {"script_full": "script_activity", "usn": "file_activity"}
+OVER = {
+    "flow": "network_activity",
+    "script_full": "script_activity",
+    "usn": "file_activity",
+}
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 
 
@@ -58,8 +66,8 @@ class Snapshot(Protocol):
     """The files of one engagement at one moment: only whole units, the same for every query."""
 
     @property
-    def root(self) -> str | Path:
-        """Folder (or URI) below which all files lie."""
+    def root(self) -> object:
+        """Folder (or prefix on S3) below which all files lie."""
 
     def files(
         self, table: str, since: datetime | None = None, until: datetime | None = None
@@ -79,7 +87,7 @@ class Session:
         since, until: the window: since <= time < until. Rows without any date are left out
             when either is given.
         memory_limit: of this session, as DuckDB writes it (`4GB`); None: DuckDB's default.
-        connection: one to build on (with httpfs loaded, for a lake on S3); it is locked.
+        connection: one to build on; it is locked.
     """
 
     def __init__(
@@ -107,7 +115,13 @@ class Session:
         self._making = threading.Lock()
         self._walking = threading.RLock()
         self._spill = Path(tempfile.mkdtemp(prefix="tracelake-"))
+        self._remote: Remote | None = None
         try:
+            if is_s3(self.root):
+                from tracelake.analysis import remote
+
+                self._remote = remote.Remote(self.root)
+                self._remote.prepare(self._connection)
             self._lock(memory_limit)
             self._register(snapshot)
         except BaseException:
@@ -115,7 +129,7 @@ class Session:
             raise
 
     def _lock(self, memory_limit: str | None) -> None:
-        local = "://" not in self.root
+        local = self._remote is None
         root = str(Path(self.root).resolve()) if local else self.root.rstrip("/")
         settings = [
             "SET TimeZone = 'UTC'",
@@ -124,9 +138,9 @@ class Session:
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
             "SET allow_community_extensions = false",
-            "SET allow_persistent_secrets = false",
+            *(["SET allow_persistent_secrets = false"] if local else []),
             "SET parquet_metadata_cache = true",
-            f"SET allowed_directories = [{quote.text(root + '/')}]",
+            self._allowed(root),
             "SET enable_external_access = false",
         ]
         if memory_limit is not None:
@@ -134,6 +148,13 @@ class Session:
         for setting in (*settings, "SET lock_configuration = true"):
             self._connection.execute(setting)
         self._resolved = root if local else None
+
+    def _allowed(self, root: str) -> str:
+        """The statement that allows the engagement's files."""
+        if self._remote is None:
+            return f"SET allowed_directories = [{quote.text(root + '/')}]"
+        files = [file for table in TABLES for file in self._snapshot.files(table)]
+        return self._remote.allowed([*files, f"{root}/{intake.FILE}"])
 
     def _register(self, snapshot: Snapshot) -> None:
         window = self.window
@@ -147,7 +168,11 @@ class Session:
                 self._hostless.add(table.name)
         self._connection.execute(base.ARTIFACT_PATH)
         self._connection.execute(host.UTC_OF)
-        self._connection.execute(intake.view(self._resolved or self.root))
+        self._connection.execute(intake.view(self._resolved or self.root, self._said()))
+
+    def _said(self) -> bool | None:
+        """Whether an ingest has said how far it is; None where the view looks itself."""
+        return None if self._remote is None else self._remote.has(intake.FILE)
 
     def _provide(self, query: str) -> None:
         """Makes the views that a query may mean: 130 of them take 0.25 s, most queries none."""
@@ -312,6 +337,8 @@ class Session:
             RefusedQuery: the text is something else, or more than one statement.
             duckdb.Error: DuckDB cannot parse or run it, or it reaches outside of the root.
         """
+        if self._remote is not None:
+            self._remote.renew(self._connection)
         found = self._connection.extract_statements(query)
         if len(found) != 1:
             raise RefusedQuery(f"one statement is wanted, {len(found)} are given")

@@ -1402,6 +1402,9 @@ CREATE TABLE authentication (
   "dst_port" INTEGER, -- port of the server
   "dst_hostname" VARCHAR, -- server that it is for
   "conn_uid" VARCHAR, -- flow that it was seen in
+  "server_nb_name" VARCHAR, -- NTLM: NetBIOS name that the server gives itself
+  "server_dns_name" VARCHAR, -- NTLM: DNS name that the server gives itself
+  "server_tree_name" VARCHAR, -- NTLM: DNS name of the server's forest
   "session_uid" VARCHAR, -- session (TargetLogonId)
   "session_guid" VARCHAR, -- session (LogonGuid)
   "session_linked_uid" VARCHAR, -- session linked to it (TargetLinkedLogonId)
@@ -1413,6 +1416,13 @@ CREATE TABLE authentication (
   "service_uid" VARCHAR, -- SID of that service
   "ticket_encryption" VARCHAR, -- encryption type of the ticket
   "ticket_cipher" VARCHAR, -- the same by name (rc4-hmac, ...)
+  "request_type" VARCHAR, -- Kerberos on the wire: AS, TGS or AP
+  "ticket_from" TIMESTAMPTZ, -- ticket asked for from then on
+  "ticket_till" TIMESTAMPTZ, -- ticket asked for until then
+  "forwardable" BOOLEAN, -- a forwardable ticket was asked for
+  "renewable" BOOLEAN, -- a renewable ticket was asked for
+  "auth_ticket" VARCHAR, -- MD5 of the ticket that was shown (its encrypted part)
+  "new_ticket" VARCHAR, -- MD5 of the ticket that was given
   "ticket_options" VARCHAR, -- options asked for
   "pre_auth_type" VARCHAR, -- kind of pre-authentication
   "cert_subject" VARCHAR, -- certificate that was shown
@@ -2222,6 +2232,8 @@ CREATE TABLE network_activity (
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
+  "open_start" BOOLEAN, -- it may have begun before the capture did (view `flow`)
+  "open_end" BOOLEAN, -- it had not ended when the capture did (view `flow`)
   "tcp_flags" INTEGER, -- all TCP flags seen, as a bit mask
   "src_internal" BOOLEAN, -- the side that began is one's own network's
   "dst_internal" BOOLEAN, -- the other side is one's own network's
@@ -2579,6 +2591,15 @@ CREATE TABLE http_activity (
   "resp_mime" VARCHAR, -- type of the response's body, by content
   "file_uids" VARCHAR[], -- files that it carried (network_file_activity)
   "file_names" VARCHAR[], -- their names
+  "req_file_uids" VARCHAR[], -- files that the request carried
+  "req_file_names" VARCHAR[], -- their names
+  "info_code" INTEGER, -- last informational status (1xx)
+  "info_text" VARCHAR, -- its text
+  "upgrade_protocol" VARCHAR, -- protocol that follows (Upgrade): websocket, h2c
+  "ws_protocol" VARCHAR[], -- WebSocket: protocol that was agreed on
+  "ws_client_protocols" VARCHAR[], -- WebSocket: protocols that the client offered
+  "ws_server_extensions" VARCHAR[], -- WebSocket: extensions that were agreed on
+  "ws_client_extensions" VARCHAR[], -- WebSocket: extensions that the client offered
   "proxied" VARCHAR[], -- headers that a proxy added
   "x_forwarded_for" VARCHAR[], -- X-Forwarded-For
   "dst_hostname" VARCHAR, -- name of the server
@@ -2736,6 +2757,8 @@ CREATE TABLE tls_activity (
   "ja4x" VARCHAR, -- JA4X of the first certificate
   "cert_subject" VARCHAR, -- subject of the server's certificate
   "cert_issuer" VARCHAR, -- its issuer
+  "client_cert_subject" VARCHAR, -- subject of the client's certificate
+  "client_cert_issuer" VARCHAR, -- its issuer
   "cert_serial" VARCHAR, -- its serial number
   "cert_sha256" VARCHAR, -- its SHA-256
   "cert_chain" VARCHAR[], -- SHA-256 of the server's certificates, in order
@@ -2745,6 +2768,12 @@ CREATE TABLE tls_activity (
   "cert_self_signed" BOOLEAN, -- it is signed with its own key
   "cert_sans" VARCHAR[], -- its other names
   "sni_matches" BOOLEAN, -- the certificate is for the name asked for
+  "quic_version" VARCHAR, -- QUIC: version, as Zeek names it
+  "quic_history" VARCHAR, -- QUIC: Zeek's history of the packets
+  "client_protocol" VARCHAR, -- QUIC: application protocol that the client prefers
+  "client_initial_dcid" VARCHAR, -- QUIC: connection id that the client first sent to
+  "client_scid" VARCHAR, -- QUIC: connection id that the client chose
+  "server_scid" VARCHAR, -- QUIC: connection id that the server chose
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -2837,9 +2866,14 @@ CREATE TABLE smb_activity (
   "status_code" VARCHAR, -- NT status
   "dce_endpoint" VARCHAR, -- interface that was called
   "dce_operation" VARCHAR, -- function that was called
+  "dce_interface_uid" VARCHAR, -- UUID of that interface
+  "dce_opnum" INTEGER, -- number of that function
   "rtt_s" DOUBLE, -- call to answer, seconds
   "named_pipe" VARCHAR, -- pipe
   "access_mask" BIGINT, -- access asked for, as a bit mask
+  "file_uid" VARCHAR, -- what was read or written of it (network_file_activity)
+  "encrypted_count" INTEGER, -- messages of the connection that were encrypted
+  "compressed_count" INTEGER, -- messages of the connection that were compressed
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "actor_path" VARCHAR, -- image of the process that did it
@@ -2987,6 +3021,7 @@ CREATE TABLE remote_access_activity (
   "user_name" VARCHAR, -- user
   "user_domain" VARCHAR, -- domain or host of the user
   "user_name_hash" VARCHAR, -- Base64 of the SHA-256 of the user's name (RDP client)
+  "direction" VARCHAR, -- INBOUND or OUTBOUND, where one end is inside
   "auth_success" BOOLEAN, -- authentication succeeded
   "auth_attempts" INTEGER, -- attempts
   "auth_method" VARCHAR, -- way of authentication
@@ -3005,7 +3040,16 @@ CREATE TABLE remote_access_activity (
   "cookie" VARCHAR, -- RDP cookie
   "desktop_width" INTEGER, -- pixels
   "desktop_height" INTEGER, -- pixels
+  "color_depth" VARCHAR, -- RDP: color depth asked for
+  "client_channels" VARCHAR[], -- RDP: virtual channels asked for
+  "client_product_uid" VARCHAR, -- RDP: product id of the client (digital)
+  "cert_type" VARCHAR, -- RDP: kind of the server's certificate
+  "cert_count" INTEGER, -- RDP: certificates of the server
+  "cert_permanent" BOOLEAN, -- RDP: that certificate is no temporary one
+  "encryption_level" VARCHAR, -- RDP: level of its own encryption
+  "encryption_method" VARCHAR, -- RDP: method of its own encryption
   "tunnel_type" VARCHAR, -- kind of tunnel
+  "tunnel_action" VARCHAR, -- what became of the tunnel (Tunnel::DISCOVER, ...)
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session
@@ -3025,7 +3069,7 @@ CREATE TABLE remote_access_activity (
   "labels" VARCHAR[] -- labels put on the row
 );
 
--- A transaction of DHCP (4004), FTP (4008), SMTP (4009), NTP (4013), LDAP or SNMP (4001).
+-- A transaction of DHCP (4004), FTP (4008), SMTP (4009), NTP (4013), LDAP, SNMP, SIP, MySQL, IRC, MQTT, RADIUS, or a syslog message (4001).
 CREATE TABLE net_service_activity (
   "engagement_id" VARCHAR NOT NULL, -- the case that the evidence belongs to
   "time" TIMESTAMPTZ, -- when it happened, UTC; null where the record has no date
@@ -3107,6 +3151,24 @@ CREATE TABLE net_service_activity (
   "rcpt_to" VARCHAR[], -- SMTP: recipients of the envelope
   "header_from" VARCHAR, -- SMTP: From
   "header_to" VARCHAR[], -- SMTP: To
+  "trans_depth" INTEGER, -- SMTP, SIP: number of the message in its flow
+  "header_date" VARCHAR, -- SMTP: Date
+  "header_cc" VARCHAR[], -- SMTP: Cc
+  "header_reply_to" VARCHAR, -- SMTP: Reply-To
+  "in_reply_to" VARCHAR, -- SMTP: In-Reply-To
+  "x_originating_ip" VARCHAR, -- SMTP: X-Originating-IP
+  "first_received" VARCHAR, -- SMTP: the first Received
+  "second_received" VARCHAR, -- SMTP: the second Received
+  "last_reply" VARCHAR, -- SMTP: the server's last reply
+  "mail_path" VARCHAR[], -- SMTP: hosts that it went through, the last first
+  "user_agent" VARCHAR, -- SMTP, SIP: the sender's software
+  "tls" BOOLEAN, -- SMTP, FTP: TLS was begun
+  "data_passive" BOOLEAN, -- FTP: the client opens the data connection
+  "data_src_ip" VARCHAR, -- FTP: who opens the data connection
+  "data_dst_ip" VARCHAR, -- FTP: to whom
+  "data_dst_port" INTEGER, -- FTP: to which port
+  "mime_type" VARCHAR, -- FTP: type of the file, by content
+  "file_uid" VARCHAR, -- FTP: the file (network_file_activity)
   "subject" VARCHAR, -- SMTP: subject
   "message_uid" VARCHAR, -- SMTP: Message-ID
   "query" VARCHAR, -- LDAP: filter; SNMP: what was asked for
@@ -3116,6 +3178,82 @@ CREATE TABLE net_service_activity (
   "stratum" SMALLINT, -- NTP: stratum
   "ref_id" VARCHAR, -- NTP: reference
   "clock_offset_s" DOUBLE, -- NTP: server's clock less client's, seconds
+  "transport" VARCHAR, -- transport protocol: tcp, udp
+  "status_code" VARCHAR, -- result or code of the answer, as the protocol writes it
+  "result" VARCHAR, -- result by name
+  "duration_s" DOUBLE, -- first to last message, seconds
+  "rtt_s" DOUBLE, -- request to answer, seconds
+  "conn_uids" VARCHAR[], -- DHCP: flows of the transaction
+  "client_ip" VARCHAR, -- DHCP: the client's address
+  "server_ip" VARCHAR, -- DHCP: address of the server that gave the lease
+  "client_message" VARCHAR, -- DHCP: the client's message
+  "server_message" VARCHAR, -- DHCP: the server's message
+  "vendor_class" VARCHAR, -- DHCP: vendor and configuration of the client
+  "message_id" BIGINT, -- LDAP: id of request and answer
+  "opcode" VARCHAR, -- LDAP: operation (bind simple, search, ...)
+  "diagnostic" VARCHAR, -- LDAP: the server's message
+  "object" VARCHAR, -- LDAP: entry that it was about
+  "scope" VARCHAR, -- LDAP: scope of the search
+  "deref_aliases" VARCHAR, -- LDAP: how aliases were followed
+  "result_count" INTEGER, -- LDAP: entries that were found
+  "attributes" VARCHAR[], -- LDAP: attributes that were asked for
+  "get_requests" INTEGER, -- SNMP: variables asked for by Get and GetNext
+  "get_bulk_requests" INTEGER, -- SNMP: variables asked for by GetBulk
+  "get_responses" INTEGER, -- SNMP: variables that were answered
+  "set_requests" INTEGER, -- SNMP: variables that were to be set
+  "display_string" VARCHAR, -- SNMP: the system's description of itself
+  "up_since" TIMESTAMPTZ, -- SNMP: the system says that it is up since
+  "ntp_mode" TINYINT, -- NTP: 3 client, 4 server, 5 broadcast, ...
+  "poll_s" DOUBLE, -- NTP: interval between messages, seconds
+  "precision_s" DOUBLE, -- NTP: precision of the clock, seconds
+  "root_delay_s" DOUBLE, -- NTP: round trip to the reference clock, seconds
+  "root_dispersion_s" DOUBLE, -- NTP: dispersion to the reference clock, seconds
+  "reference_time" TIMESTAMPTZ, -- NTP: the clock was last set
+  "origin_time" TIMESTAMPTZ, -- NTP: the request left the client
+  "receive_time" TIMESTAMPTZ, -- NTP: the request came to the server
+  "transmit_time" TIMESTAMPTZ, -- NTP: the message left its sender
+  "extensions" INTEGER, -- NTP: extension fields
+  "framed_ip" VARCHAR, -- RADIUS: address that the user gets
+  "tunnel_client" VARCHAR, -- RADIUS: where the user's tunnel begins
+  "connect_info" VARCHAR, -- RADIUS: kind of connection
+  "nas_ip" VARCHAR, -- RADIUS: access server that asks
+  "uri" VARCHAR, -- SIP: whom the request is for
+  "date" VARCHAR, -- SIP: Date
+  "request_from" VARCHAR, -- SIP: From of the request
+  "request_to" VARCHAR, -- SIP: To of the request
+  "response_from" VARCHAR, -- SIP: From of the response
+  "response_to" VARCHAR, -- SIP: To of the response
+  "reply_to" VARCHAR, -- SIP: Reply-To
+  "call_id" VARCHAR, -- SIP: Call-ID
+  "seq" VARCHAR, -- SIP: CSeq
+  "request_path" VARCHAR[], -- SIP: Via of the request
+  "response_path" VARCHAR[], -- SIP: Via of the response
+  "warning" VARCHAR, -- SIP: Warning
+  "request_len" BIGINT, -- bytes of the request's body
+  "response_len" BIGINT, -- bytes of the response's body
+  "content_type" VARCHAR, -- type of the body
+  "facility" VARCHAR, -- syslog: facility
+  "severity" VARCHAR, -- syslog: severity
+  "result_rows" BIGINT, -- MySQL: rows that were changed
+  "nick" VARCHAR, -- IRC: nickname
+  "value" VARCHAR, -- IRC: value of the command
+  "additional" VARCHAR, -- IRC: more of the command
+  "protocol_name" VARCHAR, -- MQTT: name of the protocol
+  "client_id" VARCHAR, -- MQTT: the client's id
+  "connect_status" VARCHAR, -- MQTT: answer to the connection
+  "will_topic" VARCHAR, -- MQTT: topic of the client's will
+  "will_payload" VARCHAR, -- MQTT: the client's will
+  "from_client" BOOLEAN, -- MQTT: the client published
+  "retain" BOOLEAN, -- MQTT: the message is kept for who comes later
+  "qos" VARCHAR, -- MQTT: quality of service
+  "delivery" VARCHAR, -- MQTT: what became of the message
+  "topic" VARCHAR, -- MQTT: topic that was published to
+  "payload" VARCHAR, -- MQTT: the first 100 bytes of the message
+  "payload_len" BIGINT, -- MQTT: bytes of the message
+  "topics" VARCHAR[], -- MQTT: topics that were subscribed to
+  "qos_levels" BIGINT[], -- MQTT: quality of service that was asked for
+  "granted_qos_level" SMALLINT, -- MQTT: quality of service that was given
+  "ack" BOOLEAN, -- MQTT: it was acknowledged
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset
@@ -3265,20 +3403,29 @@ CREATE TABLE certificate (
   "message" VARCHAR, -- text of the record, where it has one of its own
   "cert_sha256" VARCHAR, -- SHA-256
   "cert_sha1" VARCHAR, -- SHA-1
+  "cert_md5" VARCHAR, -- MD5
   "cert_version" TINYINT, -- version
   "cert_subject" VARCHAR, -- subject
   "cert_issuer" VARCHAR, -- issuer
   "cert_serial" VARCHAR, -- serial number, hexadecimal
   "cert_not_before" TIMESTAMPTZ, -- valid from
   "cert_not_after" TIMESTAMPTZ, -- valid until
-  "key_type" VARCHAR, -- kind of key
+  "key_algorithm" VARCHAR, -- algorithm of the key
+  "key_type" VARCHAR, -- kind of key: rsa, dsa, ecdsa
   "key_length" INTEGER, -- bits
+  "key_exponent" VARCHAR, -- RSA: public exponent, decimal
   "curve" VARCHAR, -- curve
   "signature_algorithm" VARCHAR, -- signature
-  "cert_sans" VARCHAR[], -- other names
+  "cert_sans" VARCHAR[], -- other names: hosts
+  "cert_san_uris" VARCHAR[], -- other names: URIs
+  "cert_san_emails" VARCHAR[], -- other names: mail addresses
+  "cert_san_ips" VARCHAR[], -- other names: addresses
   "is_ca" BOOLEAN, -- it may sign others
-  "is_self_signed" BOOLEAN, -- it is signed with its own key
-  "chain_position" TINYINT, -- 0: the server's own
+  "path_length" BIGINT, -- how many others below it may
+  "is_self_signed" BOOLEAN, -- it names itself as its issuer
+  "chain_position" SMALLINT, -- 0: the sender's own
+  "is_host" BOOLEAN, -- it was a sender's own
+  "is_client" BOOLEAN, -- a client sent it
   "seen_in" VARCHAR[], -- conn_uid of flows that it was seen in, at most 100
   "cert_created_time" TIMESTAMPTZ, -- when it was made, where a log says only that
   "issuer_sha1" VARCHAR, -- SHA-1 of the issuer's certificate
@@ -3373,6 +3520,9 @@ CREATE TABLE network_file_activity (
   "seen_bytes" BIGINT, -- bytes seen
   "total_bytes" BIGINT, -- bytes by its own account
   "missing_bytes" BIGINT, -- bytes that the capture lacks
+  "overflow_bytes" BIGINT, -- bytes that came more than once
+  "timed_out" BOOLEAN, -- its end was not seen
+  "depth" INTEGER, -- place in its message or connection
   "file_sha256" VARCHAR, -- SHA256 of the file
   "file_sha1" VARCHAR, -- SHA1 of the file
   "file_md5" VARCHAR, -- MD5 of the file
@@ -3467,6 +3617,8 @@ CREATE TABLE ics_activity (
   "value" VARCHAR, -- values, as text
   "exception" VARCHAR, -- error by name
   "object" VARCHAR, -- object, tag or node
+  "reply_function" VARCHAR, -- DNP3: function of the reply, by name
+  "indications" INTEGER, -- DNP3: internal indications of the reply, a bit mask
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tracelake.ingest.reach import is_file, names_in, open_at
+
 # Endings of files that are nothing without another one, whose name they begin with.
 COMPANIONS = (
     ".log", ".log1", ".log2", "-wal", "-shm", "-journal",
@@ -48,19 +50,19 @@ def in_folder(folder: str) -> Siblings:
     def find(name: str) -> str | None:
         if not names:
             try:
-                names.update({entry.lower(): entry for entry in os.listdir(folder)})
+                names.update({entry.lower(): entry for entry in names_in(folder)})
             except OSError:
                 return None
         found = names.get(name.lower())
         path = os.path.join(folder, found) if found is not None else ""
-        return path if found is not None and os.path.isfile(path) else None
+        return path if found is not None and is_file(path) else None
 
     def read(name: str, most: int) -> bytes | None:
         path = find(name)
         if path is None:
             return None
         try:
-            with open(path, "rb") as file:
+            with open_at(path) as file:
                 data = file.read(most + 1)
         except OSError:
             return None

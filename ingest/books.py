@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tracelake.ingest.events import Facts, Identity
 from tracelake.ingest.sofar import SoFar
+from tracelake.lake.s3 import is_s3
 from tracelake.normalize import TABLES, mapping
 from tracelake.normalize.tables.books import DEVICE_KEYS
 
@@ -159,7 +160,7 @@ def printable(path: str) -> str:
 def path_of(uri: str) -> str:
     """The path that `printable` wrote as `uri`. A name may also hold a backslash of its own:
     what is there as it is written is meant so."""
-    if "\\x" not in uri or os.path.lexists(uri):
+    if "\\x" not in uri or is_s3(uri) or os.path.lexists(uri):
         return uri
     return os.fsdecode(ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), os.fsencode(uri)))
 

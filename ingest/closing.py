@@ -1,6 +1,5 @@
 """The unit that closes a source: what no parser took, and its row of `source`."""
 
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import pyarrow as pa
 from tracelake.ingest.books import Listing, artifact_row, source_row
 from tracelake.ingest.events import Event, Facts, Identity, Task
 from tracelake.ingest.pack import Outlet, Pack
+from tracelake.ingest.reach import uri_of
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
 from tracelake.normalize import Provenance, extra, mapping
@@ -34,11 +34,20 @@ class LeftOver:
 
 
 
-def unit_id(source_id: str, number: int, parser: Parser) -> str:
+def unit_id(source_id: str, number: int, parser: Parser, mark: str = "") -> str:
     """What is committed together: one artifact, read by one version of one parser, and with the
-    same mapping files of an analyst."""
+    same mapping files of an analyst.
+
+    Args:
+        mark: of a run that reads the source anew.
+    """
     version = parser.version.replace(".", "_") + extra.mark(extra.files()).replace(extra.MARK, "-m")
-    return f"{source_id[:16]}-{number}-{parser.name}-{version}"
+    return marked(f"{source_id[:16]}-{number}-{parser.name}-{version}", mark)
+
+
+def marked(unit: str, mark: str) -> str:
+    """A unit's name in a run that reads its source anew."""
+    return f"{unit}-r{mark}" if mark else unit
 
 
 def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -> Provenance:
@@ -53,15 +62,15 @@ def provenance(lake: Lake, source_id: str, number: int, parser: Parser | None) -
     )
 
 
-def close_left(lake: Lake, pack: Pack, task: Task, source_id: str, left: LeftOver) -> Iterator[
-    Event
-]:
+def close_left(
+    lake: Lake, pack: Pack, task: Task, source_id: str, left: LeftOver, mark: str
+) -> Iterator[Event]:
     """Makes a unit of what was left so far, where the source is not at its end."""
     if not left:
         return
     # The same in every run that leaves the same: what is in does not come again.
     numbers = ",".join(map(str, sorted((*left.rows, *left.listing.numbers))))
-    unit = f"{source_id[:16]}-left-{zlib.crc32(numbers.encode()):08x}"
+    unit = marked(f"{source_id[:16]}-left-{zlib.crc32(numbers.encode()):08x}", mark)
     outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
     _put_left(lake, outlet, unit, source_id, left)
     yield from outlet.close(task, Facts("", None), 0.0)
@@ -75,6 +84,7 @@ def close_source(
     size: int,
     sofar: SoFar,
     left: LeftOver,
+    mark: str = "",
 ) -> Iterator[Event]:
     """Makes the source's last unit: what was left, and the row that closes it.
 
@@ -83,10 +93,10 @@ def close_source(
         sofar: the sums of all its artifacts.
     """
     source_id = identity.source_id
-    unit = f"{source_id[:16]}-source"
+    unit = marked(f"{source_id[:16]}-source", mark)
     outlet = Outlet(lake, pack, unit, provenance(lake, source_id, 0, None))
     _put_left(lake, outlet, unit, source_id, left)
-    path = os.path.realpath(task.path)
+    path = uri_of(task.path)
     row = source_row(lake.engagement, identity, path, size, unit, VERSION, sofar)
     outlet.book("source", row)
     yield from outlet.close(task, None, 0.0)

@@ -1,10 +1,14 @@
 """Which files there are: loose files and folders, walked in a fixed order."""
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tracelake.ingest.reach import Root
+from tracelake.lake.s3 import S3Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Found:
         inode: (device, number): the same for two names of one file. links: its hard links.
     """
 
-    path: Path
+    path: Root
     name: str
     size: int
     inode: tuple[int, int]
@@ -29,14 +33,14 @@ class Found:
 class Unreachable:
     """A path that could not be looked at, and why."""
 
-    path: Path
+    path: Root
     why: str
 
 
 def discover(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset()
+    roots: Sequence[Root], leave_out: frozenset[Root] = frozenset()
 ) -> Iterator[Found | Unreachable]:
-    """Every regular file under `roots`, sorted by path, each once.
+    """Every regular file under `roots`, sorted by path, each once; a prefix on S3 is a folder.
 
     Links to files are followed, links to folders are not (a loop would never end). Sockets,
     pipes and devices are reported, not read: a pipe would block for ever.
@@ -55,7 +59,10 @@ def discover(
             yield item
 
 
-def _under(root: Path, leave_out: frozenset[Path]) -> Iterator[Found | Unreachable]:
+def _under(root: Root, leave_out: frozenset[Root]) -> Iterator[Found | Unreachable]:
+    if isinstance(root, S3Path):
+        yield from _on_s3(root, leave_out)
+        return
     if not root.is_dir():
         yield _look(root, root.name)
         return
@@ -73,6 +80,27 @@ def _under(root: Path, leave_out: frozenset[Path]) -> Iterator[Found | Unreachab
         yield from failed
         failed.clear()
     yield from failed
+
+
+def _on_s3(root: S3Path, leave_out: frozenset[Root]) -> Iterator[Found | Unreachable]:
+    """The object of this key; else those whose keys have it as their folder."""
+    try:
+        if root.key and root.is_file():
+            found = [root]
+        else:
+            found = list(root.walk())
+            if not found:
+                yield Unreachable(root, "there is no such object, and none below it")
+    except OSError as error:
+        yield Unreachable(root, error.strerror or str(error))
+        return
+    left_out = tuple(f"{path}/" for path in leave_out)
+    for path in found:
+        if not str(path).startswith(left_out):
+            name = path.name if path == root else path.key[len(root.key) :].lstrip("/")
+            size = path.stat().st_size
+            number = int.from_bytes(hashlib.sha256(str(path).encode()).digest()[:8])
+            yield Found(path, name, size, (0, number), 1)
 
 
 def _look(path: Path, name: str) -> Found | Unreachable:

@@ -42,6 +42,7 @@ from tracelake.ingest.parts import (
     Settled,
     WantRange,
 )
+from tracelake.ingest.reach import open_at
 from tracelake.ingest.reading import Sink, completing, summed
 from tracelake.ingest.sofar import SoFar
 from tracelake.lake.lake import Lake
@@ -66,10 +67,12 @@ class Hand(Protocol):
 
 @dataclass(slots=True)
 class _PartState:
-    """A part that was begun. `waits`: its worker has asked and has no answer yet."""
+    """A part that was begun. `waits`: its worker has asked and has no answer yet; `given`: it was
+    given the whole file."""
 
     hand: Hand
     waits: bool = False
+    given: bool = False
     facts: PartFacts | None = None
     keys: bytes | None = None
     written: PartWritten | None = None
@@ -160,6 +163,8 @@ class Division:
         """Whether there is a part for another worker."""
         if len(self._states) >= self._workers:
             return False
+        if self._parts.whole:
+            return True
         return self._size - self._at >= WORTH_JOINING or not self._states
 
     # --- what workers say
@@ -222,10 +227,18 @@ class Division:
         elif question.alone:
             self._read_alone()
         elif isinstance(question, WantRange):
-            state.answer(self._next_range())
+            state.answer(self._all_once(state) if self._parts.whole else self._next_range())
         else:
             state.facts = question
             self._compare()
+
+    def _all_once(self, state: _PartState) -> Range | None:
+        if state.given:
+            return None
+        state.given = True
+        if all(each.given for each in self._states) and len(self._states) == self._workers:
+            self._at = self._size
+        return 0, self._size
 
     def _next_range(self) -> Range | None:
         start = self._at
@@ -357,16 +370,16 @@ def _united(parts: list[WrittenUnit]) -> WrittenUnit:
 
 def divisible(task: Task) -> Parser | None:
     """The parser that takes a file and can divide it, if it is a large one; looks at its head."""
-    if task.known is not None or task.size < LEAST:
+    if task.known is not None or task.size < LEAST or task.how.reparse:
         return None
     try:
-        with open(task.path, "rb", buffering=0) as file:
+        with open_at(task.path) as file:
             head = file.read(HEAD)
     except OSError:
         return None  # whoever reads it will say so
     if kind_of(head) is not None:
         return None
-    parser = identify(head, task.name).parser
+    parser = task.how.reader(identify(head, task.name).parser)
     if parser is None or parser.parts is None or task.size < parser.parts.least:
         return None
     return parser

@@ -1,9 +1,8 @@
 """What each file is and which parser would take it, without taking it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.beside import read_with
@@ -12,6 +11,7 @@ from tracelake.ingest.containers import Member
 from tracelake.ingest.discover import Found, discover
 from tracelake.ingest.events import PLAINLY, How
 from tracelake.ingest.identify import HEAD, identify
+from tracelake.ingest.reach import Root, open_at
 from tracelake.ingest.walk import walk_of
 from tracelake.ingest.want import LAST_STAGE
 from tracelake.native.errors import EvidenceError
@@ -40,7 +40,7 @@ class Planned:
 
 
 def look(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
+    roots: Sequence[Root], leave_out: frozenset[Root] = frozenset(), how: How = PLAINLY
 ) -> Iterator[Planned]:
     """Every artifact under `roots` with its parser. Archives are walked, not unpacked.
 
@@ -55,11 +55,11 @@ def look(
             continue
         try:
             with (
-                open(item.path, "rb", buffering=0) as file,
+                open_at(str(item.path)) as file,
                 closing(walk_of(file, item.name, str(item.path), how)) as walk,
             ):
                 for _, member in walk.members(range(LAST_STAGE + 1)):
-                    yield _planned(source, item, member)
+                    yield _planned(source, item, member, how)
                 for why, count in walk.not_opened.items():
                     yield Planned(source, "", None, refused={"*": f"{count:,} files: {why}"})
         except OSError as error:
@@ -67,7 +67,7 @@ def look(
             yield Planned(source, "", item.size, trouble=why, unreachable=True)
 
 
-def _planned(source: str, item: Found, member: Member) -> Planned:
+def _planned(source: str, item: Found, member: Member, how: How) -> Planned:
     inside = "" if member.whole else printable(member.path)
     size = item.size if member.whole else member.size
     if member.unread is not None:
@@ -81,5 +81,6 @@ def _planned(source: str, item: Found, member: Member) -> Planned:
     found = identify(head, member.path)
     if found.parser is None and (why := read_with(member.path, member.beside)) is not None:
         return Planned(source, inside, size, refused={"*": why})
-    name = found.parser.name if found.parser else None
+    parser = how.reader(found.parser)
+    name = parser.name if parser else None
     return Planned(source, inside, size, name, found.refused)

@@ -9,6 +9,7 @@ from tracelake.lake.writer import WrittenUnit
 if TYPE_CHECKING:
     from tracelake.ingest.devices import Devices
     from tracelake.ingest.sofar import SoFar
+    from tracelake.parsers.artifact import Parser
 
 Stamp = tuple[int, int]
 """A file's size and mtime in nanoseconds: what a change would change."""
@@ -32,6 +33,8 @@ class How:
         keys: for encrypted volumes.
         shadow_copies: read volume shadow copies, too.
         indexes: read the indexes of NTFS folders (`$I30`), in which deleted names may be.
+        flows_only: of captures only the flows, and not what is said in them.
+        reparse: read sources that are in anew, where parsers or mappings are newer.
         full_hash: take the SHA-256 of a whole image, and look whether its stored hashes are
             right.
     """
@@ -41,6 +44,14 @@ class How:
     shadow_copies: bool = False
     full_hash: bool = True
     indexes: bool = False
+    flows_only: bool = False
+    reparse: bool = False
+
+    def reader(self, parser: "Parser | None") -> "Parser | None":
+        """Who reads what `parser` takes."""
+        if parser is not None and self.flows_only and parser.brief is not None:
+            return parser.brief
+        return parser
 
 
 PLAINLY = How()
@@ -155,6 +166,8 @@ class Decision:
         closed: all else of the source is in, and why (empty: it has just been read); there is only
             something to be carved.
         more: it is in, and this time more of it is wanted (a key, all files, shadow copies); why.
+        mark: it is in and is read anew, and what is read takes the place of its rows: the run's
+            mark, which stands in the names of its units.
     """
 
     skip: str | None = None
@@ -163,6 +176,7 @@ class Decision:
     carved: frozenset[int] = frozenset()
     closed: str | None = None
     more: str | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

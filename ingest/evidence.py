@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from tracelake.ingest.books import path_of
 from tracelake.ingest.containers import Member
@@ -18,6 +19,7 @@ from tracelake.ingest.image_identity import (
     sha256_of_image,
 )
 from tracelake.ingest.image_storage import Files
+from tracelake.ingest.reach import open_at, stamp
 from tracelake.ingest.walk import walk_of
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
@@ -73,7 +75,7 @@ def expect_same(uri: str, size: int, sha256: str | None, source_id: str = "") ->
     with _opened(uri) as file:
         kind = kind_of_image(file)
         if kind is None:
-            there = os.fstat(file.fileno()).st_size
+            there = stamp(file)[0]
             _expect_size(uri, there, size)
             if size <= SMALL and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise EvidenceGone(f"{uri}: its SHA-256 is not that of what was taken in")
@@ -100,7 +102,7 @@ def _expect_size(uri: str, there: int, size: int) -> None:
 
 def _opened(uri: str) -> io.FileIO:
     try:
-        return open(path_of(uri), "rb", buffering=0)
+        return cast(io.FileIO, open_at(path_of(uri)))
     except OSError as error:
         raise EvidenceGone(f"{uri}: {error.strerror}") from error
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Generator
+from typing import cast
 
 from tracelake.ingest.events import Read, Stamp
+from tracelake.ingest.reach import open_at, stamp, stamp_at
 
 # Stays in the second level of the cache between the read and the hash.
 HASH_BLOCK = 256 << 10
@@ -28,15 +29,14 @@ def opened(path: str) -> io.FileIO:
         CannotRead: it cannot be opened.
     """
     try:
-        return open(path, "rb", buffering=0)
+        return cast(io.FileIO, open_at(path))
     except OSError as error:
         raise CannotRead(error.strerror or str(error)) from error
 
 
 def stamp_of(file: io.FileIO | str) -> Stamp:
     """The stamp of an open file, or of what stands under a path now."""
-    status = os.fstat(file.fileno()) if isinstance(file, io.FileIO) else os.stat(file)
-    return status.st_size, status.st_mtime_ns
+    return stamp_at(file) if isinstance(file, str) else stamp(file)
 
 
 def check_unchanged(path: str, stamp: Stamp) -> None:
@@ -64,7 +64,7 @@ def sha256_of(file: io.FileIO, path: str) -> Generator[Read, None, str]:
     """
     digest = hashlib.sha256()
     # One byte more than the file has: to fill it would say that there may be more.
-    block = memoryview(bytearray(min(HASH_BLOCK, os.fstat(file.fileno()).st_size + 1)))
+    block = memoryview(bytearray(min(HASH_BLOCK, stamp(file)[0] + 1)))
     told = done = 0
     try:
         while n := file.readinto(block):

@@ -15,6 +15,7 @@ from tracelake.ingest.events import Identity, Read
 from tracelake.ingest.file import CannotRead
 from tracelake.ingest.image_storage import Files, extents, image_kind, segments
 from tracelake.ingest.image_volumes import partitions
+from tracelake.ingest.reach import open_at
 
 # Images up to this size are hashed before they are read, as every other source is.
 SMALL_IMAGE = 64 << 20
@@ -131,5 +132,5 @@ def sha256_of_image(path: str, kind: str | None) -> tuple[str, int]:
 
 def kind_at(path: str) -> str | None:
     """As `kind_of_image`, of a path."""
-    with open(path, "rb", buffering=io.DEFAULT_BUFFER_SIZE) as file:
+    with open_at(path, io.DEFAULT_BUFFER_SIZE) as file:
         return kind_of_image(file)

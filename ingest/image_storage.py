@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
+from tracelake.ingest import reach
+from tracelake.lake.s3 import is_s3
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated, Unsupported
 
 INSTALL = "to open it: pip install 'tracelake[images]'"
@@ -193,14 +195,13 @@ class Files:
     """
 
     def __init__(self, paths: list[str]) -> None:
-        self.path = paths[0] if len(paths) == 1 else None
-        self._pieces: list[tuple[int, int, int]] = []
+        self.path = paths[0] if len(paths) == 1 and not is_s3(paths[0]) else None
+        self._pieces: list[tuple[int, int, reach.Random]] = []
         self.size = 0
         for path in paths:
-            file = os.open(path, os.O_RDONLY)
-            length = os.fstat(file).st_size
-            self._pieces.append((self.size, self.size + length, file))
-            self.size += length
+            file = reach.Random(path)
+            self._pieces.append((self.size, self.size + file.size, file))
+            self.size += file.size
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
@@ -210,11 +211,11 @@ class Files:
     def read_at(self, offset: int, size: int) -> bytes:
         """Bytes, fewer at the end."""
         if len(self._pieces) == 1:
-            return os.pread(self._pieces[0][2], size, offset)
+            return self._pieces[0][2].read_at(offset, size)
         parts = []
         for begin, end, file in self._pieces:
             if begin <= offset < end and size > 0:
-                part = os.pread(file, min(size, end - offset), offset - begin)
+                part = file.read_at(offset - begin, min(size, end - offset))
                 parts.append(part)
                 offset += len(part)
                 size -= len(part)
@@ -223,7 +224,7 @@ class Files:
     def close(self) -> None:
         """Closes them."""
         for _, _, file in self._pieces:
-            os.close(file)
+            file.close()
         self._pieces.clear()
 
 
@@ -337,6 +338,21 @@ def _content(kind: str, content: BinaryIO) -> Media:
     return Media(Handle(handle, handle.get_media_size()), [], {"image": kind}, _close=handle.close)
 
 
+def _open_file(handle: Any, path: str) -> None:
+    """Lets a library read by itself, or through us where it cannot."""
+    if is_s3(path):
+        handle.open_file_object(Window(reach.Random(path)))
+    else:
+        handle.open(path)
+
+
+def _open_files(handle: Any, paths: list[str]) -> None:
+    if is_s3(paths[0]):
+        handle.open_file_objects([Window(reach.Random(path)) for path in paths])
+    else:
+        handle.open(paths)
+
+
 def _raw(path: str) -> Media:
     paths = segments(path)
     files = Files(paths)
@@ -348,7 +364,7 @@ def _ewf(path: str) -> Media:
     pyewf = library("pyewf")
     paths = segments(path)
     handle = pyewf.handle()
-    handle.open(paths)
+    _open_files(handle, paths)
     stored = {name: value.lower() for name, value in handle.get_hash_values().items()
               if name in ("MD5", "SHA1")}
     size = handle.get_media_size()
@@ -365,7 +381,7 @@ def _ewf(path: str) -> Media:
 def _unended(path: str) -> EvidenceError | None:
     """Whether segments are missing. The last section of the last one is `done`, of any other
     `next`; the library opens what is there."""
-    with open(path, "rb") as file:
+    with reach.open_at(path) as file:
         magic = file.read(8)
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - 76))
@@ -379,10 +395,10 @@ def _unended(path: str) -> EvidenceError | None:
 
 
 def _qcow(path: str) -> Media:
-    with open(path, "rb") as file:
+    with reach.open_at(path) as file:
         head = file.read(24)
     if len(head) == 24 and (behind := struct.unpack_from(">Q", head, 8)[0]):
-        with open(path, "rb") as file:
+        with reach.open_at(path) as file:
             file.seek(min(behind, 1 << 40))
             name = file.read(min(1024, struct.unpack_from(">I", head, 16)[0]))
         text = name.decode("utf-8", "backslashreplace")
@@ -392,7 +408,7 @@ def _qcow(path: str) -> Media:
             "the result",
         )
     handle = library("pyqcow").file()
-    handle.open(path)
+    _open_file(handle, path)
     if handle.is_locked():
         raise Unsupported("QCOW image", 0, "it is encrypted: convert it with its key (qemu-img)")
     size = handle.get_media_size()
@@ -402,7 +418,7 @@ def _qcow(path: str) -> Media:
 
 def _vmdk(path: str) -> Media:
     handle = library("pyvmdk").handle()
-    handle.open(path)
+    _open_file(handle, path)
     if handle.get_parent_content_identifier() not in (None, 0xFFFFFFFF):
         parent = handle.get_parent_filename()
         raise Unsupported(
@@ -410,7 +426,11 @@ def _vmdk(path: str) -> Media:
             f"it holds only what differs from {parent!r}: merge the snapshots and ingest the "
             "result",
         )
-    handle.open_extent_data_files()
+    if is_s3(path):
+        beside = [Window(reach.Random(each)) for each in extents(path)]
+        handle.open_extent_data_files_as_file_objects(beside or [Window(reach.Random(path))])
+    else:
+        handle.open_extent_data_files()
     size = handle.get_media_size()
     files = [path, *extents(path)]
     facts = {"image": "VMDK", "bytes": str(size)}
@@ -419,7 +439,7 @@ def _vmdk(path: str) -> Media:
 
 def _vhd(path: str) -> Media:
     handle = library("pyvhdi").file()
-    handle.open(path)
+    _open_file(handle, path)
     if handle.get_parent_identifier() is not None:
         parent = handle.get_parent_filename()
         raise Unsupported(
@@ -433,7 +453,7 @@ def _vhd(path: str) -> Media:
 
 def _dmg(path: str) -> Media:
     handle = library("pymodi").handle()
-    handle.open(path)
+    _open_file(handle, path)
     size = handle.get_media_size()
     return Media(Handle(handle, size), [path], {"image": "macOS", "bytes": str(size)},
                  _close=handle.close)
@@ -464,7 +484,7 @@ def segments(path: str) -> list[str]:
 def _following(path: str, names: Any) -> list[str]:
     paths = [path]
     for name in names:
-        if not os.path.isfile(name):
+        if not reach.is_file(name):
             break
         paths.append(name)
     return paths
@@ -489,7 +509,7 @@ def _ewf_names(base: str, prefix: str) -> Any:
 
 def extents(path: str) -> list[str]:
     """The files that a VMDK's descriptor names, those that are there."""
-    with open(path, "rb") as file:
+    with reach.open_at(path) as file:
         head = file.read(MAX_DESCRIPTOR)
     if not head.startswith(DESCRIPTOR):
         return []
@@ -497,4 +517,4 @@ def extents(path: str) -> list[str]:
     folder = os.path.dirname(path)
     # A descriptor is evidence: it names files beside it, and no others.
     paths = [os.path.join(folder, name) for name in names if os.path.basename(name) == name]
-    return [each for each in paths if os.path.isfile(each)]
+    return [each for each in paths if reach.is_file(each)]

@@ -3,9 +3,7 @@
 
 import json
 import os
-import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 from tracelake.ingest.books import printable
@@ -20,7 +18,9 @@ from tracelake.ingest.events import (
     Task,
     UnitReady,
 )
+from tracelake.ingest.reach import uri_of
 from tracelake.ingest.want import STAGES, stage_of
+from tracelake.lake.store import Place, put
 
 # Seconds between two writings, and how much longer than the last one took they are apart.
 EVERY = 2.0
@@ -39,17 +39,15 @@ class Intake:
         tasks: what there is to be taken in.
     """
 
-    def __init__(self, path: Path, tasks: list[Task]) -> None:
+    def __init__(self, path: Place, tasks: list[Task]) -> None:
         self._path = path
-        # Of this run alone: two at once must not take each other's away.
-        self._suffix = f".{secrets.token_hex(8)}.new"
         self._took = 0.0
         self._written = 0.0
         self._dirty = True
         self._rows: dict[str, dict[str, Any]] = {}
         for task in tasks:
             self._rows[task.path] = {
-                "uri": printable(os.path.realpath(task.path)),
+                "uri": printable(uri_of(task.path)),
                 "size": task.size,
                 "state": "waiting",
                 "stage": NAMES[stage_of(task.name)],
@@ -97,10 +95,7 @@ class Intake:
         if not self._dirty:
             return
         begun = time.monotonic()
-        text = "".join(json.dumps(row) + "\n" for row in self._rows.values())
-        beside = self._path.with_suffix(self._suffix)
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, self._path)
+        put(self._path, "".join(json.dumps(row) + "\n" for row in self._rows.values()))
         self._dirty = False
         self._written = time.monotonic()
         self._took = self._written - begun

@@ -40,11 +40,14 @@ OF_THE_ARTIFACT = ("source_id", "artifact_no", "parser", "parser_version")
 class Outlet:
     """Where the rows of one artifact go: into a pack, or when they are many into its own files."""
 
-    def __init__(self, lake: Lake, pack: "Pack", unit: str, constants: Provenance) -> None:
+    def __init__(
+        self, lake: Lake, pack: "Pack", unit: str, constants: Provenance, settled: bool = True
+    ) -> None:
         self._lake = lake
         self._pack = pack
         self._unit = unit
         self._constants = constants
+        self._settled = settled
         self._waiting: list[_Piece] = []
         self._rows = self._bytes = 0
         self._books: list[tuple[str, dict[str, Any]]] = []
@@ -64,7 +67,7 @@ class Outlet:
                 given.nbytes if isinstance(given, Stretch) else given.get_total_buffer_size()
             )
             if self._rows > MOST_ROWS or self._bytes > MOST_BYTES:
-                self._writer = self._lake.writer(self._unit)
+                self._writer = self._lake.writer(self._unit, self._settled)
                 for each in self._waiting:
                     self._write(each)
                 self._waiting = []
@@ -137,9 +140,14 @@ class _Member:
 
 @dataclass(slots=True)
 class Pack:
-    """The small units that wait in a worker."""
+    """The small units that wait in a worker.
+
+    Attributes:
+        mark: of a run, where they are of sources that are read anew.
+    """
 
     lake: Lake
+    mark: str = ""
     _members: list[_Member] = field(default_factory=list)
     _ready: list[UnitReady] = field(default_factory=list)
     _rows: int = 0
@@ -190,7 +198,7 @@ class Pack:
         yield from ready
 
     def _write(self, members: list[_Member]) -> WrittenUnit:
-        writer = PackWriter(self.lake)
+        writer = PackWriter(self.lake, mark=self.mark)
         try:
             tables: dict[str, list[_Piece]] = {}
             books: dict[str, list[dict[str, Any]]] = {}

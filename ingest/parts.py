@@ -19,7 +19,7 @@ from tracelake.lake.standin import StandIn
 from tracelake.lake.writer import WrittenUnit
 from tracelake.native.errors import EvidenceError
 from tracelake.native.feed import Feed
-from tracelake.parsers import PARSERS
+from tracelake.parsers import BY_NAME
 from tracelake.parsers.artifact import Artifact, Parser, Part
 
 Range = tuple[int, int]
@@ -136,7 +136,7 @@ def read_part(job: PartJob, lake: Lake, talk: Talk) -> Iterator[Event | PartWrit
 
 def _read(job: PartJob, lake: Lake, talk: Talk) -> Iterator[Event | PartWritten]:
     started = time.process_time()
-    parser = next(parser for parser in PARSERS if parser.name == job.name)
+    parser = BY_NAME[job.name]
     had: list[Range] = []
 
     def ask(question: Question) -> Any:
@@ -189,8 +189,12 @@ class _Pass:
         self._next_range = next_range
         self._window = _Window(file)
         self._feed = Feed(self._window)
+        # Where every part reads all bytes, each of them is told of once.
+        self._readers = job.of if parser.parts.whole else 1
         self._told = 0
-        self.writer = lake.writer(unit_id(source_id, 0, parser))
+        self.writer = lake.writer(
+            unit_id(source_id, 0, parser), settled=source_id != job.stand_in
+        )
         self._sink = Sink(completing(provenance(lake, source_id, 0, parser), self.writer))
         self.reading = parser.parts.open(
             Artifact(job.task.name, self._feed, self._sink.account),
@@ -207,7 +211,8 @@ class _Pass:
             for table, batch in self.reading.read():
                 wrote = self._sink.take(table, batch)
                 if wrote or self._window.read - self._told >= TELL_EVERY:
-                    yield Read(self._job.task.path, parsed=self._window.read - self._told)
+                    new = (self._window.read - self._told) // self._readers
+                    yield Read(self._job.task.path, parsed=new)
                     self._told = self._window.read
         except EvidenceError as error:  # the bytes are there, and records are the parser's matter
             raise CannotRead(str(error)) from error

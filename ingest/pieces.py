@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tracelake.ingest.events import Task
 from tracelake.ingest.image_identity import files_of, kind_at
+from tracelake.ingest.reach import size_of
 
 # The first file of several: x.E01, x.Ex01, x.s01, x.001, x.000; and a VMDK, which names its others.
 FIRST = re.compile(r"(?s).*\.(?:[eEsS]x?01|0+[01]?|[vV][mM][dD][kK])")
@@ -26,7 +27,7 @@ def without_pieces(tasks: Iterable[Task]) -> tuple[list[Task], list[tuple[str, s
         try:
             kind = kind_at(task.path)
             files = files_of(task.path, kind) if kind is not None else []
-            sizes[task.path] = sum(map(os.path.getsize, files))
+            sizes[task.path] = sum(map(size_of, files))
         except OSError:
             continue  # who reads it will say so
         for path in files[1:]:

@@ -7,11 +7,11 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from tracelake.ingest.again import Again
 from tracelake.ingest.books import artifact_row, batch_of, facts_of, printable
 from tracelake.ingest.crew import Worker, start
 from tracelake.ingest.discover import Found, discover
@@ -29,17 +29,21 @@ from tracelake.ingest.events import (
     NotOpened,
     PackReady,
     Skipped,
+    SourceDone,
     Task,
     UnitReady,
 )
 from tracelake.ingest.images import LOCKED, STORE
 from tracelake.ingest.intake import Intake
 from tracelake.ingest.pieces import without_pieces
+from tracelake.ingest.reach import Root
 from tracelake.ingest.report import ParserReport, Report
 from tracelake.ingest.sofar import carver_of
 from tracelake.ingest.want import is_foreign
 from tracelake.ingest.workers import one_by_one, side_by_side
 from tracelake.lake.lake import Lake, own_folders
+from tracelake.lake.lease import Lease
+from tracelake.lake.s3 import is_s3
 from tracelake.lake.writer import WrittenUnit
 from tracelake.normalize import extra
 from tracelake.parsers import CARVERS
@@ -54,6 +58,8 @@ COMMIT_UNITS = 512
 # Bytes of a file from which on it is hashed while it is parsed, where it looks new. Smaller ones
 # are in the page cache when they are read for the second time.
 ONE_PASS = 32 << 20
+# Of objects on S3, which are in no cache of this machine.
+ONE_PASS_S3 = 1 << 20
 # The number under which `artifact` lists a whole source that was met again.
 SEEN_AGAIN = -1
 
@@ -85,7 +91,7 @@ class Plan:
 
 
 def plan(
-    roots: list[Path], leave_out: frozenset[Path] = frozenset(), how: How = PLAINLY
+    roots: Sequence[Root], leave_out: frozenset[Root] = frozenset(), how: How = PLAINLY
 ) -> Plan:
     """The files under `roots`.
 
@@ -107,7 +113,7 @@ def plan(
 
 
 def ingest(
-    roots: list[Path],
+    roots: Sequence[Root],
     lake: Lake,
     workers: int = 1,
     watch: Watch | None = None,
@@ -160,6 +166,7 @@ class Ingest:
         self._commit_took = 0.0
         self._pending: list[WrittenUnit] = []
         self._begun: dict[str, str] = {}
+        self._again = Again(lake)
         self._seen_again: dict[str, list[Task]] = {}
 
     def run(self, planned: Plan, workers: int) -> Report:
@@ -181,13 +188,14 @@ class Ingest:
         else:
             events = one_by_one(self._told(tasks), self._lake, self._decide)
         self._intake = Intake(self._lake.root / INTAKE, tasks)
-        with _PatientInterrupt() as interrupted:
+        with _PatientInterrupt() as interrupted, self._leased():
             try:
                 self._keep_mappings()
                 self._look()
                 self._intake.write()
                 self._follow(events, interrupted)
                 self._commit()
+                self._swap()
                 if not self.report.interrupted:
                     self._note_seen_again()
                     self._commit()
@@ -196,9 +204,23 @@ class Ingest:
                 self.report.failed.append((str(self._lake.root), why))
             finally:
                 events.close()
+                with contextlib.suppress(OSError):
+                    self._again.drop()
                 self._say()
         self.report.seconds = time.monotonic() - self._started
         return self.report
+
+    @contextlib.contextmanager
+    def _leased(self) -> Iterator[None]:
+        """Says that this run is alive, so that `sweep` leaves its files alone. A lake that cannot
+        be written is said where it is written first."""
+        lease = Lease(self._lake.root, "ingest")
+        with contextlib.suppress(OSError):
+            lease.begin()
+        try:
+            yield
+        finally:
+            lease.end()
 
     def _say(self) -> None:
         """How far it came. Where even this cannot be written, that has been said."""
@@ -225,7 +247,8 @@ class Ingest:
         what is in."""
         sizes = Counter(task.size for task in tasks)
         for task in tasks:
-            new = task.size >= ONE_PASS and sizes[task.size] == 1 and self._looks_new(task)
+            least = ONE_PASS if not is_s3(task.path) else ONE_PASS_S3
+            new = task.size >= least and sizes[task.size] == 1 and self._looks_new(task)
             yield replace(task, looks_new=True) if new else task
 
     def _follow(self, events: Generator[Event, None, None], interrupted: threading.Event) -> None:
@@ -235,6 +258,8 @@ class Ingest:
             self._intake.hear(event)
             if self._due():
                 self._commit()
+            if isinstance(event, SourceDone):
+                self._swap()
             if self._watch is not None:
                 self._watch(event, self.report)
             if interrupted.is_set() or (isinstance(event, Failed) and event.fatal):
@@ -245,6 +270,11 @@ class Ingest:
     def _decide(self, hashed: Hashed) -> Decision:
         """Whether a source is read: each once, whatever name it comes under."""
         source_id = hashed.source_id
+        if hashed.task.how.reparse and source_id in self._known:
+            again = self._again.decide(hashed, self._before, self._carve)
+            if again is not None:
+                self._begun[source_id] = hashed.task.path
+                return again
         if source_id in self._known and source_id not in self._begun:
             more = wants_more(self._rows[source_id], hashed.task.how)
             if more is not None:
@@ -309,9 +339,10 @@ class Ingest:
     def _count(self, event: Event) -> None:
         report = self.report
         if isinstance(event, PackReady):
-            self._pending.append(event.unit)
+            if not self._again.hold(event.unit):
+                self._pending.append(event.unit)
         elif isinstance(event, UnitReady):
-            if event.unit is not None:
+            if event.unit is not None and not self._again.hold(event.unit):
                 self._pending.append(event.unit)
             if event.facts is not None and event.facts.parser is not None:
                 sums = report.parsers.setdefault(event.facts.parser, ParserReport())
@@ -336,6 +367,9 @@ class Ingest:
             report.skipped.append((event.task.path, event.why))
         elif isinstance(event, Failed):
             report.failed.append((event.path, event.why))
+            self._again.end(event.path, failed=True)
+        elif isinstance(event, SourceDone) and event.later is None:
+            self._again.end(event.task.path, failed=False)
 
     def _due(self) -> bool:
         if not self._pending:
@@ -358,6 +392,10 @@ class Ingest:
         self._commit_took = self._committed - begun
         if rows and self.report.first_row is None:
             self.report.first_row = self._committed - self._started
+
+    def _swap(self) -> None:
+        """Puts what was read anew in the place of what was in, source by source."""
+        self.report.failed += self._again.swap()
 
     def _note_seen_again(self) -> None:
         """Lists a further name of bytes that are in: one row of `artifact` for each, once."""

@@ -38,6 +38,7 @@ from tracelake.ingest.file import HashedOnce, check_unchanged, opened, sha256_of
 from tracelake.ingest.identify import HEAD, identify, taker
 from tracelake.ingest.image_identity import identify_image, kind_of_image
 from tracelake.ingest.pack import Outlet, Pack
+from tracelake.ingest.reach import says_of
 from tracelake.ingest.reading import read_artifact
 from tracelake.ingest.sofar import SoFar, carver_of
 from tracelake.ingest.streams import Hashed as HashedStream
@@ -68,13 +69,13 @@ def take_in(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
         lake: the engagement's tables; units are written here and committed by the parent.
         ask: answers whether a source of this hash is to be read.
     """
-    pack = Pack(lake)
+    packs: dict[str, Pack] = {}
     done = []
     for task in tasks:
-        source = _Source(task, lake, pack)
+        source = _Source(task, lake, packs)
         yield from told(task.path, source.take_in(ask))
         done.append(source)
-    if done:
+    for pack in packs.values():
         yield from told(done[-1].task.path, pack.flush())
     for source in done:
         yield SourceDone(source.task, source.later)
@@ -83,27 +84,32 @@ def take_in(tasks: Iterable[Task], lake: Lake, ask: Ask) -> Iterator[Event]:
 class _Source:
     """A source while it is read, and its books."""
 
-    def __init__(self, task: Task, lake: Lake, pack: Pack) -> None:
+    def __init__(self, task: Task, lake: Lake, packs: dict[str, Pack]) -> None:
         self.task = task
         self.later: Task | None = None
         """What is left of it for a later stage, when it was taken in without a `Failed`."""
         self._lake = lake
-        self._pack = pack
+        self._packs = packs
+        self._mark = ""
         self._stamp = (0, 0)
         self._size = 0
         self._is = Identity("", None)
         self._sofar = SoFar()
         self._left = LeftOver()
         self._listed = 0
+        # What S3 calls the bytes that are read.
+        self._said: dict[str, str] = {}
 
     def take_in(self, ask: Ask) -> Iterator[Event]:
         """Every artifact as a unit, then what was left and the row of `source`."""
         task = self.task
         with opened(task.path) as file:
+            self._said = says_of(file)
             if task.later is not None:
                 self._stamp, self._is = task.later.stamp, task.later.identity
                 self._size = task.later.size
                 self._sofar, decision = task.later.sofar, task.later.decision
+                self._mark = decision.mark
                 check_unchanged(task.path, self._stamp)
             else:
                 if task.known is not None:
@@ -120,6 +126,7 @@ class _Source:
                 if decision.skip is not None:
                     yield Skipped(task, self._is.source_id, decision.skip)
                     return
+                self._mark = decision.mark
                 for number, facts in decision.done.items():
                     self._sofar.add(number, facts)
             if decision.closed:
@@ -128,6 +135,11 @@ class _Source:
                 yield from self._read(file, decision)
             if decision.carve and self.later is None:
                 yield from self._carve(file, decision.carved)
+
+    @property
+    def _pack(self) -> Pack:
+        """Where small units go: those that are read anew among themselves."""
+        return self._packs.setdefault(self._mark, Pack(self._lake, self._mark))
 
     def _hashed(self) -> Hashed:
         return Hashed(self.task, self._is.source_id, self._is.sha256 or "")
@@ -144,7 +156,7 @@ class _Source:
         # A parser may take what the begin of an image looks like.
         if kind_of(head) is not None or kind_of_image(file) is not None:
             return None
-        return identify(head, self.task.name).parser
+        return self.task.how.reader(identify(head, self.task.name).parser)
 
     def _in_one_pass(
         self, file: io.FileIO, parser: Parser, ask: Ask
@@ -160,7 +172,7 @@ class _Source:
         beside = in_folder(os.path.dirname(self.task.path)).read
         outlet = Outlet(
             self._lake, self._pack, unit_id(stand_in, 0, parser),
-            provenance(self._lake, stand_in, 0, parser),
+            provenance(self._lake, stand_in, 0, parser), settled=False,
         )
         try:
             reading = read_artifact(
@@ -171,7 +183,8 @@ class _Source:
             self._is, self._size = Identity.of(stream.hexdigest()), self._stamp[0]
             source_id = self._is.source_id
             decision = ask(self._hashed())
-            if decision.skip is not None or decision.closed is not None or decision.done:
+            known = decision.closed is not None or decision.done or decision.mark
+            if decision.skip is not None or known:
                 outlet.discard()
                 return decision
             outlet.settle(
@@ -216,7 +229,7 @@ class _Source:
             yield from walk.audit(task.path)
             yield from self._members(walk, range(AUDIT, AUDIT + 1))
             self._is = replace(self._is, sha256=self._is.sha256 or walk.sha256)
-        sofar.facts |= walk.facts
+        sofar.facts |= walk.facts | self._said
         check_unchanged(task.path, self._stamp)
         stage = walk.later(task.last)
         if stage is not None:
@@ -234,7 +247,7 @@ class _Source:
         if sofar.not_opened:
             yield NotOpened(task, dict(sofar.not_opened))
         yield from close_source(
-            self._lake, self._pack, task, self._is, self._size, sofar, self._left
+            self._lake, self._pack, task, self._is, self._size, sofar, self._left, self._mark
         )
 
     def _tell_listed(self) -> Iterator[Event]:
@@ -252,7 +265,9 @@ class _Source:
     def _close_left(self) -> Iterator[Event]:
         left, self._left = self._left, LeftOver()
         yield from self._tell_listed()
-        yield from close_left(self._lake, self._pack, self.task, self._is.source_id, left)
+        yield from close_left(
+            self._lake, self._pack, self.task, self._is.source_id, left, self._mark
+        )
 
     def _member(self, number: int, member: Member) -> Iterator[Event]:
         if member.trouble is not None:
@@ -287,14 +302,16 @@ class _Source:
         except EvidenceError as error:
             yield self._leave(number, Facts(member.path, None), error)
             return
-        yield from self._unit(number, member, found.parser, feed, sha256)
+        parser = self.task.how.reader(found.parser)
+        assert parser is not None
+        yield from self._unit(number, member, parser, feed, sha256)
 
     def _look_at(self, number: int, member: Member) -> Iterator[Event]:
         """A file that nobody asks for by its path, of which there may be millions: listed with
         its hash, unless its content is what a parser reads."""
         try:
             stream = Looked(member.open(), HEAD)
-            parser = taker(stream.head, member.path)
+            parser = self.task.how.reader(taker(stream.head, member.path))
             if parser is None:
                 size = stream.sum_up()
                 why = read_with(member.path, member.beside) or NOBODY
@@ -338,7 +355,7 @@ class _Source:
         again: Feed | None = None,
     ) -> Iterator[Event]:
         started = time.process_time()
-        unit = unit_id(self._is.source_id, number, parser)
+        unit = unit_id(self._is.source_id, number, parser, self._mark)
         constants = provenance(self._lake, self._is.source_id, number, parser)
         outlet = Outlet(self._lake, self._pack, unit, constants)
         try:
@@ -369,7 +386,7 @@ class _Source:
         """Closes the unit of an artifact that was read; what became ready by that."""
         check_unchanged(self.task.path, self._stamp)
         source_id = self._is.source_id
-        unit = unit_id(source_id, number, parser)
+        unit = unit_id(source_id, number, parser, self._mark)
         row = artifact_row(
             self._lake.engagement, source_id, number, unit, parser.version, facts
         )

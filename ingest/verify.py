@@ -106,14 +106,17 @@ class _Books:
         names = TABLES[table].schema.names
         keys = ["source_id", "artifact_no", *(["parser"] if "parser" in names else [])]
         flows = ["packets_out", "packets_in"] if table == "network_activity" else []
-        # Flows that a capture's datagrams tell of are no packets of it.
-        told = ["log_provider"] if flows else []
+        # Flows that a capture's datagrams tell of are no packets of it; those inside of tunnels are
+        # packets of the tunnel, which are counted as such.
+        told = ["log_provider", "tunnel_depth"] if flows else []
         # A table without `sub` is about files, not about records.
         subs = ["sub"] if "sub" in TABLES[table].schema.names and table != "damage" else []
         offsets = ["src_offset"] if subs else []
         for part in self._read(table, [*keys, *subs, *flows, *offsets, *told]):
             if told:
-                own = part.column("log_provider").is_null()
+                own = pc.and_(
+                    part.column("log_provider").is_null(), part.column("tunnel_depth").is_null()
+                )
                 for name in flows:
                     counted = pc.if_else(own, part.column(name), None)
                     part = part.set_column(part.schema.get_field_index(name), name, counted)

@@ -9,13 +9,12 @@ only later ones can conflict with anything but another version 0.
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from urllib.parse import quote
 
 import orjson
 import pyarrow as pa
 
-from tracelake.lake.disk import put_if_absent, sync_folder
+from tracelake.lake.disk import Place, put_if_absent, sync_folder
 from tracelake.lake.schema import schema_json
 from tracelake.lake.state import commit_path
 from tracelake.lake.unit import DataFile
@@ -26,7 +25,7 @@ _PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
 
 
 def begin(
-    table: Path,
+    table: Place,
     schema: pa.Schema,
     configuration: Mapping[str, str],
     files: Sequence[DataFile],

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tracelake.lake.disk import put_if_absent, replace, sync_folder
+from tracelake.lake.disk import Place, put_if_absent, replace, sync_folder
 from tracelake.lake.errors import LakeError
 from tracelake.lake.unit import merged_after
 
@@ -33,23 +32,24 @@ AFTER = "tracelake.after"
 
 _PENDING = b"tracelake.pending"
 
+# Nothing is declared as never null: Arrow does not write such a column of a struct that is.
 _TAGS = pa.map_(pa.string(), pa.string())
 _ADD = pa.struct(
     [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("partitionValues", _TAGS, nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("modificationTime", pa.int64(), nullable=False),
-        pa.field("dataChange", pa.bool_(), nullable=False),
+        pa.field("path", pa.string()),
+        pa.field("partitionValues", _TAGS),
+        pa.field("size", pa.int64()),
+        pa.field("modificationTime", pa.int64()),
+        pa.field("dataChange", pa.bool_()),
         pa.field("stats", pa.string()),
         pa.field("tags", _TAGS),
     ]
 )
 _REMOVE = pa.struct(
     [
-        pa.field("path", pa.string(), nullable=False),
+        pa.field("path", pa.string()),
         pa.field("deletionTimestamp", pa.int64()),
-        pa.field("dataChange", pa.bool_(), nullable=False),
+        pa.field("dataChange", pa.bool_()),
         pa.field("extendedFileMetadata", pa.bool_()),
         pa.field("partitionValues", _TAGS),
         pa.field("size", pa.int64()),
@@ -59,31 +59,30 @@ _REMOVE = pa.struct(
 )
 _METADATA = pa.struct(
     [
-        pa.field("id", pa.string(), nullable=False),
+        pa.field("id", pa.string()),
         pa.field("name", pa.string()),
         pa.field("description", pa.string()),
         pa.field(
             "format",
-            pa.struct([pa.field("provider", pa.string(), nullable=False),
+            pa.struct([pa.field("provider", pa.string()),
                        pa.field("options", _TAGS)]),
-            nullable=False,
         ),
-        pa.field("schemaString", pa.string(), nullable=False),
-        pa.field("partitionColumns", pa.list_(pa.string()), nullable=False),
+        pa.field("schemaString", pa.string()),
+        pa.field("partitionColumns", pa.list_(pa.string())),
         pa.field("createdTime", pa.int64()),
-        pa.field("configuration", _TAGS, nullable=False),
+        pa.field("configuration", _TAGS),
     ]
 )
 _PROTOCOL = pa.struct(
     [
-        pa.field("minReaderVersion", pa.int32(), nullable=False),
-        pa.field("minWriterVersion", pa.int32(), nullable=False),
+        pa.field("minReaderVersion", pa.int32()),
+        pa.field("minWriterVersion", pa.int32()),
     ]
 )
 _TXN = pa.struct(
     [
-        pa.field("appId", pa.string(), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
+        pa.field("appId", pa.string()),
+        pa.field("version", pa.int64()),
         pa.field("lastUpdated", pa.int64()),
     ]
 )
@@ -115,24 +114,21 @@ class Before:
     Attributes:
         version: of the checkpoint; -1: there is none.
         pending: what it says of them.
-        horizon: those removed before this are forgotten, milliseconds since 1970.
+        forget: those that are not to be mentioned any more.
     """
 
-    table: Path
+    table: Place
     version: int
     pending: Pending
-    horizon: int
+    forget: AbstractSet[str]
 
     def kept(self, names: AbstractSet[str]) -> pa.StructArray:
         """Those that are still to be said, without these names."""
         if self.version < 0:
             return pa.array([], _REMOVE)
         column = removed_column(self.table, self.version)
-        late = pc.greater_equal(pc.struct_field(column, "deletionTimestamp"), self.horizon)
-        column = column.filter(late)
-        again = pc.is_in(
-            pc.struct_field(column, "path"), pa.array([quote(name) for name in names], pa.string())
-        )
+        others = pa.array([quote(name) for name in names | self.forget], pa.string())
+        again = pc.is_in(pc.struct_field(column, "path"), others)
         return column.filter(pc.invert(again))
 
 
@@ -151,12 +147,12 @@ class Read:
     pending: Pending
 
 
-def path_of(table: Path, version: int) -> Path:
+def path_of(table: Place, version: int) -> Place:
     """The checkpoint of a version."""
     return table / "_delta_log" / f"{version:020}.checkpoint.parquet"
 
 
-def last(table: Path) -> int | None:
+def last(table: Place) -> int | None:
     """Version of the checkpoint that the log points to.
 
     Raises:
@@ -171,13 +167,13 @@ def last(table: Path) -> int | None:
     return int(pointer["version"])
 
 
-def versions(table: Path) -> list[int]:
+def versions(table: Place) -> list[int]:
     """Versions of all checkpoints that are there, in order."""
     names = (path.name for path in (table / "_delta_log").glob("*.checkpoint.parquet"))
     return sorted(int(name[:20]) for name in names if name[:20].isdigit())
 
 
-def newest(table: Path, at: int | None = None) -> int | None:
+def newest(table: Place, at: int | None = None) -> int | None:
     """The newest checkpoint, or the newest at or before a version."""
     pointed = last(table)
     if pointed is None and not (table / "_delta_log" / f"{0:020}.json").exists():
@@ -188,7 +184,7 @@ def newest(table: Path, at: int | None = None) -> int | None:
     return max((number for number in versions(table) if number <= at), default=None)
 
 
-def read(table: Path, version: int, with_units: bool = True) -> Read:
+def read(table: Place, version: int, with_units: bool = True) -> Read:
     """Reads a checkpoint.
 
     Args:
@@ -222,7 +218,7 @@ def read(table: Path, version: int, with_units: bool = True) -> Read:
     return Read(one["metaData"], one["protocol"], units, files, pending)
 
 
-def _files(file: pq.ParquetFile, path: Path) -> list[tuple[Any, ...]]:
+def _files(file: pq.ParquetFile, path: Place) -> list[tuple[Any, ...]]:
     kind = file.schema_arrow.field("add").type
     there = [part.name for part in kind]
     if "deletionVector" in there:
@@ -238,7 +234,7 @@ def _files(file: pq.ParquetFile, path: Path) -> list[tuple[Any, ...]]:
     return list(zip(names, *found[1:], numbers, strict=True))
 
 
-def removed_column(table: Path, version: int) -> pa.StructArray:
+def removed_column(table: Place, version: int) -> pa.StructArray:
     """The actions of a checkpoint that remove files, as they are written here."""
     with path_of(table, version).open("rb") as handle:
         file = pq.ParquetFile(handle)
@@ -257,7 +253,7 @@ def removed_column(table: Path, version: int) -> pa.StructArray:
     return pa.StructArray.from_arrays(parts, fields=list(_REMOVE))
 
 
-def removed(table: Path, version: int) -> Iterable[tuple[str, int, int, str, int]]:
+def removed(table: Place, version: int) -> Iterable[tuple[str, int, int, str, int]]:
     """Files that a checkpoint says to be removed: name, when, size, by, after."""
     column = removed_column(table, version)
     names, at, size = (
@@ -311,7 +307,7 @@ def _plain(value: Any) -> Any:
 
 
 def write(
-    table: Path,
+    table: Place,
     version: int,
     metadata: Mapping[str, Any],
     protocol: Mapping[str, Any],

@@ -11,6 +11,7 @@ complete when its `artifact` row is in, and readers leave the others out.
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +21,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracelake.lake import marker
 from tracelake.lake.begin import begin
 from tracelake.lake.checkpoint import AFTER
 from tracelake.lake.disk import sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import fields_of, new_columns
 from tracelake.lake.pack import divided, is_pack, shares_of, without
 from tracelake.lake.schema import schema_json
 from tracelake.lake.state import State, add_action, remove_action, unit_action
+from tracelake.lake.store import each
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, unit_of
 from tracelake.lake.writer import UnitWriter
 
@@ -39,9 +43,6 @@ CHECKPOINT_EVERY = 100
 CHECKPOINT_SHARE = 100
 """Of the files and ids that a checkpoint lists: so many per commit, so that to write them all again
 is the smaller part of what commits cost."""
-
-KEEP_REMOVED = 7 * 24 * 3600.0
-"""Seconds that a checkpoint made by a commit keeps the names of removed files, at least."""
 
 TRIES = 50
 """Lost races for one commit after which something else must be wrong."""
@@ -67,8 +68,9 @@ class Committer:
 
     def __init__(self, lake: "Lake") -> None:
         self._lake = lake
+        marker.renew(lake.root)
         self._states: dict[str, State] = {}
-        self._schemas: dict[str, str] = {}
+        self._dividing = threading.Lock()
 
     def commit(self, units: Sequence[WrittenUnit]) -> Outcome:
         """Commits what the units wrote, in the order that makes them complete last.
@@ -90,27 +92,42 @@ class Committer:
         data = sorted(tables.difference(_AFTER_DATA))
         named = {name for unit in first.values() for t in unit.files for name in unit.units(t)}
         new: set[str] = set()
-        for table in (*data, *(name for name in _AFTER_DATA if name in tables)):
-            theirs = [unit for unit in first.values() if table in unit.files or table in unit.books]
-            try:
-                if table in BOOKS:
-                    landed, all_named = self._commit_books(table, theirs)
-                    named |= all_named
-                else:
-                    landed = self._commit_files(table, theirs)
-            except OSError as error:
-                self._states.pop(table, None)
-                if error.filename is None:  # what is written through an open file names none
-                    where = str(self._lake.root / table)
-                    raise OSError(error.errno, error.strerror or str(error), where) from error
-                raise
+        units = list(first.values())
+        # No table of data waits for another one: on S3, where each waits for answers, all go at
+        # once.
+        done = each(self._lake.root, lambda table: self._commit_table(table, units), data)
+        for table in _AFTER_DATA:
+            if table in tables:
+                done.append(self._commit_table(table, units))
+        for landed, all_named in done:
             new |= landed
+            named |= all_named
         named -= {name for name in named if is_pack(name)}
         ordered = sorted(named, key=list(first).index) if named <= first.keys() else sorted(named)
         return Outcome(
             tuple(name for name in ordered if name in new),
             tuple(name for name in ordered if name not in new),
         )
+
+    def _commit_table(
+        self, table: str, units: Sequence[WrittenUnit]
+    ) -> tuple[set[str], set[str]]:
+        """Commits what the units have for a table.
+
+        Returns:
+            the units that went in, and of books all.
+        """
+        theirs = [unit for unit in units if table in unit.files or table in unit.books]
+        try:
+            if table in BOOKS:
+                return self._commit_books(table, theirs)
+            return self._commit_files(table, theirs), set()
+        except OSError as error:
+            self._states.pop(table, None)
+            if error.filename is None:  # what is written through an open file names none
+                where = str(self._lake.root / table)
+                raise OSError(error.errno, error.strerror or str(error), where) from error
+            raise
 
     def _commit_files(self, table: str, units: Sequence[WrittenUnit]) -> set[str]:
         """Commits the units' files, without what is in already; names of those that went in."""
@@ -120,7 +137,10 @@ class Committer:
             state = self._state(table)
             there = state.units.keys() if state else set[str]()
             wanted = [name for _, names in have.values() for name in names]
-            if state and not self._divide(table, state, there & set(wanted)):
+            # One at a time: it looks at `artifact`.
+            with self._dividing:
+                whole = state is None or self._divide(table, state, there & set(wanted))
+            if not whole:
                 continue
             for unit, (files, names) in have.items():
                 gone = there & set(names)
@@ -249,50 +269,46 @@ class Committer:
 
     def _state(self, table: str) -> State | None:
         """The table as it is now; None while there is no such table."""
-        state = self._states.get(table)
+        # What is refused is not kept, to be refused again.
+        state = self._states.pop(table, None)
         if state is None:
             state = State.read(self._lake.root / table)
             if state is None:
                 return None
-            self._states[table] = state
-            while self._add_columns(table, state):
-                state.advance()
+            checked = None
         else:
+            checked = state.metadata
             state.advance()
+        while state.metadata is not checked and self._add_columns(table, state):
+            state.advance()
+        self._states[table] = state
         size = len(state.files) + len(state.units)
-        if state.version - state.base >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
-            state.write_checkpoint(int((time.time() - KEEP_REMOVED) * 1000))
+        if state.version - max(state.base, 0) >= max(CHECKPOINT_EVERY, size // CHECKPOINT_SHARE):
+            state.write_checkpoint()
         return state
 
     def _add_columns(self, table: str, state: State) -> bool:
         """Adds columns that the table does not have yet; whether to look again.
 
         Raises:
+            NewerFormat: it has columns that are not known here.
             LakeError: a column is there with another type.
         """
         fields = state.latest_schema()
-        there = {field["name"]: field["type"] for field in fields}
-        new = []
-        for field in orjson.loads(self._schema(table))["fields"]:
-            if field["name"] not in there:
-                new.append({**field, "nullable": True})
-            elif there[field["name"]] != field["type"]:
-                raise LakeError(
-                    f"{self._lake.root / table}: column {field['name']} is "
-                    f"{there[field['name']]} in the lake and {field['type']} here"
-                )
-        if not new:
+        schema = self._lake.schema(table)
+        names = set(new_columns(self._lake.root / table, fields, schema))
+        if not names:
             return False
-        schema = orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode()
+        ours = fields_of(schema_json(schema))
+        new = [{**field, "nullable": True} for field in ours if field["name"] in names]
+        metadata = {
+            **state.metadata,
+            "schemaString": orjson.dumps({"type": "struct", "fields": [*fields, *new]}).decode(),
+            "configuration": state.metadata.get("configuration", {}) | self._configuration(table),
+        }
         # Another process that adds them at the same time is as good.
-        state.commit([{"metaData": {**state.metadata, "schemaString": schema}}], "ADD COLUMN")
+        state.commit([{"metaData": metadata}], "ADD COLUMN")
         return True
-
-    def _schema(self, table: str) -> str:
-        schema = self._schemas.get(table)
-        if schema is None:
-            schema = self._schemas[table] = schema_json(self._lake.schema(table))
-        return schema
 
     def _configuration(self, table: str) -> dict[str, str]:
         """Says which columns have statistics: by default engines look at the first 32 only."""

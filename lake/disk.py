@@ -1,21 +1,29 @@
-"""Putting files and their names on disk."""
+"""Putting files and their names on disk; or on S3, where they are when the request is answered."""
 
 import os
 import secrets
 from pathlib import Path
+from typing import TypeAlias
+
+from tracelake.lake.s3 import S3Path
+
+Place: TypeAlias = Path | S3Path
+"""Where something of a lake lies: in a folder, or on S3."""
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: Place) -> None:
     """Puts a file's bytes on disk."""
-    _sync(path, os.O_RDONLY)
+    if isinstance(path, Path):
+        _sync(path, os.O_RDONLY)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Place) -> None:
     """Puts a folder's entries on disk: a synced file whose name is lost is lost."""
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    if isinstance(folder, Path):
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def put_if_absent(path: Path, data: bytes) -> bool:
+def put_if_absent(path: Place, data: bytes) -> bool:
     """Puts a file on disk whole or not at all; False where there is one of that name, which stays.
 
     Its name is on disk after `sync_folder`. A kill leaves a draft behind at most, whose name
@@ -24,6 +32,8 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     Raises:
         OSError: it cannot be written.
     """
+    if isinstance(path, S3Path):
+        return path.put_if_absent(data)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("xb") as file:
@@ -39,12 +49,15 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     return True
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Place, data: bytes) -> None:
     """Puts a file on disk whole or not at all, in place of another of that name.
 
     Raises:
         OSError: it cannot be written.
     """
+    if isinstance(path, S3Path):
+        path.write_bytes(data)
+        return
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("xb") as file:

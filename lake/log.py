@@ -3,7 +3,6 @@
 `state.py` has a table at one version. Here are the questions about the log itself.
 """
 
-from pathlib import Path
 from urllib.parse import unquote
 
 import orjson
@@ -11,14 +10,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracelake.lake import checkpoint
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
 from tracelake.lake.state import State, commit_path
+from tracelake.lake.store import each
 
 __all__ = ["commit_path", "commit_time", "first_version", "last_checkpoint", "mentioned",
            "transactions", "version_at", "versions"]
 
 
-def transactions(table: Path, version: int, since: int = -1) -> set[str]:
+def transactions(table: Place, version: int, since: int = -1) -> set[str]:
     """Ids of the transactions in versions `since` + 1 to `version` of a table's log.
 
     Raises:
@@ -30,7 +31,7 @@ def transactions(table: Path, version: int, since: int = -1) -> set[str]:
     return found - set(before.units if before is not None else ())
 
 
-def mentioned(table: Path) -> set[str]:
+def mentioned(table: Place) -> set[str]:
     """Names of all files that the log adds or removes, in any version that it still has.
 
     Raises:
@@ -45,11 +46,13 @@ def mentioned(table: Path) -> set[str]:
     raise LakeError(f"{table}: its log is cleaned all the time")
 
 
-def _mentioned(table: Path) -> set[str]:
+def _mentioned(table: Place) -> set[str]:
     folder = table / "_delta_log"
     found: set[str] = set()
-    for path in sorted(folder.glob("*.json")):
-        for line in path.read_bytes().splitlines():
+    # All of them at once where each waits for an answer; on a folder one after the other.
+    names = sorted(path.name for path in folder.glob("*.json"))
+    for text in each(table, lambda name: (folder / name).read_bytes(), names):
+        for line in text.splitlines():
             action = orjson.loads(line)
             for kind in ("add", "remove"):
                 if kind in action:
@@ -64,18 +67,18 @@ def _mentioned(table: Path) -> set[str]:
     return {unquote(name) for name in found}
 
 
-def last_checkpoint(table: Path) -> int | None:
+def last_checkpoint(table: Place) -> int | None:
     """Version of the newest checkpoint that the log points to."""
     return checkpoint.last(table)
 
 
-def versions(table: Path) -> list[int]:
+def versions(table: Place) -> list[int]:
     """The versions whose log files are there, in order."""
     names = (path.name for path in (table / "_delta_log").glob("*.json"))
     return sorted(int(name[:20]) for name in names if name[:20].isdigit())
 
 
-def commit_time(table: Path, version: int) -> int | None:
+def commit_time(table: Place, version: int) -> int | None:
     """When a version was committed, milliseconds since 1970; None where its file is gone."""
     path = commit_path(table, version)
     try:
@@ -88,7 +91,7 @@ def commit_time(table: Path, version: int) -> int | None:
         return None
 
 
-def first_version(table: Path) -> int | None:
+def first_version(table: Place) -> int | None:
     """The first version that can still be read; None where there is none."""
     there = versions(table)
     if there and there[0] == 0:
@@ -96,7 +99,7 @@ def first_version(table: Path) -> int | None:
     return min(checkpoint.versions(table), default=None)
 
 
-def version_at(table: Path, moment: int) -> int | None:
+def version_at(table: Place, moment: int) -> int | None:
     """The last version committed at or before a moment (milliseconds since 1970), of those whose
     files are there; None: all are later."""
     there = versions(table)

@@ -1,30 +1,34 @@
 """The version marker of an engagement's lake: which format its files have.
 
-It is the first file of an engagement and is never rewritten, so whatever is found beside
-it was written by a version that knew this format.
+It is the first file of an engagement, and says a later format before the first commit of files that
+have it: so whatever is found beside it was written by a version that knew this format.
 """
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tracelake.lake.disk import put_if_absent
+from tracelake.lake.disk import Place, put_if_absent, replace, sync_folder
 from tracelake.lake.errors import LakeError, NewerFormat
 
-FORMAT = 1
-"""Counts up when an older version would misread or damage what this one writes."""
+FORMAT = 2
+"""Counts up when an older version would misread or damage what this one writes.
+
+1: every file has all columns of its table.
+2: files lack the columns that nothing filled. Readers of 1 take a list's columns from its first
+   file.
+"""
 
 NAME = "tracelake.json"
 
 
-def create(root: Path, engagement: str) -> None:
+def create(root: Place, engagement: str) -> None:
     """Puts the marker into `root` whole or not at all; another's that came first stays."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"format": FORMAT, "engagement": engagement, "created": made}) + "\n"
     put_if_absent(root / NAME, text.encode())
 
 
-def check(root: Path, engagement: str) -> None:
+def check(root: Place, engagement: str) -> None:
     """Reads the marker.
 
     Raises:
@@ -47,3 +51,16 @@ def check(root: Path, engagement: str) -> None:
         )
     if name != engagement:
         raise LakeError(f"{path}: the marker is of engagement {name!r}, not {engagement!r}")
+
+
+def renew(root: Place) -> None:
+    """Says this version's format, where the marker says an older one; `check` passed.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    path = root / NAME
+    said = json.loads(path.read_bytes())
+    if said["format"] < FORMAT:
+        replace(path, (json.dumps(said | {"format": FORMAT}) + "\n").encode())
+        sync_folder(root)

@@ -13,15 +13,15 @@ members, since not all of them are complete (`Committer`).
 
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tracelake.lake.disk import Place
 from tracelake.lake.errors import LakeError
 from tracelake.lake.rows import read
+from tracelake.lake.store import footer
 from tracelake.lake.unit import DataFile, Share, WrittenUnit
 from tracelake.lake.writer import UnitWriter
 
@@ -35,8 +35,8 @@ _SHARES = b"tracelake.units"
 class PackWriter:
     """Writes the files of a pack: each table once."""
 
-    def __init__(self, lake: "Lake", name: str | None = None) -> None:
-        self._name = name or f"{PACK}{secrets.token_hex(8)}"
+    def __init__(self, lake: "Lake", name: str | None = None, mark: str = "") -> None:
+        self._name = name or f"{PACK}{mark}{'-' if mark else ''}{secrets.token_hex(8)}"
         self._writer = UnitWriter(lake, self._name)
         self._shares: dict[str, tuple[Share, ...]] = {}
 
@@ -71,13 +71,13 @@ def is_pack(unit: str | None) -> bool:
     return unit is not None and unit.startswith(PACK)
 
 
-def shares_of(path: Path) -> list[Share]:
+def shares_of(path: Place) -> list[Share]:
     """Whose rows a pack's file holds, in their order.
 
     Raises:
         LakeError: its footer does not say.
     """
-    said = (pq.read_metadata(path).metadata or {}).get(_SHARES)
+    said = (footer(path).metadata or {}).get(_SHARES)
     if said is None:
         raise LakeError(f"{path}: its footer does not say which units it holds")
     return [(unit, rows) for unit, rows in orjson.loads(said)]
@@ -110,7 +110,7 @@ def without(
 
 
 def _slices(
-    lake: "Lake", table: str, path: Path, shares: list[Share]
+    lake: "Lake", table: str, path: Place, shares: list[Share]
 ) -> list[tuple[str, pa.Table]]:
     rows = read(path, lake.schema(table))
     if sum(count for _, count in shares) != rows.num_rows:

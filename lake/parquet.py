@@ -13,11 +13,12 @@ the file is closed: Parquet wants the same columns in all of them, but not side 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracelake.lake.layout import SMALL, Layout
+from tracelake.lake.layout import SMALL, Layout, encoding, is_packed
 from tracelake.native.parquet import Chunk, Column, Pages, footer_of, parts_of_footer
 from tracelake.version import VERSION
 
@@ -26,7 +27,9 @@ _MADE_BY = f"tracelake version {VERSION} (build 0)".encode()
 # parquet.thrift: Encoding, CompressionCodec
 _ENCODINGS = {"PLAIN": 0, "DELTA_BINARY_PACKED": 5, "DELTA_LENGTH_BYTE_ARRAY": 6}
 _UNCOMPRESSED, _SNAPPY, _ZSTD = 0, 1, 6
-_LEVEL = 1
+_SMALL = 0
+"""The kind of small files; that of others is their level of zstd."""
+
 _FPP = 0.05
 
 Leaf = tuple[Column, int]
@@ -70,6 +73,14 @@ def can_write(schema: pa.Schema) -> bool:
     )
 
 
+def writes(layout: Layout) -> bool:
+    """`can_write` of a table, found out once."""
+    known: bool | None = layout.made.get("writes")
+    if known is None:
+        known = layout.made["writes"] = can_write(layout.schema)
+    return known
+
+
 def _has_usual_levels(field: pa.Field) -> bool:
     """Whether lists and maps, and what is in them, may be null."""
     kind = field.type
@@ -95,18 +106,18 @@ class _Form:
     version: bytes = b""
 
     @classmethod
-    def of(cls, layout: Layout, small: bool) -> "_Form":
+    def of(cls, layout: Layout, kind: int) -> "_Form":
         """The form of the files of a layout."""
-        form: _Form | None = layout.made.get(small)
+        form: _Form | None = layout.made.get(kind)
         if form is None:
-            form = layout.made[small] = cls()
+            form = layout.made[kind] = cls()
         return form
 
-    def of_column(self, layout: Layout, name: str, small: bool) -> list[Leaf]:
+    def of_column(self, layout: Layout, name: str, kind: int) -> list[Leaf]:
         """How the leaves of a column are written."""
         leaves = self.leaves.get(name)
         if leaves is None:
-            leaves = self.leaves[name] = _written(layout, layout.schema.field(name), small)
+            leaves = self.leaves[name] = _written(layout, layout.schema.field(name), kind)
         return leaves
 
     def said(self, layout: Layout, names: list[str]) -> tuple[list[bytes], list[bytes]]:
@@ -141,6 +152,7 @@ class ParquetFile:
         rows: of the first row group.
         pages: shared by all files that are open: it holds the memory.
         footers: takes the file's footer when it is closed.
+        level: of zstd.
     """
 
     def __init__(
@@ -150,14 +162,15 @@ class ParquetFile:
         rows: int,
         pages: Pages,
         footers: list[pq.FileMetaData],
+        level: int = 1,
     ) -> None:
         self.is_open = True
         self._sink = sink
         self._footers = footers
         self._pages = pages
         self._layout = layout
-        self._small = rows < SMALL
-        self._form = _Form.of(layout, self._small)
+        self._kind = _SMALL if rows < SMALL else level
+        self._form = _Form.of(layout, self._kind)
         self._groups: list[_Group] = []
         self._said: dict[bytes, bytes] = {}
         sink.write(_MAGIC)
@@ -188,7 +201,7 @@ class ParquetFile:
 
     def _write(self, group: _Group, name: str, array: pa.Array) -> None:
         chunks = group.chunks[name] = []
-        for column, child in self._form.of_column(self._layout, name, self._small):
+        for column, child in self._form.of_column(self._layout, name, self._kind):
             chunk = self._pages.write(self._sink, column, array, child, self._at)
             self._at += chunk.packed
             chunks.append(chunk)
@@ -244,28 +257,32 @@ def _elements(field: pa.Field) -> int:
     return 3 if pa.types.is_list(field.type) else 1
 
 
-def _written(layout: Layout, field: pa.Field, small: bool) -> list[Leaf]:
+@cache
+def _codec(kind: int) -> pa.Codec:
+    return pa.Codec("snappy") if kind == _SMALL else pa.Codec("zstd", kind)
+
+
+def _written(layout: Layout, field: pa.Field, kind: int) -> list[Leaf]:
     """How the leaves of a field are written."""
-    codec = _CODECS["snappy" if small else "zstd"]
+    small = kind == _SMALL
+    codec = _codec(kind)
     leaves = []
-    for path, kind, child in _leaves(field):
+    for path, leaf, child in _leaves(field):
         name = ".".join(path)
-        physical = _physical(kind)
+        physical = _physical(leaf)
         assert physical is not None
-        is_packed = name in layout.packed
+        packed = is_packed(name)
         column = Column(
             path,
             *physical,
-            pa.types.is_dictionary(kind),
-            _ENCODINGS[layout.encodings.get(name, "PLAIN")],
-            codec if is_packed else None,
-            (_SNAPPY if small else _ZSTD) if is_packed else _UNCOMPRESSED,
+            pa.types.is_dictionary(leaf),
+            _ENCODINGS[encoding(name, leaf) or "PLAIN"],
+            codec if packed else None,
+            (_SNAPPY if small else _ZSTD) if packed else _UNCOMPRESSED,
             name in layout.keeps,
-            0.0 if small or name not in layout.blooms else _FPP,
+            0.0 if small or field.name not in layout.blooms else _FPP,
             child < 0 and not field.nullable,
         )
         leaves.append((column, child))
     return leaves
 
-
-_CODECS = {"snappy": pa.Codec("snappy"), "zstd": pa.Codec("zstd", _LEVEL)}

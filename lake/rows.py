@@ -5,14 +5,14 @@ written. Delta's readers take such a column for null (Delta protocol, "Reader Re
 """
 
 from collections.abc import Collection
-from os import PathLike
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from tracelake.lake.store import Place, parquet
 
 
 def read(
-    path: str | PathLike[str], schema: pa.Schema, columns: Collection[str] | None = None
+    path: str | Place, schema: pa.Schema, columns: Collection[str] | None = None
 ) -> pa.Table:
     """The rows of a file.
 
@@ -24,7 +24,7 @@ def read(
         OSError, pa.ArrowException: the file cannot be read, or a column has another type.
     """
     wanted = [each for each in schema if columns is None or each.name in columns]
-    with pq.ParquetFile(path) as file:
+    with parquet(path) as file:
         there = set(file.schema_arrow.names)
         found = file.read(columns=[each.name for each in wanted if each.name in there])
         rows = file.metadata.num_rows

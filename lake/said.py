@@ -62,10 +62,12 @@ def actions(files: Mapping[str, "Added"], kinds: Mapping[str, pa.DataType]) -> p
         "num_records": pa.array([one.get("numRecords") for one in parsed], pa.int64()),
     }
     for name, kind in kinds.items():
-        for side, key in (("min", "minValues"), ("max", "maxValues")):
-            values = [one.get(key, {}).get(name) for one in parsed]
-            if any(value is not None for value in values):
-                is_time = pa.types.is_timestamp(kind)
+        sides = [
+            [one.get(key, {}).get(name) for one in parsed] for key in ("minValues", "maxValues")
+        ]
+        if any(value is not None for values in sides for value in values):
+            is_time = pa.types.is_timestamp(kind)
+            for side, values in zip(("min", "max"), sides, strict=True):
                 array = pa.array(values, pa.string() if is_time else kind)
                 columns[f"{side}.{name}"] = array.cast(kind) if is_time else array
         counts = [one.get("nullCount", {}).get(name) for one in parsed]

@@ -4,18 +4,25 @@
 table, the files of complete units, and of these the ones whose times can be in the window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from tracelake.lake import said
+from tracelake.lake import log, said
+from tracelake.lake.disk import Place
+from tracelake.lake.errors import LakeError
+from tracelake.lake.evolution import Field
 from tracelake.lake.rows import read
 from tracelake.lake.schema import arrow_schema
-from tracelake.lake.state import Added, State
-from tracelake.lake.unit import BOOKS, MERGED, SWAP, merged_after, unit_of
+from tracelake.lake.state import Added, Seen, State
+from tracelake.lake.store import each, tables
+from tracelake.lake.unit import BOOKS, MERGED, SWAP, unit_of
+
+KEPT_FROM = "tracelake-kept-from"
+"""The transaction of `artifact` that says from which of its versions on the lake can be seen: of
+older ones the files may be gone."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -24,11 +31,11 @@ class Snapshot:
     """One version of every table, and the units that were complete then.
 
     Attributes:
-        root: the engagement's folder, absolute.
+        root: the engagement's folder, absolute, or its prefix on S3.
         versions: table -> version of its log.
     """
 
-    def __init__(self, root: Path, as_of: int | None = None) -> None:
+    def __init__(self, root: Place, as_of: int | None = None) -> None:
         """Pins the tables.
 
         `artifact` first: what is complete in it had been committed to the other tables
@@ -45,17 +52,17 @@ class Snapshot:
         self._files: dict[str, dict[str, Added]] = {}
         self._actions: dict[str, pa.Table] = {}
         self._books: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        if as_of is not None:
+            _check_kept(root, as_of)
         self._pin("artifact", as_of)
-        self._units: Mapping[str, int] = {}
-        self._newest = -1
+        units: Mapping[str, int] = {}
+        newest = -1
         if "artifact" in self._states:
-            self._units = self._states["artifact"].units
-            self._newest = self._states["artifact"].version
-        self._complete = frozenset(self._units)
+            units, newest = self._states["artifact"].units, self._states["artifact"].version
+        self._seen = Seen(newest, units.keys())
+        self._complete = frozenset(units.keys() - {KEPT_FROM})
         # Looked for only now: a table could be made between the look and the pin before.
-        for path in sorted(root.glob("*/_delta_log")):
-            if path.parent.name not in self._states:
-                self._pin(path.parent.name)
+        each(root, self._pin, [name for name in tables(root) if name not in self._states])
         self.versions = {name: state.version for name, state in self._states.items()}
 
     def _pin(self, name: str, at: int | None = None) -> None:
@@ -74,8 +81,8 @@ class Snapshot:
         return self._complete
 
     def is_complete(self, unit: str) -> bool:
-        """Whether all rows of a unit are in."""
-        return unit in self._complete
+        """Whether all rows of a unit are in, or of the units of a merged file."""
+        return self._seen.is_in(unit)
 
     def artifacts(self, source_id: str) -> set[int]:
         """Numbers of a source's artifacts that are complete, read by any parser version."""
@@ -91,7 +98,7 @@ class Snapshot:
     def files(
         self, table: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[str]:
-        """Absolute paths of the files of complete units that can have rows in a window.
+        """Absolute paths (or URIs) of the files of complete units that can have rows in a window.
 
         Rows without a time are in no window; a table without a `time` column knows none and
         gives all its files.
@@ -122,6 +129,12 @@ class Snapshot:
             found = self._files[table] = self._see(table)
         return found
 
+    def current(self, table: str) -> dict[str, Added]:
+        """Of the files that are seen those that nothing is about to take the place of."""
+        state = self._states.get(table)
+        there = state.files if state is not None else {}
+        return {name: file for name, file in self.seen(table).items() if name in there}
+
     def _see(self, table: str) -> dict[str, Added]:
         state = self._states.get(table)
         if state is None:
@@ -129,11 +142,11 @@ class Snapshot:
         found = {
             name: file for name, file in state.files.items() if self._is_seen(table, name, file)
         }
-        if table != "artifact" and state.standing_in(self._newest, self._units):
+        if table != "artifact":
             # What is in instead of it was not there yet, as far as this snapshot goes.
-            for name, old in state.tombstones():
+            for name, old in state.standing_in(self._seen):
                 file = Added(old.size, old.at, None, old.after)
-                if old.by and not self._is_in(old.by) and self._is_seen(table, name, file):
+                if self._is_seen(table, name, file):
                     found[name] = file
         return found
 
@@ -142,13 +155,8 @@ class Snapshot:
             return True
         unit = unit_of(name)
         if table in BOOKS and not (unit or "").startswith((MERGED, SWAP)):
-            return file.after <= self._newest
-        return unit is not None and self._is_in(unit)
-
-    def _is_in(self, name: str) -> bool:
-        """Whether what has this name is in: a unit, a pack, a merged file, a source read anew."""
-        after = merged_after(name)
-        return after <= self._newest if after is not None else name in self._complete
+            return file.after <= self._seen.newest
+        return unit is not None and self._seen.is_in(unit)
 
     def sources(self) -> dict[str, list[dict[str, Any]]]:
         """The rows of `source`, by source_id."""
@@ -165,8 +173,8 @@ class Snapshot:
             found = self._books[table] = {}
             files = self.files(table)
             schema = pa.schema(list(self.kinds(table).items())) if files else None
-            for path in files:
-                for row in read(path, schema).to_pylist(maps_as_pydicts="strict"):
+            for rows in each(self.root, lambda path: _plain(path, schema), files):
+                for row in rows:
                     found.setdefault(row["source_id"], []).append(row)
         return found
 
@@ -180,10 +188,45 @@ class Snapshot:
             self._actions[table] = actions
         return actions
 
+    def fields(self, table: str) -> Sequence[Field]:
+        """The columns of a table as its log says them."""
+        return self._states[table].latest_schema()
+
     def kinds(self, table: str) -> dict[str, pa.DataType]:
         """The columns of a table and their types, as its log has them."""
         schema = arrow_schema(self._states[table].latest_schema())
         return dict(zip(schema.names, schema.types, strict=True))
+
+
+def version_of(root: Place, as_of: int | datetime) -> int:
+    """The version of `artifact` that is meant by a version or a time (with a zone).
+
+    Raises:
+        LakeError: there was nothing yet, or it is not kept.
+    """
+    if isinstance(as_of, int):
+        return as_of
+    version = log.version_at(root / "artifact", int(as_of.timestamp() * 1000))
+    if version is None:
+        raise LakeError(
+            f"{root}: at {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC there was nothing in it, "
+            "or its state of then is not kept any more"
+        )
+    return version
+
+
+def _plain(path: str, schema: pa.Schema) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = read(path, schema).to_pylist(maps_as_pydicts="strict")
+    return rows
+
+
+def _check_kept(root: Place, version: int) -> None:
+    state = State.read(root / "artifact")
+    first = state.units.get(KEPT_FROM, 0) if state is not None else 0
+    if version < first:
+        raise LakeError(
+            f"{root}: its state of version {version} is not kept any more, the first is {first}"
+        )
 
 
 def _wide(since: datetime | None, until: datetime | None) -> tuple[datetime | None, ...]:

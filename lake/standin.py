@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from tracelake.lake.errors import LakeError
 from tracelake.lake.layout import STANDS_IN
+from tracelake.lake.store import Place
 from tracelake.lake.unit import DataFile
+from tracelake.lake.upload import Upload
 
 _TAIL = 8  # the footer's length and the magic number
 _NAMED = 16  # digits of a source id that stand in the names of its units and files
@@ -51,7 +53,7 @@ class StandIn:
         """A file's statistics, with the id."""
         return given.replace(self.text, self.source_id)
 
-    def settle(self, handle: int, path: Path, footer: pq.FileMetaData) -> None:
+    def settle(self, handle: int, path: Place, footer: pq.FileMetaData) -> None:
         """Puts the id into a Parquet file that is whole.
 
         Args:
@@ -83,7 +85,12 @@ class StandIn:
             os.close(handle)
         return replace(file, stats=self.stats(file.stats))
 
-    def _replace(self, handle: int, path: Path, offset: int, length: int) -> None:
+    def settle_spooled(self, upload: Upload, file: DataFile) -> DataFile:
+        """The same for a file that is not sent yet."""
+        self.settle(upload.handle, Path(file.name), pq.read_metadata(upload.sink))
+        return replace(file, stats=self.stats(file.stats))
+
+    def _replace(self, handle: int, path: Place, offset: int, length: int) -> None:
         data = os.pread(handle, length, offset)
         old = self.text.encode()
         if old not in data:

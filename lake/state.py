@@ -10,10 +10,11 @@ merged file, or a source that was read anew. So who looks at an earlier moment (
 without older versions of the log.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,10 +22,16 @@ import orjson
 
 from tracelake.lake import checkpoint
 from tracelake.lake.checkpoint import AFTER, BY
-from tracelake.lake.disk import put_if_absent, sync_folder
+from tracelake.lake.disk import Place, put_if_absent, sync_folder
 from tracelake.lake.errors import LakeError
+from tracelake.lake.s3 import S3Path, side_by_side
+from tracelake.lake.unit import merged_after
 from tracelake.version import VERSION
 
+MOST_AHEAD = 200
+"""Log files on S3 that are read at once."""
+
+_LOG_FILE = re.compile(r"\d{20}\.json")
 _READER = 1
 _WRITER = 2
 
@@ -60,9 +67,56 @@ class Removed(NamedTuple):
     after: int = -1
 
 
-def commit_path(table: Path, version: int) -> Path:
+class Seen(NamedTuple):
+    """What is in, as far as somebody knows `artifact`.
+
+    Attributes:
+        newest: its version. units: its transactions.
+    """
+
+    newest: int
+    units: AbstractSet[str]
+
+    def is_in(self, name: str) -> bool:
+        """Whether what has this name is in: a unit, a pack, a merged file, sources read anew."""
+        after = merged_after(name)
+        return after <= self.newest if after is not None else name in self.units
+
+
+def commit_path(table: Place, version: int) -> Place:
     """The log file of a version."""
     return table / "_delta_log" / f"{version:020}.json"
+
+
+class _Ahead:
+    """Log files one after the other. On S3 they are listed, and asked for side by side.
+
+    Args:
+        few: the first is looked for without a list: there is none most of the time.
+    """
+
+    def __init__(self, table: Place, few: bool) -> None:
+        self._table = table
+        self._got: dict[int, bytes] = {}
+        self._few = few
+
+    def read(self, version: int) -> bytes:
+        """The log file of a version; FileNotFoundError."""
+        path = commit_path(self._table, version)
+        if not isinstance(path, S3Path):
+            return path.read_bytes()
+        if self._few:
+            self._few = False
+            return path.read_bytes()
+        if version not in self._got:
+            names = path.parent.names_from(path.name, MOST_AHEAD)
+            numbers = [int(name[:20]) for name in names if _LOG_FILE.fullmatch(name)]
+            paths = [commit_path(self._table, number) for number in numbers]
+            read = side_by_side(lambda path: path.read_bytes(), paths)
+            self._got = dict(zip(numbers, read, strict=True))
+        if version not in self._got:
+            raise FileNotFoundError(str(path))
+        return self._got[version]
 
 
 @dataclass(slots=True)
@@ -78,7 +132,7 @@ class State:
         removed: files that were removed since `base`.
     """
 
-    table: Path
+    table: Place
     version: int = -1
     base: int = -1
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -90,7 +144,7 @@ class State:
 
     @classmethod
     def read(
-        cls, table: Path, at: int | None = None, with_units: bool = True
+        cls, table: Place, at: int | None = None, with_units: bool = True
     ) -> "State | None":
         """The table as it is now, or was at a version; None while there is no such table.
 
@@ -109,7 +163,7 @@ class State:
         raise LakeError(f"{table}: its log lacks the checkpoint that it points to")
 
     @classmethod
-    def _read(cls, table: Path, at: int | None, with_units: bool) -> "State | None":
+    def _read(cls, table: Place, at: int | None, with_units: bool) -> "State | None":
         state = cls(table)
         base = checkpoint.newest(table, at)
         if base is not None:
@@ -129,9 +183,10 @@ class State:
 
     def advance(self, until: int | None = None) -> None:
         """Takes in what has been committed since."""
+        ahead = _Ahead(self.table, few=self.version > self.base)
         while until is None or self.version < until:
             try:
-                data = commit_path(self.table, self.version + 1).read_bytes()
+                data = ahead.read(self.version + 1)
             except FileNotFoundError:
                 if self.version > self.base and not commit_path(self.table, self.version).exists():
                     self._again(until)
@@ -229,21 +284,28 @@ class State:
                     yield name, Removed(at, size, by, after)
         yield from self.removed.items()
 
-    def standing_in(self, newest: int, units: Mapping[str, int]) -> bool:
-        """Whether a file that was removed may still be seen by who knows `artifact` as of version
-        `newest`, with these transactions. If not, nobody has to look through them."""
+    def standing_in(self, seen: Seen) -> Iterator[tuple[str, Removed]]:
+        """The files that were removed and are still to be seen, since what took their place is
+        not. Those of the checkpoint are only looked through where its footer says that there may
+        be some."""
         pending = self._pending
-        if pending.merged > newest or not units.keys() >= pending.swaps:
-            return True
-        return bool(self.removed)
+        old: Iterable[tuple[str, Removed]] = self.removed.items()
+        if pending.merged > seen.newest or not seen.units >= pending.swaps:
+            old = self.tombstones()
+        for name, file in old:
+            if file.by and not seen.is_in(file.by):
+                yield name, file
 
-    def write_checkpoint(self, horizon: int) -> None:
-        """Writes a checkpoint of this version, without files that were removed before `horizon`
-        (milliseconds since 1970). Nothing happens where it is there."""
+    def write_checkpoint(self, forget: AbstractSet[str] = frozenset()) -> None:
+        """Writes a checkpoint of this version. Nothing happens where it is there.
+
+        Args:
+            forget: files that were removed, and are not to be mentioned any more.
+        """
         if self.base == self.version:
             return
-        before = checkpoint.Before(self.table, self.base, self._pending, horizon)
-        kept = {name: old for name, old in self.removed.items() if old.at >= horizon}
+        before = checkpoint.Before(self.table, self.base, self._pending, forget)
+        kept = {name: old for name, old in self.removed.items() if name not in forget}
         self._pending = checkpoint.write(
             self.table, self.version, self.metadata, self.protocol, self.units, self.files, kept,
             before,

@@ -7,15 +7,14 @@ accepted although nothing is there. Here each is compared with the file itself.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracelake.lake import log
 from tracelake.lake.snapshot import Snapshot
 from tracelake.lake.statistics import Bound, from_footer
+from tracelake.lake.store import footer, place_at
 from tracelake.lake.unit import BOOKS, unit_of
 
 if TYPE_CHECKING:
@@ -70,15 +69,15 @@ def verify(lake: "Lake", grace: float = GRACE) -> Iterator[Checked]:
     """
     snapshot = lake.snapshot()
     left = orphans(lake, grace)
-    folders = {*snapshot.tables, *(Path(orphan.path).parent.name for orphan in left)}
+    folders = {*snapshot.tables, *(place_at(orphan.path).parent.name for orphan in left)}
     for table in sorted(folders):
         checked = Checked(str(lake.root / table))
         if table in snapshot.versions:
             _files(lake, snapshot, table, checked)
         for orphan in left:
-            if Path(orphan.path).parent.name == table:
+            if place_at(orphan.path).parent.name == table:
                 checked.notes.append(
-                    f"{Path(orphan.path).name}: no log mentions it ({orphan.size} bytes, "
+                    f"{place_at(orphan.path).name}: no log mentions it ({orphan.size} bytes, "
                     f"{orphan.age / 3600:.1f} hours old), a killed run left it"
                 )
         yield checked
@@ -88,14 +87,18 @@ def orphans(lake: "Lake", grace: float = GRACE) -> list[Orphan]:
     """Parquet files that no log mentions and that are older than `grace` seconds."""
     found = []
     now = time.time()
-    for folder in sorted(path for path in lake.root.iterdir() if path.is_dir()):
+    for table in sorted(path.name for path in lake.root.iterdir() if path.is_dir()):
+        folder = lake.root / table
         # The files first: one that is committed after its log was read would look lost.
-        files = [(path, path.stat()) for path in sorted(folder.glob("*.parquet"))]
+        files = sorted(
+            (path.name, stat.st_size, stat.st_mtime)
+            for path in folder.glob("*.parquet")
+            for stat in (path.stat(),)
+        )
         mentioned = log.mentioned(folder) if files else set()
-        for path, stat in files:
-            age = now - stat.st_mtime
-            if path.name not in mentioned and age > grace:
-                found.append(Orphan(str(path), stat.st_size, age))
+        for name, size, written in files:
+            if name not in mentioned and now - written > grace:
+                found.append(Orphan(str(folder / name), size, now - written))
     return found
 
 
@@ -125,7 +128,7 @@ def _files(lake: "Lake", snapshot: Snapshot, table: str, checked: Checked) -> No
             size == said["size_bytes"], f"{name}: has {size} bytes, {said['size_bytes']} in the log"
         )
         try:
-            found = from_footer(pq.read_metadata(path), keeps)
+            found = from_footer(footer(path), keeps)
         except (OSError, pa.ArrowException) as error:
             checked.expect(False, f"{name}: its footer cannot be read: {error}".splitlines()[0])
             continue

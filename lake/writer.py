@@ -19,11 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracelake.lake.layout import SMALL
-from tracelake.lake.parquet import ParquetFile, can_write
+from tracelake.lake.parquet import ParquetFile, writes
 from tracelake.lake.rows import whole
+from tracelake.lake.s3 import S3Path
 from tracelake.lake.standin import StandIn
 from tracelake.lake.statistics import from_footer, to_json
+from tracelake.lake.store import Place
 from tracelake.lake.unit import BOOKS, DataFile, WrittenUnit, check_unit, file_name, new_attempt
+from tracelake.lake.upload import Upload
 from tracelake.native.parquet import Pages
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ ROLL = 1_000_000
 IN_MEMORY = 4 << 20
 """Bytes of a file that began small, after which the next file begins."""
 
+SENDING = 4
+"""Finished files that are on their way to S3 before the next one is begun."""
+
 GATHERED = 64 << 10
 """Bytes that are written to a file at once, at least: each page comes with headers of its own, and
 nine writes of ten would be of less than 128 bytes."""
@@ -48,13 +54,16 @@ class _Open:
 
     One that begins with a small row group is kept in memory until it is finished: some 300
     writes of a few bytes each would be a third of its cost.
+
+    What goes to S3 is written to the spool of `upload`, which has the file's bytes from then on.
     """
 
-    path: Path
+    path: Place
     handle: int
     sink: pa.NativeFile
     writer: pq.ParquetWriter | ParquetFile
     footers: list[pq.FileMetaData]
+    upload: Upload | None = None
     rows: int = 0
 
     @property
@@ -73,6 +82,8 @@ class _Open:
             self.sink.close()
         if stand_in is not None:
             stand_in.settle(self.handle, self.path, self.footers[0])
+        if self.upload is not None:
+            return os.fstat(self.handle).st_size
         # This handle is older than the data, so it is told of every write that failed.
         os.fsync(self.handle)
         size = os.fstat(self.handle).st_size
@@ -85,10 +96,19 @@ class UnitWriter:
 
     Memory: one row group. Nothing of it is in the lake before `Lake.commit`. Used as a context
     manager it removes its files if the block is left by an exception.
+
+    Args:
+        books: tables whose rows are kept for the parent instead.
+        level: of zstd.
+        settled: False where it is closed with a stand-in.
     """
 
-    def __init__(self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS) -> None:
+    def __init__(
+        self, lake: "Lake", unit: str, books: tuple[str, ...] = BOOKS, level: int = 1,
+        settled: bool = True,
+    ) -> None:
         self._kept = books
+        self._level = level
         self.unit = check_unit(unit)
         self._lake = lake
         self._attempt = new_attempt()
@@ -96,6 +116,10 @@ class UnitWriter:
         self._done: dict[str, list[DataFile]] = {}
         self._books: dict[str, list[pa.RecordBatch]] = {}
         self._paths: list[Path] = []
+        # On S3, what was sent cannot be changed: under a stand-in nothing is sent before the end.
+        self._settled = settled
+        self._spooled: dict[tuple[str, str], Upload] = {}
+        self._sent: list[Upload] = []
         self._pages = Pages()
         self._closed = False
 
@@ -137,6 +161,8 @@ class UnitWriter:
             if said:
                 file.writer.add_key_value_metadata(dict(said))
             file.rows += batch.num_rows
+            if file.upload is not None and self._settled and isinstance(file.path, S3Path):
+                file.upload.more(file.path)
         except OSError as error:
             raise self._failed(error, table) from error
 
@@ -157,12 +183,14 @@ class UnitWriter:
         try:
             if stand_in is not None:  # of the files that were full before
                 for table, files in self._done.items():
-                    folder = self._lake.root / table
-                    files[:] = [stand_in.settle_finished(folder, file) for file in files]
+                    files[:] = [self._settle(stand_in, table, file) for file in files]
             for table in list(self._open):
                 self._finish(table, stand_in)
             if stand_in is not None:
                 self._rename(stand_in)
+            self._send()
+            for upload in self._sent:
+                upload.wait()
         except OSError as error:
             raise self._failed(error, table) from error
         self._closed = True
@@ -177,6 +205,8 @@ class UnitWriter:
         for file in self._open.values():
             _abandon(file)
         self._open.clear()
+        for upload in (*self._sent, *self._spooled.values()):
+            upload.discard()
         for path in self._paths:
             path.unlink(missing_ok=True)
         self._closed = True
@@ -198,23 +228,32 @@ class UnitWriter:
         folder.mkdir(exist_ok=True)
         done = len(self._done.get(table, ()))
         path = folder / file_name(self.unit, self._attempt, done)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self._paths.append(path)
+        upload = None
+        if isinstance(path, Path):
+            handle, opens = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), str(path)
+            self._paths.append(path)
+        else:
+            upload = Upload()
+            handle, opens = upload.handle, upload.sink
         try:
-            sink = pa.BufferOutputStream() if rows < SMALL else _buffered(path)
+            sink = pa.BufferOutputStream() if rows < SMALL else _buffered(opens)
             footers: list[pq.FileMetaData] = []
             layout = self._lake.layout(table)
             writer: pq.ParquetWriter | ParquetFile
-            if not can_write(layout.schema):
+            if not writes(layout):
+                options = layout.options(rows, self._level)
                 writer = pq.ParquetWriter(
-                    sink, layout.schema, metadata_collector=footers, **layout.options(rows)
+                    sink, layout.schema, metadata_collector=footers, **options
                 )
             else:
-                writer = ParquetFile(sink, layout, rows, self._pages, footers)
+                writer = ParquetFile(sink, layout, rows, self._pages, footers, self._level)
         except BaseException:
-            os.close(handle)
+            if upload is None:
+                os.close(handle)
+            else:
+                upload.discard()
             raise
-        file = self._open[table] = _Open(path, handle, sink, writer, footers)
+        file = self._open[table] = _Open(path, handle, sink, writer, footers, upload)
         return file
 
     def _finish(self, table: str, stand_in: StandIn | None = None) -> None:
@@ -227,6 +266,28 @@ class UnitWriter:
             stats = stand_in.stats(stats)
         done = DataFile(file.path.name, size, file.rows, time.time_ns() // 1_000_000, stats)
         self._done.setdefault(table, []).append(done)
+        if file.upload is not None:
+            self._spooled[table, file.path.name] = file.upload
+            if self._settled:
+                self._send()
+
+    def _settle(self, stand_in: StandIn, table: str, file: DataFile) -> DataFile:
+        folder = self._lake.root / table
+        if isinstance(folder, Path):
+            return stand_in.settle_finished(folder, file)
+        return stand_in.settle_spooled(self._spooled[table, file.name], file)
+
+    def _send(self) -> None:
+        """Sends the finished files that wait in their spools, under the names that they have."""
+        for table, files in self._done.items():
+            for file in files:
+                upload = self._spooled.pop((table, file.name), None)
+                path = self._lake.root / table / file.name
+                if upload is not None and isinstance(path, S3Path):
+                    self._sent.append(upload)
+                    upload.finish(path)
+        for upload in self._sent[:-SENDING]:
+            upload.wait()
 
     def _rename(self, stand_in: StandIn) -> None:
         """Gives the unit and its finished files their names."""
@@ -235,21 +296,32 @@ class UnitWriter:
             folder = self._lake.root / table
             for number, file in enumerate(files):
                 name = stand_in.name(file.name)
-                self._paths.append(folder / name)
-                os.rename(folder / file.name, folder / name)
                 files[number] = replace(file, name=name)
+                if isinstance(folder, Path):
+                    self._paths.append(folder / name)
+                    os.rename(folder / file.name, folder / name)
+                else:
+                    self._spooled[table, name] = self._spooled.pop((table, file.name))
 
     def _failed(self, error: OSError, table: str) -> OSError:
         """Removes the unit's files and says where writing stopped (pyarrow does not)."""
         file = self._open.get(table)
-        path = file.path if file else self._lake.root / table
+        path = str(file.path if file else self._lake.root / table)
+        if file is not None and file.upload is not None and error.errno in _NO_ROOM:
+            path = file.upload.where
+        elif error.filename is not None:
+            path = os.fsdecode(error.filename)
         self.discard()
         number = error.errno or errno.EIO
-        return OSError(number, error.strerror or str(error), str(path))
+        return OSError(number, error.strerror or str(error), path)
 
 
-def _buffered(path: Path) -> pa.NativeFile:
-    return pa.BufferedOutputStream(pa.OSFile(str(path), "wb"), GATHERED)
+# Of the spool's disk: what S3 says has other numbers.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _buffered(path: str) -> pa.NativeFile:
+    return pa.BufferedOutputStream(pa.OSFile(path, "wb"), GATHERED)
 
 
 def _stream(batches: list[pa.RecordBatch]) -> bytes:
@@ -270,4 +342,7 @@ def _abandon(file: _Open) -> None:
         with contextlib.suppress(OSError, RuntimeError):
             closes.close()
     file.writer.is_open = False  # or it tries once more when it is collected, and says so
-    os.close(file.handle)
+    if file.upload is not None:
+        file.upload.discard()
+    else:
+        os.close(file.handle)

@@ -36,6 +36,7 @@ cdef class IndexTable:
 
     cdef int add(self, uint64_t hash, uint32_t slot) except -1 nogil
     cdef int remove(self, uint64_t hash, uint32_t slot) except -1 nogil
+    cdef bint forget(self, uint64_t hash, uint32_t slot) noexcept nogil
     cdef int _grow(self) except -1 nogil
 
     cdef inline uint64_t first(self, uint64_t hash) noexcept nogil:

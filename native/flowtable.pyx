@@ -33,12 +33,18 @@ cdef class IndexTable:
         return 0
 
     cdef int remove(self, uint64_t hash, uint32_t slot) except -1 nogil:
-        """Takes a slot out and closes the gap, so that no search ends too early."""
+        """Takes a slot out. Raises KeyError where it is not in the table."""
+        if not self.forget(hash, slot):
+            with gil:
+                raise KeyError(f"slot {slot} is not in the table")
+        return 0
+
+    cdef bint forget(self, uint64_t hash, uint32_t slot) noexcept nogil:
+        """Takes a slot out, if it is there, and closes the gap, so that no search ends too early."""
         cdef uint64_t at = self.first(hash), hole, home
         while self.places[at].slot != slot + 1:
             if self.places[at].slot == 0:
-                with gil:
-                    raise KeyError(f"slot {slot} is not in the table")
+                return False
             at = self.next(at)
         hole = at
         while True:
@@ -52,7 +58,7 @@ cdef class IndexTable:
                 hole = at
         self.places[hole].slot = 0
         self.count -= 1
-        return 0
+        return True
 
     cdef int _grow(self) except -1 nogil:
         cdef uint64_t old_mask = self.mask, i, at

@@ -419,7 +419,7 @@ cdef class Pages:
         )
         if present and column.worded:
             self._words(chunk, leaf, position)
-        elif present == n and column.width and not column.worded:
+        elif n and present == n and column.width and not column.worded:
             self._same(chunk, <const uint8_t*>leaf.buffers[1] + first * column.width, n, position)
         begin = 0
         while True:
@@ -1061,7 +1061,8 @@ cdef int _column_said(Thrift to, Chunk chunk) except -1:
     to.number(9, T_I64, chunk.pages_at)
     if chunk.words_at >= 0:
         to.number(11, T_I64, chunk.words_at)
-    if column.keeps:
+    # DuckDB 1.5 looks at no bloom filter of a column that says nothing: the nulls are enough.
+    if column.keeps or column.fpp:
         to.begin(12)
         to.number(3, T_I64, chunk.nulls)
         if chunk.lowest is not None:

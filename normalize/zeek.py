@@ -13,7 +13,11 @@ LOGS: dict[str, Alias] = {
     ),
     "dns": Alias("dns_activity", WIRE),
     "http": Alias("http_activity", WIRE, {"uri": URI}),
-    "ssl": Alias("tls_activity", WIRE),
+    "ssl": Alias("tls_activity", f"{WIRE} AND (quic_version IS NULL OR tls_history <> '')"),
+    "quic": Alias(
+        "tls_activity", f"{WIRE} AND quic_version IS NOT NULL",
+        {"version": "quic_version", "server_name": "sni"},
+    ),
     "x509": Alias("certificate"),
     "files": Alias("network_file_activity", WIRE, {"md5": "file_md5", "sha1": "file_sha1",
                                                    "sha256": "file_sha256"}),

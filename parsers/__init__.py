@@ -103,5 +103,6 @@ PARSERS: tuple[Parser, ...] = (
     csv_table.PARSER,
 )
 CARVERS: tuple[Parser, ...] = tuple(p.carve for p in PARSERS if p.carve is not None)
-BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS)}
+BRIEF: tuple[Parser, ...] = tuple(p.brief for p in PARSERS if p.brief is not None)
+BY_NAME: dict[str, Parser] = {parser.name: parser for parser in (*PARSERS, *CARVERS, *BRIEF)}
 """Every parser by the name that stands in its rows."""

@@ -97,6 +97,9 @@ class Parts:
         settle: what `Reading.shared` gave, part by part -> what each has to leave out when it
             is read again; empty where it is right as it is.
         join: the facts of all parts -> the rows that are said once of the whole artifact.
+        whole: every part reads all bytes and takes the records that are its own by their content
+            (captures: the packets of a flow are all over the file). There are as many parts as
+            workers, and `borders` is not asked.
     """
 
     least: int
@@ -104,6 +107,7 @@ class Parts:
     open: Callable[[Artifact, Part], Reading]
     settle: Callable[[Sequence[bytes]], list[bytes]]
     join: Callable[[Sequence[Any]], Iterator[tuple[str, pa.RecordBatch]]]
+    whole: bool = False
 
 
 class Match(IntEnum):
@@ -152,6 +156,8 @@ class Parser:
             case, folders divided by `/`, a stream by `:` ("*/winevt/logs/*.evtx", "$mft",
             "$extend/$usnjrnl:$j"). Elsewhere every file's content is looked at.
         rank: when its artifacts are read, among those of a source and of all sources.
+        brief: the parser that only reads what costs least of the same bytes, for `ingest
+            --flows-only`.
         text: the format is text. Where every file of an image is opened, it is not asked for a
             file that is none and that nobody asks for by its path.
     """
@@ -164,6 +170,7 @@ class Parser:
     render: Callable[[Feed, int], str] | None = None
     parts: Parts | None = None
     carve: "Parser | None" = None
+    brief: "Parser | None" = None
     files: tuple[str, ...] = ()
     rank: Rank = Rank.REST
     text: bool = False

@@ -77,6 +77,7 @@ cdef struct Flow:
     uint8_t dns             # its responder's port speaks DNS
     uint8_t dns_begun       # its first message was seen
     uint8_t evicted         # written out because memory was full
+    uint64_t name           # number of its conn_uid; 0: it has none
     uint64_t hash           # in the table
     uint32_t serial         # of the slot's tenant
     uint32_t noticed        # letters of the history that are noted once a side
@@ -104,7 +105,16 @@ cdef struct Flow:
     uint8_t has_mac[2]
     int16_t vlan            # -1 where there is none
     int16_t inner_vlan
-    uint8_t depth           # tunnels around it
+    # Tunnels.
+    uint8_t foreign         # it makes no rows: another reader's, followed for what it carries
+    uint8_t depth           # around it
+    uint8_t parent_count
+    uint8_t tunnel          # which kind it is itself; 0 before a flow was seen in it
+    uint8_t broken_tunnel   # its port is a tunnel's, what it says is not
+    uint8_t tunnel_ways     # bit 0: orig has carried a packet, bit 1: resp
+    uint8_t odd             # a breach of its protocol's rules was noted
+    uint64_t tunnels        # around it, as of its latest packet
+    uint64_t* parents       # innermost of these, ever: numbers of their conn_uid
     # History.
     uint8_t letters
     uint8_t history[HISTORY_ROOM]
@@ -153,6 +163,11 @@ cdef inline void note_scaled(Flow* f, int side, uint32_t* count, uint8_t letter)
 cdef inline bint is_ipv4(const Address* a) noexcept nogil:
     return a.high == 0 and memcmp(&a.low, b"\0\0\xff\xff", 4) == 0
 
+
+# The number of a flow's conn_uid follows from its ends and its first packet, so that the same capture
+# gives the same names.
+cdef uint64_t name_of(const Flow* f) noexcept nogil
+cdef Py_ssize_t put_name(uint8_t* out, uint64_t name) noexcept nogil
 
 # Room: 45, 17 and 30. put_community_id gives 0 where one end is IPv4 and the other is not.
 cdef Py_ssize_t put_address(uint8_t* out, const Address* a) noexcept nogil

@@ -14,21 +14,29 @@ cdef Py_ssize_t put_address(uint8_t* out, const Address* a) noexcept nogil:
     return put_ipv6(out, <const uint8_t*>a)
 
 
-cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil:
-    """A flow's name: C and 16 hex digits that follow from its ends and its first packet, so
-    that the same capture gives the same names."""
+cdef uint64_t name_of(const Flow* f) noexcept nogil:
     cdef uint64_t h = 0x1D8E4E27C47D124FULL
-    cdef int i, digit
+    cdef int i
     for i in range(2):
         h = fold(h ^ f.address[i].low, 0xA0761D6478BD642FULL ^ f.address[i].high)
         h = fold(h ^ f.port[i], 0xE7037ED1A0B428DBULL)
     h = fold(h ^ <uint64_t>f.first, 0x8EBC6AF09C88C6E3ULL ^ f.protocol)
-    h = fold(h ^ <uint64_t>f.offset, 0x589965CC75374CC3ULL)
+    h = fold(h ^ <uint64_t>f.offset, 0x589965CC75374CC3ULL ^ f.depth)
+    return h if h else 1
+
+
+cdef Py_ssize_t put_name(uint8_t* out, uint64_t name) noexcept nogil:
+    """C and 16 hex digits."""
+    cdef int i, digit
     out[0] = b"C"
     for i in range(16):
-        digit = <int>(h >> (60 - 4 * i)) & 15
+        digit = <int>(name >> (60 - 4 * i)) & 15
         out[1 + i] = <uint8_t>(digit + 48 if digit < 10 else digit + 87)
     return 17
+
+
+cdef Py_ssize_t put_uid(uint8_t* out, const Flow* f) noexcept nogil:
+    return put_name(out, f.name)
 
 
 cdef Py_ssize_t put_community_id(uint8_t* out, Flow* f) noexcept nogil:

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport (
-    BoolColumn, DictColumn, DoubleColumn, IntColumn, Rows, TextColumn,
+    BoolColumn, DictColumn, DoubleColumn, IntColumn, ListColumn, Rows, TextColumn,
 )
 from tracelake.native.flowtable cimport Deadlines, IndexTable
 from tracelake.parsers.conn cimport Flow
@@ -12,13 +12,7 @@ from tracelake.parsers.dns cimport Transactions
 from tracelake.parsers.packet cimport Address, Packet
 from tracelake.parsers.protocols.talks cimport Talks
 from tracelake.parsers.tcp cimport Streams
-
-
-# The first fragment of a datagram, remembered for those that follow.
-cdef struct Datagram:
-    uint64_t key
-    uint32_t slot
-    uint32_t serial
+from tracelake.parsers.wire.tunnels cimport Tunnels
 
 
 cdef class Flows:
@@ -35,10 +29,14 @@ cdef class Flows:
     cdef uint32_t used                  # slots ever in use
     cdef uint32_t* vacant               # slots given back
     cdef Py_ssize_t vacant_count
+    cdef uint64_t share_seed            # which address pairs are taken: [share_low, share_high) ...
+    cdef uint32_t share_low, share_high # ... of SHARES; all where share_high is 0
     cdef uint32_t serial
     cdef readonly int64_t evictions     # flows written out because `limit` was reached
     cdef int64_t now
-    cdef Datagram* datagrams
+    cdef Tunnels tunnels                # told of flows that were tunnels
+    cdef int64_t begin                  # time of the first packet of any flow; NO_TIME before it
+    cdef bint at_end                    # the capture is over
     cdef uint32_t ending                # where `finish` goes on
 
     # Columns of network_activity, in the order of the schema.
@@ -46,15 +44,19 @@ cdef class Flows:
     cdef IntColumn parse_flags, src_port, dst_port, vlan_id, protocol_num, ip_version
     cdef IntColumn inner_vlan_id, end_time, bytes_out, bytes_in, packets_out, packets_in
     cdef IntColumn ip_bytes_out, ip_bytes_in, bytes_missed, tcp_flags, icmp_type, icmp_code
-    cdef IntColumn direction_id
+    cdef IntColumn direction_id, tunnel_depth
+    cdef ListColumn tunnel_parents
     cdef TextColumn conn_uid, community_id
     cdef DictColumn src_ip, dst_ip, src_mac, dst_mac, transport, app_protocol
     cdef DictColumn conn_state, history
     cdef DoubleColumn duration_s
-    cdef BoolColumn src_internal, dst_internal
+    cdef BoolColumn src_internal, dst_internal, open_start, open_end
 
-    cdef int packet(self, Packet* p) except -1 nogil
-    cdef int fragment(self, Packet* p) except -1 nogil
+    cpdef int take_share(self, uint64_t seed, int low, int high) except -1
+    cdef bint mine(self, const Packet* p, bint whole) noexcept nogil
+    cdef int pass_by(self, const Packet* p) except -1 nogil
+    # The flow that the packet belongs to; it may be another's after the next packet.
+    cdef Flow* packet(self, Packet* p) except NULL nogil
     cdef int finish(self) except -1 nogil
     cdef bint full(self) noexcept nogil
 
@@ -67,8 +69,6 @@ cdef class Flows:
                       bint one_way, int64_t now) except -1 nogil
     cdef uint64_t _hash(self, const Packet* p, uint16_t a, uint16_t b) noexcept nogil
     cdef uint64_t _end_hash(self, const Address* address, uint16_t port) noexcept nogil
-    cdef uint64_t _datagram(self, const Packet* p) noexcept nogil
-    cdef void _remember(self, const Packet* p, uint32_t slot, const Flow* f) noexcept nogil
     cdef int64_t _slot(self) except -1 nogil
     cdef int _evict(self) except -1 nogil
     cdef int _expire(self, int64_t now) except -1 nogil

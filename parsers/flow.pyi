@@ -1,8 +1,8 @@
 from tracelake.native.account import Account
 from tracelake.native.columns import Rows
-from tracelake.parsers.dns import Transactions
 
 FLOW_LIMIT: int
+SHARES: int
 TCP_SERVERS: tuple[int, ...]
 UDP_SERVERS: tuple[int, ...]
 DNS_PORTS: tuple[int, ...]
@@ -10,7 +10,6 @@ INTERNAL: tuple[str, ...]
 
 class Flows:
     rows: Rows
-    dns: Transactions
     limit: int
     evictions: int
-    def __init__(self, account: Account, limit: int = ...) -> None: ...
+    def __init__(self, account: Account, limit: int = ..., only: bool = ...) -> None: ...

@@ -13,7 +13,7 @@ which a Community ID's SHA-1 is the dearest part; hence it is kept for the flow'
 from ipaddress import ip_network
 
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from tracelake.native.cursor cimport be16
 from tracelake.native.flowtable cimport Deadline, fold
@@ -22,18 +22,19 @@ from tracelake.normalize import TABLES
 from tracelake.parsers.conn cimport (
     CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT,
     Place, Side,
-    flip, flow_hash, is_ipv4, note, note_once, put_address, put_community_id, put_uid,
+    flip, flow_hash, is_ipv4, name_of, note, note_once, put_address, put_community_id, put_name,
+    put_uid,
 )
 from tracelake.parsers.dns cimport is_question
-from tracelake.parsers.packet cimport KIND_FRAGMENT, NO_TIME, same_address
+from tracelake.parsers.packet cimport NO_TIME, same_address
 from tracelake.parsers.services cimport put_services
 from tracelake.parsers.tcp cimport reuses, size
 
+SHARES = 64
 FLOW_LIMIT = 1 << 18        # flows alive at once: 150 MiB at most
 
 cdef enum:
     SLAB = 1024             # flows allocated at a time
-    DATAGRAMS = 4096        # datagrams whose later fragments are recognised
 
 cdef enum:
     ICMP = 1
@@ -81,6 +82,10 @@ _fill(udp_servers, UDP_SERVERS)
 
 cdef inline bint _serves(const uint8_t* bits, uint16_t port) noexcept nogil:
     return (bits[port >> 3] >> (port & 7)) & 1
+
+
+cdef inline bint _is_dhcp(uint16_t port) noexcept nogil:
+    return port == 67 or port == 68
 
 
 cdef inline bint _speaks_dns(uint16_t port) noexcept nogil:
@@ -151,10 +156,9 @@ cdef class Flows:
             self.talks = Talks(account)
             self.dns = self.talks.sheets.dns
         self.streams = Streams(self.talks)
-        self.now = NO_TIME
+        self.now = self.begin = NO_TIME
         self.slabs = <Flow**>calloc((limit + SLAB - 1) // SLAB, sizeof(Flow*))
-        self.datagrams = <Datagram*>calloc(DATAGRAMS, sizeof(Datagram))
-        if self.slabs is NULL or self.datagrams is NULL:
+        if self.slabs is NULL:
             raise MemoryError()
         rows = self.rows = Rows("network_activity", TABLES["network_activity"].schema)
         self.time = rows.column("time")
@@ -193,19 +197,62 @@ cdef class Flows:
         self.tcp_flags = rows.column("tcp_flags")
         self.src_internal = rows.column("src_internal")
         self.dst_internal = rows.column("dst_internal")
+        self.open_start = rows.column("open_start")
+        self.open_end = rows.column("open_end")
         self.icmp_type = rows.column("icmp_type")
         self.icmp_code = rows.column("icmp_code")
         self.direction_id = rows.column("direction_id")
+        self.tunnel_parents = rows.column("tunnel_parents")
+        self.tunnel_depth = rows.column("tunnel_depth")
 
     def __dealloc__(self):
         cdef uint32_t i
+        for i in range(self.used):
+            free(self.at(i).parents)
         for i in range(self.slab_count):
             free(self.slabs[i])
         free(self.slabs)
         free(self.vacant)
-        free(self.datagrams)
 
-    cdef int packet(self, Packet* p) except -1 nogil:
+    cpdef int take_share(self, uint64_t seed, int low, int high) except -1:
+        """From now on only flows between address pairs whose hash is in [low, high) of SHARES are
+        its own: several readers of one capture take all of them between them."""
+        if not 0 <= low <= high <= SHARES:
+            raise ValueError(f"[{low}, {high}) of {SHARES}")
+        self.share_seed = seed
+        self.share_low = low
+        self.share_high = high
+        return 0
+
+    cdef bint mine(self, const Packet* p, bint whole) noexcept nogil:
+        """Whether a packet (`whole`: no fragment) with an IP header is of its own share.
+
+        Both addresses decide, so that what several flows of two hosts have to do with one another
+        (FTP's data, fragments, exporters' templates) is met by one reader. DHCP's messages belong
+        together whatever their addresses are."""
+        cdef uint64_t h
+        if self.share_high == 0:
+            return True
+        if whole and p.protocol == UDP and p.captured >= 4 and (
+            _is_dhcp(be16(p.payload)) or _is_dhcp(be16(p.payload + 2))
+        ):
+            return self.share_low == 0
+        h = fold(p.src.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.src.high)
+        h += fold(p.dst.low ^ self.share_seed, 0xA0761D6478BD642FULL ^ p.dst.high)
+        h = fold(h, 0xE7037ED1A0B428DBULL) >> 58
+        return self.share_low <= h < self.share_high
+
+    cdef int pass_by(self, const Packet* p) except -1 nogil:
+        """A packet that is another reader's: only time goes on."""
+        if p.time != NO_TIME:
+            self.now = p.time
+            if self.begin == NO_TIME:
+                self.begin = p.time
+            if self.deadlines.passed(p.time):
+                self._expire(p.time)
+        return 0
+
+    cdef Flow* packet(self, Packet* p) except NULL nogil:
         """Takes a packet of TCP, UDP or ICMP. Its transport header is there."""
         cdef const uint8_t* h = p.payload
         cdef uint16_t a, b
@@ -218,6 +265,8 @@ cdef class Flows:
             now = self.now if self.now != NO_TIME else 0
         else:
             self.now = now
+            if self.begin == NO_TIME:
+                self.begin = now
         if self.deadlines.passed(now):
             self._expire(now)
         if self.talks is not None and now >= self.talks.due and now > 0:
@@ -252,45 +301,14 @@ cdef class Flows:
             f.side[side].payload += p.payload_length - 8
         f.side[side].packets += 1
         f.side[side].ip_bytes += p.ip_bytes
-        if p.fragmented:
-            self._remember(p, <uint32_t>slot, f)
         if f.remove < f.due or f.check < f.due or f.attempt < f.due:
             self._schedule(<uint32_t>slot, f)
-        return 0
-
-    cdef int fragment(self, Packet* p) except -1 nogil:
-        """Takes a later fragment: 1 if its datagram's first one is known, else 0.
-
-        It counts for the flow as a packet. Its payload is in the first one's UDP length;
-        of TCP (which does not fragment by itself) it is missing.
-        """
-        cdef uint64_t key = self._datagram(p)
-        cdef Datagram* d = self.datagrams + (key & (DATAGRAMS - 1))
-        cdef Flow* f
-        cdef int side
-        if d.key != key or d.slot >= self.used:
-            return 0
-        f = self.at(d.slot)
-        if not f.alive or f.serial != d.serial or f.protocol != p.protocol:
-            return 0
-        if same_address(&f.address[ORIG], &p.src) and same_address(&f.address[RESP], &p.dst):
-            side = ORIG
-        elif same_address(&f.address[RESP], &p.src) and same_address(&f.address[ORIG], &p.dst):
-            side = RESP
-        else:
-            return 0
-        if p.time != NO_TIME:
-            self.now = p.time
-            f.last = p.time
-        f.side[side].packets += 1
-        f.side[side].ip_bytes += p.ip_bytes
-        if f.protocol != TCP and f.protocol != UDP:
-            f.side[side].payload += p.payload_length
-        return 1
+        return f
 
     cdef int finish(self) except -1 nogil:
         """Ends the flows that still live: 0 when all are rows, 1 when a batch is full first."""
         cdef Flow* f
+        self.at_end = True
         while self.ending < self.used:
             f = self.at(self.ending)
             if f.alive:
@@ -330,7 +348,7 @@ cdef class Flows:
                 f.dns = True
             f.side[side].payload = 0
         f.side[side].payload += length - 8
-        if self.dns is None or p.captured <= 8:
+        if self.dns is None or p.captured <= 8 or f.foreign:
             return side
         if f.dns:
             place.time = p.time
@@ -365,7 +383,10 @@ cdef class Flows:
         while slot >= 0:
             if self.table.near(at, hash):
                 f = self.at(<uint32_t>slot)
-                if f.protocol == p.protocol and f.one_way == one_way:
+                # (What is inside of a tunnel is beside what is not: see docs/flows.md.)
+                if f.protocol == p.protocol and f.one_way == one_way and (
+                    (f.depth != 0) == (p.depth != 0)
+                ):
                     if (
                         f.port[ORIG] == a and f.port[RESP] == b
                         and same_address(&f.address[ORIG], &p.src)
@@ -409,6 +430,7 @@ cdef class Flows:
         f.last = now
         f.vlan = p.vlan
         f.depth = p.depth
+        f.foreign = p.foreign
         f.inner_vlan = p.inner_vlan
         if p.macs is not NULL:
             memcpy(f.mac[ORIG], p.macs + 6, 6)
@@ -417,6 +439,9 @@ cdef class Flows:
         elif p.src_mac is not NULL:
             memcpy(f.mac[ORIG], p.src_mac, 6)
             f.has_mac[ORIG] = True
+            if p.dst_mac is not NULL:
+                memcpy(f.mac[RESP], p.dst_mac, 6)
+                f.has_mac[RESP] = True
         for i in range(2):
             f.side[i].payload = -1
             f.side[i].delivered = 1
@@ -428,6 +453,7 @@ cdef class Flows:
         if _begun_by_receiver(p, a, b):
             flip(f)
             note(f, b"^")
+        f.name = name_of(f)
         if p.protocol == UDP and _speaks_dns(f.port[RESP]):
             f.dns = True
             f.check = now + 10 * SECOND
@@ -534,10 +560,15 @@ cdef class Flows:
 
     cdef int _end(self, uint32_t slot, Flow* f) except -1 nogil:
         """Makes the flow a row and gives its slot back."""
-        if self.talks is not None:
-            self.dns.flush(f)
-            self.talks.end(f)
-        self._row(f)
+        if not f.foreign:
+            if self.talks is not None:
+                self.dns.flush(f)
+                self.talks.end(f)
+            if f.tunnel:
+                self.tunnels.ended(f, self.now)
+            self._row(f)
+        free(f.parents)
+        f.parents = NULL
         self.streams.release(&f.side[ORIG])
         self.streams.release(&f.side[RESP])
         self.table.remove(f.hash, slot)
@@ -546,23 +577,9 @@ cdef class Flows:
         self.vacant_count += 1
         return 0
 
-    cdef uint64_t _datagram(self, const Packet* p) noexcept nogil:
-        """A key for the datagram that a fragment is of."""
-        return fold(
-            self._end_hash(&p.src, 0) + 3 * self._end_hash(&p.dst, 0),
-            (0x8EBC6AF09C88C6E3ULL ^ self.table.seed ^ p.protocol)
-            + (<uint64_t>p.fragment_id << 16),
-        ) | 1
-
-    cdef void _remember(self, const Packet* p, uint32_t slot, const Flow* f) noexcept nogil:
-        cdef uint64_t key = self._datagram(p)
-        cdef Datagram* d = self.datagrams + (key & (DATAGRAMS - 1))
-        d.key = key
-        d.slot = slot
-        d.serial = f.serial
-
     cdef int _row(self, Flow* f) except -1 nogil:
         cdef Py_ssize_t row = self.rows.count, n
+        cdef int i
         cdef const Side* o = &f.side[ORIG]
         cdef const Side* r = &f.side[RESP]
         cdef uint8_t[64] text
@@ -625,6 +642,10 @@ cdef class Flows:
         self.conn_state.put_valid(row, <const uint8_t*>state, strlen(state))
         if f.letters:
             self.history.put_valid(row, f.history, f.letters)
+        if _open_start(f, self.begin):
+            self.open_start.put(row, True)
+        if self.at_end and not _over(f):
+            self.open_end.put(row, True)
         self.src_internal.put(row, from_inside)
         self.dst_internal.put(row, to_inside)
         if from_inside and to_inside:
@@ -633,8 +654,36 @@ cdef class Flows:
             self.direction_id.put(row, 2)       # outbound
         elif to_inside:
             self.direction_id.put(row, 1)       # inbound
-        self.account.in_rows += o.packets + r.packets
+        if f.depth == 0:
+            self.account.in_rows += o.packets + r.packets
+        else:
+            # Its packets are those of a tunnel, which are counted as such.
+            self.tunnel_depth.put(row, f.depth)
+            n = self.tunnel_parents.open(row)
+            for i in range(f.parent_count):
+                (<TextColumn>self.tunnel_parents.items).put_valid(
+                    n, text, put_name(text, f.parents[i])
+                )
+                n += 1
+            self.tunnel_parents.close(n)
         return self.rows.done()
+
+
+cdef bint _open_start(const Flow* f, int64_t begin) noexcept nogil:
+    """Whether packets of the flow may have gone before the capture's first, at `begin`: of TCP,
+    whether its SYN is not there."""
+    if f.protocol == TCP:
+        return memchr(f.history, b"S", f.letters) is NULL
+    return f.first != NO_TIME and f.first - begin < f.idle
+
+
+cdef bint _over(const Flow* f) noexcept nogil:
+    """Whether a flow that still lives is over: no packet that comes would belong to it."""
+    if f.protocol != TCP:
+        return False
+    return (f.side[ORIG].state == CLOSED and f.side[RESP].state == CLOSED) or (
+        f.side[ORIG].state == RESET or f.side[RESP].state == RESET
+    )
 
 
 cdef const char* _state(const Flow* f) noexcept nogil:

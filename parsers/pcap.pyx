@@ -8,7 +8,6 @@ are one damage row.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport Cursor, be16, be32, be64, le16, le32, le64, left, span, take
@@ -16,14 +15,12 @@ from tracelake.native.feed cimport Feed
 from tracelake.native.errors import Corrupt, EvidenceError, Truncated
 from tracelake.parsers.artifact import NO_ROWS_YET, Match, Parser
 from tracelake.parsers.conn cimport is_ipv4
-from tracelake.parsers.flow cimport Flows
 from tracelake.parsers.flow import FLOW_LIMIT
 from tracelake.parsers.netflow cimport is_export
 from tracelake.parsers.netflow import Messages
-from tracelake.parsers.packet cimport (
-    COUNTED, DAMAGED, FRAGMENT, KIND_ETHERTYPE, KIND_FAMILY, KIND_FRAGMENT, KIND_IP_PROTO,
-    KIND_LINKTYPE, KIND_LLC, KIND_OTHER, KINDS, NO_TIME, TRANSPORT, Packet, Verdict, dissect,
-)
+from tracelake.parsers.packet cimport NO_TIME, Packet
+from tracelake.parsers.pcap_parts import ONCE, parts
+from tracelake.parsers.wire.layers cimport Layers
 
 # No packet is longer, whatever the snap length says (libpcap's own limit is 256 KiB).
 cdef int64_t PACKET_LIMIT = 16 << 20
@@ -56,9 +53,6 @@ cdef enum:
     IF_TSOFFSET = 14
 
 cdef enum:
-    UDP = 17
-
-cdef enum:
     AT_END = 0
     FULL = 1                        # a batch is to be taken
 
@@ -78,20 +72,18 @@ cdef struct Interface:
     int64_t offset                  # seconds to be added
 
 
-cdef class Capture:
+cdef class Capture(Layers):
     """One capture being read.
 
     Args:
         feed: its bytes.
         account: what became of every packet and byte.
         flow_limit: flows that live at once.
+        only: flows are read, and not what is said in them.
+        part: which share of the flows is read; all where it is None.
     """
 
     cdef Feed feed
-    cdef Account account
-    cdef readonly Flows flows
-    cdef Packet packet
-    cdef uint64_t* counts           # packets that are only counted, by kind
     cdef object exports             # flows that datagrams hold; None before the first
     cdef Account exported           # of these: of packets, not of the capture
     cdef bint exports_full
@@ -108,18 +100,20 @@ cdef class Capture:
     cdef Interface* interfaces
     cdef uint32_t interface_count
 
-    def __cinit__(self, Feed feed, Account account, Py_ssize_t flow_limit=FLOW_LIMIT):
-        self.feed = feed
-        self.account = account
-        self.flows = Flows(account, flow_limit)
-        self.counts = <uint64_t*>calloc(KINDS, sizeof(uint64_t))
+    def __cinit__(self, *args, **kwargs):
         self.interfaces = <Interface*>calloc(INTERFACE_LIMIT, sizeof(Interface))
-        if self.counts is NULL or self.interfaces is NULL:
+        if self.interfaces is NULL:
             raise MemoryError()
         self.last_second = -1
 
+    def __init__(
+        self, Feed feed, Account account, Py_ssize_t flow_limit=FLOW_LIMIT, bint only=False,
+        part=None,
+    ):
+        super().__init__(account, flow_limit, only, part)
+        self.feed = feed
+
     def __dealloc__(self):
-        free(self.counts)
         free(self.interfaces)
 
     def open(self):
@@ -152,7 +146,8 @@ cdef class Capture:
         if self.longest > PACKET_LIMIT:
             self.longest = PACKET_LIMIT
         self.feed.advance(24)
-        self.account.bytes_structure += 24
+        if self.first:
+            self.account.bytes_structure += 24
 
     def step(self):
         """Reads on until a batch is full or the capture ends; False at its end."""
@@ -179,16 +174,6 @@ cdef class Capture:
             batches.extend(self.exports.batches(all))
             self.exports_full = False
         return batches
-
-    def count(self):
-        """Enters the packets that are only counted into the account, by name."""
-        cdef uint32_t kind
-        counters = self.account.counters
-        for kind in range(<uint32_t>KINDS):
-            if self.counts[kind]:
-                name = _kind_name(kind)
-                counters[name] = counters.get(name, 0) + self.counts[kind]
-                self.counts[kind] = 0
 
     cdef inline uint32_t _u32(self, const uint8_t* p) noexcept nogil:
         return be32(p) if self.big else le32(p)
@@ -224,34 +209,18 @@ cdef class Capture:
                     each["src_offset"], each["src_length"], each["what"], each["why"])
         return 0
 
-    cdef int _packet(
-        self, int link, const uint8_t* data, int64_t captured, int64_t wire
-    ) except -1 nogil:
-        """Takes the packet whose time, offset and length are in `self.packet`."""
-        cdef Packet* p = &self.packet
-        cdef Verdict verdict
-        self.account.records += 1
-        verdict = dissect(p, link, data, captured, wire if wire > captured else captured)
-        if verdict == TRANSPORT:
-            if p.protocol == UDP and not p.fragmented and p.captured == p.payload_length and (
-                is_export(p.payload + 8, p.payload_length - 8)
-            ):
-                with gil:
-                    self._export()
-            self.flows.packet(p)
-        elif verdict == FRAGMENT:
-            if not self.flows.fragment(p):
-                self.counts[KIND_FRAGMENT] += 1
-        elif verdict == COUNTED:
-            self.counts[p.kind] += 1
-        else:
-            self.account.damage(p.offset, p.length, p.what, p.why, NULL, 0)
+    cdef int datagram(self, const Packet* p) except -1 nogil:
+        if is_export(p.payload + 8, p.payload_length - 8):
+            with gil:
+                self._export()
         return 0
 
     cdef int _broken(
         self, int64_t offset, int64_t n, const char* what, const char* why
     ) except -1 nogil:
         """A region in which no record can be told from the next."""
+        if not self.first:
+            return 0
         self.account.records += 1
         return self.account.damage(offset, n, what, why, NULL, 0)
 
@@ -289,15 +258,15 @@ cdef class Capture:
                     self._search_record(b"the captured length is more than is left")
                     continue
                 self._broken(self.feed.offset(), have, b"packet", b"the capture ends in it")
-                self.account.bytes_records += have
+                if self.first:
+                    self.account.bytes_records += have
                 self.feed.advance(have)
                 return AT_END
             p.time = second * BILLION + part * self.fraction
             p.offset = self.feed.offset()
             p.length = need
             self.last_second = second
-            self._packet(self.link, h + self.header, length, wire)
-            self.account.bytes_records += need
+            self.take_packet(self.link, h + self.header, length, wire)
             self.feed.advance(need)
 
     cdef bint _likely_record(self, const uint8_t* h) noexcept nogil:
@@ -384,7 +353,6 @@ cdef class Capture:
                     self._search_block(b"the block's two lengths differ")
                     continue
                 self._packet_block(kind, h, length)
-                self.account.bytes_records += length
                 self.feed.advance(length)
             elif not self._other_block(kind, length):
                 return AT_END
@@ -394,7 +362,8 @@ cdef class Capture:
         self._search_block(b"the capture ends in it")
         if self.feed.fill(1):
             return False
-        self.account.bytes_records += have
+        if self.first:
+            self.account.bytes_records += have
         return True
 
     cdef int _other_block(self, uint32_t kind, int64_t length) except -1 nogil:
@@ -413,7 +382,8 @@ cdef class Capture:
         if have < length:
             self._broken(from_, have, b"block", b"the capture ends in it")
             return 0
-        self.account.bytes_structure += length
+        if self.first:
+            self.account.bytes_structure += length
         return 1
 
     cdef void _interface(self, const uint8_t* h, int64_t length) noexcept nogil:
@@ -462,15 +432,13 @@ cdef class Capture:
         head = 12 if kind == SIMPLE_PACKET else 28
         room = length - head - 4
         if room < 0:
-            return self._broken(p.offset, length, b"packet block", b"it is too short for its head")
+            return self._bad_block(p, b"it is too short for its head")
         if kind == ENHANCED_PACKET:
             number = self._u32(h + 8)
         elif kind == PACKET:
             number = self._u16(h + 8)
         if number >= self.interface_count:
-            return self._broken(
-                p.offset, length, b"packet block", b"its interface is not described"
-            )
+            return self._bad_block(p, b"its interface is not described")
         i = self.interfaces + number
         if kind == SIMPLE_PACKET:
             wire = self._u32(h + 8)
@@ -482,10 +450,13 @@ cdef class Capture:
             captured = self._u32(h + 20)
             wire = self._u32(h + 24)
         if captured > room:
-            return self._broken(
-                p.offset, length, b"packet block", b"the captured length is more than the block's"
-            )
-        return self._packet(i.link, h + head, captured, wire)
+            return self._bad_block(p, b"the captured length is more than the block's")
+        return self.take_packet(i.link, h + head, captured, wire)
+
+    cdef int _bad_block(self, const Packet* p, const char* why) except -1 nogil:
+        if self.first:
+            self.account.bytes_records += p.length
+        return self._broken(p.offset, p.length, b"packet block", why)
 
     cdef bint _likely_block(self, const uint8_t* h) noexcept nogil:
         cdef uint32_t kind = self._u32(h), length = self._u32(h + 4)
@@ -570,23 +541,6 @@ cdef int64_t _nanoseconds(const Interface* i, uint64_t stamp) noexcept nogil:
     return sum * BILLION + <int64_t>rest
 
 
-_ETHERTYPES = {0x0806: "arp", 0x8035: "rarp"}
-
-
-cdef str _kind_name(uint32_t kind):
-    number = kind & 0xFFFF
-    family = kind - number
-    if family == KIND_ETHERTYPE:
-        return _ETHERTYPES.get(number) or f"ethertype_{number:#06x}"
-    if family == KIND_IP_PROTO:
-        return f"ip_proto_{number}"
-    if family == KIND_LINKTYPE:
-        return f"linktype_{number}"
-    if family == KIND_FAMILY:
-        return f"address_family_{number}"
-    return "llc" if kind == KIND_LLC else "ip_fragment"
-
-
 def match(head: bytes, path: str) -> tuple[Match, str]:
     """Whether an artifact is a capture: by its magic number."""
     cdef const uint8_t* p = <const uint8_t*><const char*>head
@@ -600,6 +554,64 @@ def match(head: bytes, path: str) -> tuple[Match, str]:
         return Match.NAME, f"has only {len(head)} bytes"
     # The same words for every such file: a summary of thousands says each reason once.
     return Match.NO, "no magic number of pcap or pcapng"
+
+
+class PartOfCapture:
+    """The flows of one share of a capture, read from all of its packets (docs/parts.md)."""
+
+    alone = False
+
+    def __init__(self, artifact, part, bint only):
+        self._artifact = artifact
+        self._part = part
+        self._capture = Capture(artifact.feed, artifact.account, only=only, part=part)
+        self._once = []         # rows that are said once of the whole capture
+
+    def read(self):
+        """As `read`, of the share."""
+        while self._part.more():
+            try:
+                yield from _rows(self._capture, self._once)
+            except EvidenceError as error:
+                # What one reader of the whole says of it, too, and once.
+                if self._part.number == 0:
+                    self._artifact.account.broken(error.offset, 0, error.what, error.why)
+
+    def facts(self):
+        """The rows that other parts may have, too."""
+        return self._once
+
+    def shared(self, others):
+        return b""
+
+
+def _rows(Capture capture, once):
+    """The rows of a capture; those of ONCE go to `once` instead, where that is a list."""
+    def sorted_out(batches):
+        for table, batch in batches:
+            if once is not None and table in ONCE:
+                once.append((table, batch))
+            else:
+                yield table, batch
+
+    stopped = None
+    capture.open()
+    more = True
+    while more:
+        try:
+            more = capture.step()
+        except EvidenceError as error:
+            stopped = error
+            more = False
+        if more:
+            yield from sorted_out(capture.take(all=False))
+            yield NO_ROWS_YET
+    while capture.finish():
+        yield from sorted_out(capture.take(all=False))
+    capture.count()
+    yield from sorted_out(capture.take(all=True))
+    if stopped is not None:
+        raise stopped
 
 
 def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
@@ -618,26 +630,22 @@ def read(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
     Raises:
         EvidenceError: where the capture cannot be read on; the rows before have been yielded.
     """
-    capture = Capture(artifact.feed, artifact.account, flow_limit)
-    stopped = None
-    capture.open()
-    more = True
-    while more:
-        try:
-            more = capture.step()
-        except EvidenceError as error:
-            stopped = error
-            more = False
-        if more:
-            yield from capture.take(all=False)
-            yield NO_ROWS_YET
-    while capture.finish():
-        yield from capture.take(all=False)
-    capture.count()
-    yield from capture.take(all=True)
-    if stopped is not None:
-        raise stopped
+    yield from _rows(Capture(artifact.feed, artifact.account, flow_limit), None)
 
+
+def read_flows(artifact, Py_ssize_t flow_limit=FLOW_LIMIT):
+    """As `read`, of the flows alone: ("network_activity", RecordBatch)."""
+    yield from _rows(Capture(artifact.feed, artifact.account, flow_limit, True), None)
+
+
+FLOWS_ONLY = Parser(
+    name="pcap_flows",
+    version="1",
+    match=match,
+    tables=("network_activity",),
+    read=read_flows,
+    parts=parts(lambda artifact, part: PartOfCapture(artifact, part, True)),
+)
 
 PARSER = Parser(
     name="pcap",
@@ -649,5 +657,7 @@ PARSER = Parser(
         "network_file_activity", "certificate", "network_weird", "raw_event",
     ),
     read=read,
+    parts=parts(lambda artifact, part: PartOfCapture(artifact, part, False)),
+    brief=FLOWS_ONLY,
     files=("*.pcap", "*.pcapng"),
 )

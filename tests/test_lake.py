@@ -87,7 +87,7 @@ def test_the_marker_is_read_again_and_stays(lake: Lake) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ('{"format": 2, "engagement": "case"}', NewerFormat, "newer tracelake"),
+        ('{"format": 3, "engagement": "case"}', NewerFormat, "newer tracelake"),
         ('{"format": 1, "engagement": "other"}', LakeError, "other"),
         ('{"format": "1", "engagement": "case"}', LakeError, "not a version"),
         ("{", LakeError, "cannot be read"),
@@ -117,7 +117,7 @@ def test_a_folder_that_a_killed_run_left_without_marker_is_taken(tmp_path: Path)
 
 def test_a_lake_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a lake is a folder"):
-        Lake.open("s3://bucket/lake", "case", create=True)
+        Lake.open("gs://bucket/lake", "case", create=True)
     assert Lake.open(f"file://{tmp_path}", "case", create=True).root == tmp_path / "case"
 
 
@@ -462,10 +462,11 @@ def test_a_table_gets_new_columns_and_keeps_types(lake: Lake) -> None:
     )
     assert later.commit([unit.close()]).landed == (unit_name(2),)
     assert DeltaTable(str(lake.root / "artifact")).to_pyarrow_table().num_rows == 2
-    other = {**SCHEMAS, "artifact": BOOK.set(2, pa.field("artifact_no", pa.string()))}
+    text = pa.field("artifact_no", pa.string())
+    other = {**SCHEMAS, "artifact": wider["artifact"].set(2, text)}
     clash = Lake.open(lake.uri, "case", schemas=other)
     unit = clash.writer(unit_name(3))
-    row = row.set_column(2, other["artifact"].field(2), pa.array(["x"]))
+    row = row.set_column(2, text, pa.array(["x"])).append_column("note", pa.array(["n"]))
     unit.write("artifact", row.cast(other["artifact"]))
     with pytest.raises(LakeError, match="column artifact_no"):
         clash.commit([unit.close()])

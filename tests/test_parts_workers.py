@@ -13,7 +13,6 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from line import OF_THE_RUN, command, tracelake
 from test_evtx_parts import CHUNKS, FILE_HEADER

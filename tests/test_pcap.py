@@ -281,7 +281,7 @@ def only_flow_snapped(snap: int) -> dict[str, Any]:
     return found.flows[0]
 
 
-def test_fragments_count_for_the_flow_of_their_first() -> None:
+def test_fragments_are_one_packet_of_their_flow() -> None:
     whole = udp(5000, 6000, b"x" * 100)
     frames = [
         ethernet(ipv4(whole[:64], 17, ident=7, fragment=0x2000)),
@@ -289,9 +289,9 @@ def test_fragments_count_for_the_flow_of_their_first() -> None:
         ethernet(ipv4(whole[64:], 17, ident=8, fragment=8)),        # of another datagram
     ]
     found = ours(pcap(spaced(*frames)))
-    assert found.account.counters == {"ip_fragment": 1}
+    assert found.account.counters == {"ip_fragment": 1, "ip_fragment_joined": 1}
     row = found.flows[0]
-    assert (row["packets_out"], row["bytes_out"]) == (2, 100)
+    assert (row["packets_out"], row["bytes_out"], row["ip_bytes_out"]) == (1, 100, 128)
     assert found.account.closes
 
 

@@ -30,13 +30,9 @@ from tracelake.parsers.pcap import read
 CLASSES = {
     "zeek gave up": "Zeek ended with an error (several link types, a cut file) or crashed; its "
     "logs hold what it had seen, or nothing.",
-    "tunnel": "The flow ran in GRE, VXLAN, GENEVE, GTP-U, Teredo, IP-in-IP or the like: inner "
-    "flows are not read yet, the outer ones are there.",
-    "link type": "802.11, NFLOG and VN-Tag are not read yet: the packets are counted as "
-    "linktype_<n> or by their ethertype.",
-    "fragments": "Zeek counts a reassembled datagram as one packet, or drops it whole where a "
-    "fragment is missing; we count the packets that were on the wire and do not put them "
-    "together yet.",
+    "link type": "Link types that Zeek does not read: frame relay, PPP with HDLC, Cisco HDLC, PPI.",
+    "fragments": "An atomic fragment (RFC 6946) is a packet of its own here, and one of those "
+    "with the same identification for Zeek; of what was cut to the snap length Zeek has less.",
     "broken header": "Zeek opens a flow of 0 packets for a TCP header that contradicts itself, and "
     "ends the flow before; here the packet is a damage row and no flow.",
     "clock goes back": "Zeek's clock never goes back: of a capture that is out of order, packets "
@@ -187,6 +183,8 @@ CONN = (
     ("orig_l2_addr", "src_mac"), ("resp_l2_addr", "dst_mac"),
     ("vlan", "vlan_id"), ("inner_vlan", "inner_vlan_id"),
 )
+# Link types that Zeek has no reader for.
+UNREAD = {9, 50, 104, 107, 192}
 # Zeek logs these only of flows that lasted.
 LASTED = (("orig_bytes", "bytes_out"), ("resp_bytes", "bytes_in"))
 ENDS = ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")
@@ -272,14 +270,12 @@ def compare_flows(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
 def _why_alone(
     row: dict[str, Any], own: Ours, why: Facts, pair: frozenset[str], turned: bool
 ) -> str:
-    if row.get("tunnel_parents"):
-        return "tunnel"
     if (row.get("orig_pkts") == 0 and row.get("resp_pkts") == 0) or (
         "ts" in row and why.back <= 5 and any(d["what"].startswith("TCP") for d in own.damage)
         and pair not in why.fragments
     ):
-        return "link type" if 0x8926 in why.kinds else "broken header"
-    if any(kind.startswith("linktype_") for kind in own.account.counters):
+        return "broken header"
+    if why.links & UNREAD:
         return "link type"
     if pair in why.fragments:
         return "fragments"
@@ -330,7 +326,6 @@ def _why_flow(
 
 def compare_names(capture: str, status: str, own: Ours, why: Facts, zeek: Path) -> Result:
     result = Result()
-    tunnelled = {r["uid"] for r in _log(zeek.parent / "conn.log") if r.get("tunnel_parents")}
     log = _log(zeek)
     # (Names over TCP: tests/zeek_fields/dns.py.)
     udp = [row for row in log if row["proto"] == "udp"]
@@ -342,8 +337,6 @@ def compare_names(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
             row = theirs or mine or {}
             if status != "0":
                 cause = "zeek gave up"
-            elif row.get("uid") in tunnelled:
-                cause = "tunnel"
             elif pair in why.opcodes:
                 cause = "not DNS"
             elif not {ends[1], ends[3]} & {53, 137, 5353, 5355}:

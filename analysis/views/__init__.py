@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tracelake.analysis.views import alias, categories, evtx, ocsf, script, usn
+from tracelake.analysis.views import alias, categories, evtx, flow, ocsf, script, usn
 from tracelake.analysis.views.base import Window
 from tracelake.normalize import TABLES, sigma
 from tracelake.normalize.ocsf import views as classes
@@ -11,6 +11,10 @@ from tracelake.normalize.ocsf import views as classes
 
 def _script(_: Window) -> Iterator[str]:
     yield script.VIEW
+
+
+def _flow(_: Window) -> Iterator[str]:
+    yield flow.VIEW
 
 
 def _usn(_: Window) -> Iterator[str]:
@@ -49,6 +53,7 @@ def _service(name: str, _: Window) -> Iterator[str]:
 
 GROUPS: dict[tuple[str, ...], Callable[[Window], Iterator[str]]] = {
     ("script_full",): _script,
+    ("flow",): _flow,
     ("usn",): _usn,
     ("ocsf",): _ocsf,
     ("ecs",): _ecs,

@@ -21,21 +21,22 @@ _COLUMNS = {
 }
 
 
-def view(root: str) -> str:
+def view(root: str, said: bool | None = None) -> str:
     """SQL that makes the view. What an ingest says is read when it is asked for.
 
     Args:
-        root: the engagement's folder, as its session may read it.
+        root: the engagement's folder (or prefix), as its session may read it.
+        said: whether an ingest has said something; None: look.
     """
     path = f"{root.rstrip('/')}/{FILE}"
-    if "://" not in root and Path(path).is_file():
+    if Path(path).is_file() if said is None else said:
         columns = ", ".join(f"{quote.name(n)}: {quote.text(t)}" for n, t in _COLUMNS.items())
-        said = (
+        states = (
             f"read_json({quote.text(path)}, format = 'newline_delimited', columns = {{{columns}}})"
         )
     else:
         empty = ", ".join(f"CAST(NULL AS {t}) AS {quote.name(n)}" for n, t in _COLUMNS.items())
-        said = f"(SELECT {empty} FROM range(0))"
+        states = f"(SELECT {empty} FROM range(0))"
     return (
         "CREATE OR REPLACE VIEW intake AS "
         "SELECT coalesce(s.uri, i.uri) AS uri, s.source_id, coalesce(i.size, s.size) AS size, "
@@ -47,7 +48,7 @@ def view(root: str) -> str:
         "coalesce(a.left_aside, i.left_aside) AS left_aside, "
         "coalesce(s.records, i.records) AS records, coalesce(s.damage, i.damage) AS damage, "
         "s.not_opened, i.why, i.pid, s.ingested "
-        f"FROM {said} AS i FULL JOIN source AS s ON s.uri = i.uri LEFT JOIN ("
+        f"FROM {states} AS i FULL JOIN source AS s ON s.uri = i.uri LEFT JOIN ("
         "SELECT source_id, count(*) FILTER (parser IS NOT NULL) AS artifacts, "
         "count(*) FILTER (parser IS NULL) AS left_aside FROM artifact WHERE artifact_no >= 0 "
         "GROUP BY ALL) AS a USING (source_id)"

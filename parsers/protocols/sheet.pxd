@@ -7,6 +7,7 @@ from tracelake.native.columns cimport (
 )
 from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.dns cimport Transactions
+from tracelake.parsers.protocols.expected cimport Expected
 
 
 cdef class Sheet:
@@ -30,10 +31,16 @@ cdef class Sheets:
     """The tables of one capture, each made when the first protocol asks for it."""
     cdef readonly dict tables
     cdef readonly Transactions dns      # whose rows are dns_activity
+    cdef readonly Expected expected     # connections that others have announced
+    cdef readonly object files          # the capture's files (files.pxd); None before the first
+    cdef readonly list closing          # whose `finish()` writes what waits for the capture's end
     cdef bint full                      # one of the others is to be taken
     cdef Sheet weird
     cdef DictColumn weird_name, weird_analyzer
     cdef TextColumn weird_additional
+    cdef int64_t* noted             # when a breach was last noted, by its hash
+    cdef int64_t weird_offset       # of the latest note's packet, and how many there were of it
+    cdef int weird_sub
 
     cpdef Sheet sheet(self, str table)
 
@@ -45,3 +52,4 @@ cdef class Sheets:
         self, Flow* f, const Place* p, const char* name, const char* analyzer,
         const uint8_t* additional, Py_ssize_t n,
     ) except -1 nogil
+    cdef bint _again(self, const Flow* f, const Place* p, const char* name) noexcept nogil

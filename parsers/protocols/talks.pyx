@@ -12,6 +12,7 @@ from libc.string cimport memcpy, memmove
 
 from tracelake.native.account cimport Account
 from tracelake.parsers.conn cimport ORIG, RESP
+from tracelake.parsers.protocols.expected cimport Announced
 from tracelake.parsers.protocols.known import PROTOCOLS
 from tracelake.parsers.protocols.protocol cimport MORE, NONE, UNDECIDED, YES, Guess
 
@@ -153,7 +154,8 @@ cdef class Talks:
             i = self._whose(t, data if side == ORIG else NULL, n if side == ORIG else 0,
                             data if side == RESP else NULL, n if side == RESP else 0)
             if i < 0:
-                t.shown += 1
+                # Who waits for more (DTLS behind STUN) is not counted.
+                t.shown += i == NONE
                 if t.shown >= SHOWN_DATAGRAMS:
                     t.protocol = NONE
                 return 0
@@ -192,6 +194,7 @@ cdef class Talks:
 
     cdef Talk* _talk(self, Flow* f) except NULL nogil:
         cdef Talk* t = <Talk*>calloc(1, sizeof(Talk))
+        cdef const Announced* announced
         if t is NULL:
             with gil:
                 raise MemoryError("a talk")
@@ -199,6 +202,9 @@ cdef class Talks:
         t.protocol = t.following = UNDECIDED
         t.depth = f.depth
         f.talk = t
+        announced = self.sheets.expected.find(f)
+        if announced is not NULL:
+            self._belongs(t, announced.protocol)
         return t
 
     cdef int32_t _whose(

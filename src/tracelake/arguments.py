@@ -44,6 +44,18 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def _seconds(text: str) -> float:
+    """A length of time: 30s, 10m, 24h, 7d, 2w."""
+    unit = _SECONDS.get(text[-1:])
+    number = text[:-1] if unit else text
+    if not number.isdecimal() or (unit is None and number != "0"):
+        raise argparse.ArgumentTypeError("it is a number with s, m, h, d or w, such as 10m or 7d")
+    return int(number) * (unit or 0.0)
+
+
 _FORMATS = "table, csv, json (lines) or parquet"
 _ENGAGEMENT = _argument(
     "--engagement", "-e", metavar="ID",
@@ -54,6 +66,11 @@ _FORM = _argument(
     "--format", dest="form", metavar="FORM", default="table", help=f"{_FORMATS}."
 )
 
+_AS_OF = _argument(
+    "--as-of", metavar="VERSION|TIME",
+    help="As the lake was: a version of `artifact`, or a time (UTC); so far back as it is kept.",
+)
+
 _KEY = _argument(
     "--key", action="append", metavar="FILE|TEXT",
     help="Key file, password or recovery password of encrypted volumes; may be repeated.",
@@ -61,7 +78,7 @@ _KEY = _argument(
 
 ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
     "ingest": (
-        _argument("paths", type=Path, nargs="+", metavar="PATH"),
+        _argument("paths", nargs="+", metavar="PATH"),
         _ENGAGEMENT,
         _LAKE,
         _argument(
@@ -76,12 +93,20 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Also deleted records: of event logs and of folders in NTFS images.",
         ),
         _argument(
+            "--reparse", action="store_true",
+            help="Read sources that are in anew, where parsers or mappings are newer.",
+        ),
+        _argument(
             "--all-files", action="store_true",
             help="Open every file of archives and images, and list it with its hash.",
         ),
         _argument(
             "--mapping", action="append", type=Path, metavar="FILE", dest="mappings",
             help="Mapping file of your own (see `tracelake map`); may be repeated.",
+        ),
+        _argument(
+            "--flows-only", action="store_true",
+            help="Of captures only the flows, not what is said in them.",
         ),
         _KEY,
         _argument(
@@ -108,6 +133,7 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
         _LAKE,
         _argument("--since", metavar="T", help="Only rows from this time (UTC) on."),
         _argument("--until", metavar="T", help="Only rows before this time (UTC)."),
+        _AS_OF,
         _argument(
             "--format", dest="form", metavar="FORM",
             help=f"{_FORMATS}; without it what FILE's name says, or a table.",
@@ -117,12 +143,35 @@ ARGUMENTS: Mapping[str, tuple[Argument, ...]] = {
             help="Write to a file; what would be a table as CSV.",
         ),
     ),
-    "tables": (_ENGAGEMENT, _LAKE),
+    "tables": (_ENGAGEMENT, _LAKE, _AS_OF),
     "sources": (_ENGAGEMENT, _LAKE, _FORM),
     "damage": (_ENGAGEMENT, _LAKE, _FORM),
     "status": (_ENGAGEMENT, _LAKE),
     "show": (_argument("row_id", metavar="ROW_ID"), _ENGAGEMENT, _LAKE, _KEY),
     "verify": (_ENGAGEMENT, _LAKE),
+    "compact": (
+        _ENGAGEMENT,
+        _LAKE,
+        _argument(
+            "--every", type=_seconds, metavar="TIME",
+            help="Again and again, such as 10m; then only where many files are of one size.",
+        ),
+        _argument(
+            "--retain", type=_seconds, metavar="TIME", default="7d",
+            help="How long replaced files stay, for running queries and --as-of; 7d.",
+        ),
+        _argument("--json", dest="as_json", action="store_true", help="What was done, as JSON."),
+    ),
+    "sweep": (
+        _ENGAGEMENT,
+        _LAKE,
+        _argument(
+            "--grace", type=_seconds, metavar="TIME", default="24h",
+            help="Only files that nobody has written for this long; 24h.",
+        ),
+        _argument("--dry-run", action="store_true", help="Only say which."),
+        _argument("--json", dest="as_json", action="store_true", help="Each file as JSON."),
+    ),
     "doctor": (_LAKE,),
 }
 """What each command takes; their names are those of its function's parameters."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from tracelake.lake.store import Place
 from tracelake.parsers import PARSERS
 from tracelake.version import VERSION
 
@@ -17,11 +18,11 @@ from tracelake.version import VERSION
 LOW_DISK = 1 << 30
 
 
-def examine(lake: Path) -> Iterator[tuple[str, bool, str]]:
+def examine(lake: Place) -> Iterator[tuple[str, bool, str]]:
     """(what was looked at, whether it is well, what was found), one by one.
 
     Args:
-        lake: the folder of the lake that would be used.
+        lake: the folder of the lake that would be used, or its prefix on S3.
     """
     yield "tracelake", True, f"{VERSION} at {Path(__file__).parent}"
     yield "python", sys.version_info >= (3, 11), f"{platform.python_version()} ({sys.platform})"
@@ -30,7 +31,12 @@ def examine(lake: Path) -> Iterator[tuple[str, bool, str]]:
     yield from _extensions()
     yield "parsers", bool(PARSERS), ", ".join(f"{p.name} {p.version}" for p in PARSERS)
     yield "workers", True, f"{os.cpu_count()} cores"
-    yield from _lake(lake)
+    if isinstance(lake, Path):
+        yield from _lake(lake)
+    else:
+        from tracelake.doctor_s3 import look_at
+
+        yield from look_at(lake)
 
 
 def _dependencies() -> Iterator[tuple[str, bool, str]]:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 from tracelake.analysis.views.intake import FILE
 from tracelake.case import Case
@@ -36,7 +35,7 @@ def print_status(case: Case) -> None:
             gone = state == "reading" and not _runs(pid)
             note = f": {why}" if why else (": its ingest ended before it was done" if gone else "")
             print(shown(f"{'stopped' if gone else state}  {uri}{note}"))
-    path = Path(case.lake.root) / FILE
+    path = case.lake.root / FILE
     if path.is_file():
         age = time.time() - path.stat().st_mtime
         said = f"{age:,.0f} s ago" if age < SILENT else f"{age / 60:,.0f} min ago"

@@ -18,7 +18,8 @@ def success(row: Row) -> bool | None:
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None:
         assert own is not None
-        if own.get("status_detail") in ("NEEDED_PREAUTH", "Need to use PA-ENC-TIMESTAMP/PA-PK-AS-REQ"):
+        wanted = "Need to use PA-ENC-TIMESTAMP/PA-PK-AS-REQ"
+        if own.get("status_detail") in ("NEEDED_PREAUTH", wanted):
             return "that pre-authentication was wanted is no line of Zeek's"
         return "Zeek writes one line a connection, whatever was asked in it"
     return None

@@ -1,0 +1,4 @@
+class Certificates:
+    count: int
+    held: int
+    def finish(self) -> None: ...

@@ -1,0 +1,3 @@
+from tracelake.parsers.protocols.protocol import Protocol
+
+class Http(Protocol): ...

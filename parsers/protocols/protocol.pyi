@@ -1,0 +1,5 @@
+class Protocol:
+    name: str
+    index: int
+    longest: int
+    ports: tuple[int, ...]

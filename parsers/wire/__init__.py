@@ -1,0 +1,1 @@
+"""The layers of a captured packet below its transport's payload (see parsers/packet.pxd)."""
