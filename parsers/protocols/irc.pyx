@@ -161,8 +161,7 @@ cdef class Irc(Protocol):
         while at < n and t.following == t.protocol:
             end = <const uint8_t*>memchr(p + at, b"\n", n - at)
             if end is NULL:
-                t.half[side].need = min((n - at) * 2, LONGEST_LINE)
-                break
+                break               # looked through again with what comes next: it is short
             length = end - (p + at)
             if length and end[-1] == b"\r":
                 length -= 1

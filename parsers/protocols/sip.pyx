@@ -199,8 +199,7 @@ cdef class Sip(Protocol):
                 if n - at > LONGEST_LINE * 8:
                     give_up(t)
                     break
-                t.half[side].need = (n - at) * 2
-                break
+                break               # looked through again with what comes next: it is short
             if _is_message(p + at, head) != YES:
                 give_up(t)
                 break
