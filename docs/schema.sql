@@ -3053,6 +3053,18 @@ CREATE TABLE remote_access_activity (
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session
+  "target_ip" VARCHAR, -- SOCKS: address that the proxy was asked for
+  "target_name" VARCHAR, -- SOCKS: name that the proxy was asked for
+  "target_port" INTEGER, -- SOCKS: port that the proxy was asked for
+  "bound_ip" VARCHAR, -- SOCKS: address that the proxy speaks from
+  "bound_name" VARCHAR, -- SOCKS: the same by name
+  "bound_port" INTEGER, -- SOCKS: its port
+  "client_major_version" VARCHAR, -- RFB: version of the client
+  "client_minor_version" VARCHAR, -- RFB: the same
+  "server_major_version" VARCHAR, -- RFB: version of the server
+  "server_minor_version" VARCHAR, -- RFB: the same
+  "share_flag" BOOLEAN, -- RFB: others may see the same screen
+  "desktop_name" VARCHAR, -- RFB: name of the screen
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

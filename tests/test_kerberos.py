@@ -93,7 +93,8 @@ def check_ticket(row: Row) -> None:
     assert row["ticket_cipher"] == "aes256-cts-hmac-sha1-96"
     assert row["ticket_encryption"] == "0x12"
     assert row["ticket_options"] == "0x40800000"
-    assert row["forwardable"] and row["renewable"]
+    assert row["forwardable"]
+    assert row["renewable"]
     assert row["ticket_till"].timestamp() == 2136422885
     assert row["new_ticket"] == md5(TICKET).hexdigest()
 

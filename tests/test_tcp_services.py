@@ -39,7 +39,8 @@ def test_mysql(mss: int) -> None:
     assert (login["command"], login["argument"], login["status_id"]) == ("login", "root", 1)
     assert (query["command"], query["argument"], query["result_rows"]) == ("query", "select 1", 0)
     assert (bad["status_id"], bad["reply"], bad["reply_code"]) == (2, "syntax", 1064)
-    assert left["command"] == "quit" and "status_id" not in left
+    assert left["command"] == "quit"
+    assert "status_id" not in left
 
 
 def test_mysql_long_command_is_cut_and_what_follows_is_read() -> None:
@@ -47,12 +48,14 @@ def test_mysql_long_command_is_cut_and_what_follows_is_read() -> None:
     found = services(*SAID, (True, long), (False, packet(1, b"\0\1\0\2\0\0\0")),
                      (True, packet(0, b"\x0e")), port=3306)
     assert [r["command"] for r in found] == ["login", "query", "ping"]
-    assert found[1]["result_rows"] == 1 and len(found[1]["argument"]) <= 65536
+    assert found[1]["result_rows"] == 1
+    assert len(found[1]["argument"]) <= 65536
 
 
 def test_mysql_tls_hands_over() -> None:
     ssl = packet(1, struct.pack("<II", 0x0A00, 1 << 24) + bytes(24))
-    found = talk((False, GREETING), (True, ssl), (True, b"\x16\x03\x01\0\x2f\1" + bytes(46)), port=3306)
+    hello = b"\x16\x03\x01\0\x2f\1" + bytes(46)
+    found = talk((False, GREETING), (True, ssl), (True, hello), port=3306)
     assert "mysql" in found["network_activity"][0]["app_protocol"]
     assert "net_service_activity" not in found
 
@@ -99,7 +102,8 @@ def test_rfb(mss: int) -> None:
 
 def test_rfb_refused() -> None:
     (row,) = talk(*RFB[:6], (False, b"\0\0\0\1"), port=5900)["remote_access_activity"]
-    assert row["auth_success"] is False and row["status_id"] == 2
+    assert row["auth_success"] is False
+    assert row["status_id"] == 2
 
 
 @pytest.mark.parametrize("mss", SEGMENTS)
@@ -115,7 +119,7 @@ def test_irc(mss: int) -> None:
         ("JOIN", "#a", " with channel key: 'key'"), ("JOIN", "#b", ""),
         ("PRIVMSG", "#a", "hello there"), ("PRIVMSG", "#a", "!ddos 1.2.3.4"),
     ]
-    assert found[2]["nick"] == "tim" and found[2]["user_name"] == "tim"
+    assert (found[2]["nick"], found[2]["user_name"]) == ("tim", "tim")
 
 
 def test_ftp_and_pop3_are_no_irc() -> None:
@@ -157,7 +161,8 @@ def test_mqtt(mss: int) -> None:
     assert (published["topic"], published["delivery"], published["qos"]) == (
         "a/b", "ok", "at least once")
     assert (len(published["payload"]), published["payload_len"]) == (100, 300)
-    assert (subscribed["topics"], subscribed["qos_levels"], subscribed["ack"]) == (["c/#"], [1], True)
+    assert (subscribed["topics"], subscribed["qos_levels"]) == (["c/#"], [1])
+    assert subscribed["ack"]
     assert left["command"] == "UNSUBSCRIBE"
 
 
@@ -180,7 +185,7 @@ def test_mqtt_large_message_and_many_that_wait() -> None:
 
 
 @pytest.mark.parametrize(("said", "port"), [
-    (SAID + ((True, packet(0, b"\3select 1")), (False, packet(1, b"\1"))), 3306),
+    ((*SAID, (True, packet(0, b"\3select 1")), (False, packet(1, b"\1"))), 3306),
     (((True, b"\5\1\0"), (False, b"\5\0"), (True, b"\5\1\0\1\1\2\3\4\0\x50"),
       (False, b"\5\0\0\1\1\2\3\4\0\x50")), 1080),
     (RFB, 5900),

@@ -1,8 +1,8 @@
 """IRC (RFC 1459, 2812): commands that say who is where and what is said are rows of
 net_service_activity.
 
-Zeek's irc.log has a client's NICK, USER and JOIN, and files that are offered (DCC SEND). Beside them
-are here what is said (PRIVMSG, NOTICE, TOPIC, of either side): bots take their orders by it.
+Zeek's irc.log has a client's NICK, USER and JOIN. Beside them are here what is said (PRIVMSG,
+NOTICE, TOPIC, of either side): bots take their orders by it.
 """
 
 from libc.stdint cimport int64_t, uint8_t
@@ -11,7 +11,7 @@ from libc.string cimport memchr, memcpy
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport DictColumn, TextColumn
-from tracelake.parsers.conn cimport ORIG, RESP, Place
+from tracelake.parsers.conn cimport ORIG, Place
 from tracelake.parsers.protocols.netservice cimport NETWORK, TRAFFIC, ServiceSheet
 from tracelake.parsers.protocols.protocol cimport (
     MORE, NO, UNDECIDED, YES, Guess, Protocol, Talk, confirm, hand_over, place,
@@ -114,8 +114,8 @@ cdef class Irc(Protocol):
     cdef Guess recognise(
         self, const Talk* t, const uint8_t* orig, int64_t n, const uint8_t* resp, int64_t m
     ) noexcept nogil:
-        """A client that gives its nickname, or a user with four parameters (the USER of FTP and POP3
-        has one)."""
+        """A client that gives its nickname, or a user with four parameters (the USER of FTP and
+        POP3 has one)."""
         cdef const uint8_t* end
         cdef Line line
         cdef int i
@@ -202,7 +202,9 @@ cdef class Irc(Protocol):
             self._row(t, s, &found, &line, 0, 1)
         return 0
 
-    cdef int _join(self, Talk* t, Session* s, int side, int64_t at, const Line* line) except -1 nogil:
+    cdef int _join(
+        self, Talk* t, Session* s, int side, int64_t at, const Line* line
+    ) except -1 nogil:
         """JOIN (RFC 2812, section 3.2.1): channels with commas between them, and their keys."""
         cdef const uint8_t* p = line.at[0]
         cdef const uint8_t* end = p + line.length[0]

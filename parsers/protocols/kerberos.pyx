@@ -9,7 +9,7 @@ events 4768 to 4771 write them (0x12), names as Zeek's kerberos.log does.
 
 import hashlib
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -18,14 +18,14 @@ from tracelake.native.cursor cimport Cursor, be32, left, span
 from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.protocols.der cimport (
     APPLICATION, BIT_STRING, CONTEXT, FOUND, GENERALIZED_TIME, GENERAL_STRING, OCTET_STRING, OID,
-    SEQUENCE, Element, element, expect, expect_integer, expect_tagged_integer, frame, pass_over,
-    peek, time_of,
+    SEQUENCE, Element, element, expect, expect_integer, expect_tagged_integer, frame, peek,
+    time_of,
 )
 from tracelake.parsers.protocols.kerberos_names import CIPHERS, ERRORS
 from tracelake.parsers.protocols.protocol cimport (
-    MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
+    MORE, NO, YES, Guess, Protocol, Talk, confirm, place,
 )
-from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
+from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.words cimport (
     WORD_ROOM, Names, Word, no_word, put_held, put_mask, put_name, put_number, put_word, set_word,
 )
@@ -240,7 +240,7 @@ cdef class Tickets:
                 return False
             if left(&c) < 2:
                 return False
-            c.at += 2           # TOK_ID (RFC 4121, section 4.1); the message's own tag says the same
+            c.at += 2           # TOK_ID (RFC 4121, section 4.1): the message's tag says the same
         if _is_message(c.at, left(&c), -1) != YES:
             return False
         f.services |= 1ULL << KRB

@@ -1,5 +1,5 @@
-"""Syslog on the wire: over UDP (RFC 3164, 5424, 5426), each datagram a message; over TCP (RFC 6587),
-each message behind its length or before a line's end. Each message is a row of
+"""Syslog on the wire: over UDP (RFC 3164, 5424, 5426), each datagram a message; over TCP
+(RFC 6587), each message behind its length or before a line's end. Each message is a row of
 net_service_activity."""
 
 from libc.stdint cimport int64_t, uint8_t

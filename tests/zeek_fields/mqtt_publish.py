@@ -6,9 +6,10 @@ from tests.zeek_fields.log import Log, Row
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None and own is not None and own["delivery"] != "ok":
         return "Zeek forgets what is not acknowledged before the flow ends"
-    if theirs is not None and own is not None and name in ("payload", "payload_len"):
-        if theirs["payload_len"] > own["payload_len"]:
-            return "Zeek 7 takes the properties of MQTT 5 for payload"
+    if name not in ("payload", "payload_len") or theirs is None or own is None:
+        return None
+    if theirs["payload_len"] > own["payload_len"]:
+        return "Zeek 7 takes the properties of MQTT 5 for payload"
     return None
 
 
