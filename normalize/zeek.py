@@ -70,7 +70,8 @@ LOGS: dict[str, Alias] = {
     ),
     "sip": Alias(
         "net_service_activity", f"{WIRE} AND protocol = 'sip'",
-        {"method": "command", "status_code": "reply_code", "status_msg": "reply"},
+        {"method": "command", "status_code": "reply_code", "status_msg": "reply",
+         "date": "date", "reply_to": "reply_to"},
     ),
     "syslog": Alias(
         "net_service_activity", f"{WIRE} AND protocol = 'syslog'",

@@ -2,20 +2,20 @@
 one row of net_service_activity.
 
 A client without an address speaks from 0.0.0.0 to everybody, and the answer is a flow of its own:
-messages are joined by the transaction id, as Zeek's dhcp.log joins them. Every ten seconds of packet
-time, what has been silent for five seconds or is older than thirty becomes a row; so does what has
-50 messages or 10 flows. At most LIMIT transactions are open: beyond, the oldest becomes a row.
+messages are joined by the transaction id, as Zeek's dhcp.log joins them. Every ten seconds of
+packet time, what has been silent for five seconds or is older than thirty becomes a row; so does
+what has 50 messages or 10 flows. At most LIMIT transactions are open: beyond, the oldest becomes a row.
 """
 
 import os
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport DictColumn, DoubleColumn, ListColumn, TextColumn
-from tracelake.native.cursor cimport Cursor, be16, be32, left, span, take
+from tracelake.native.cursor cimport Cursor, be32, left, span
 from tracelake.native.flowtable cimport fold
 from tracelake.native.text cimport put_hex_bytes, put_ipv4, put_mac
 from tracelake.parsers.conn cimport ORIG, RESP, Flow, Place, is_ipv4, put_address, put_uid
@@ -24,7 +24,7 @@ from tracelake.parsers.protocols.netservice cimport DHCP, ServiceSheet
 from tracelake.parsers.protocols.protocol cimport NO, YES, Guess, Protocol, Talk, confirm, place
 from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.words cimport (
-    Names, Word, escape, no_word, put_held, put_text, set_word,
+    Names, Word, no_word, put_held, put_text, set_word,
 )
 from tracelake.parsers.services cimport service
 
@@ -473,7 +473,9 @@ cdef class Dhcp(Protocol):
         cdef const char* name
         cdef int i
         # OCSF's activities are numbered as the messages are, up to INFORM.
-        row = self.sheet.begin(&x.flow, &x.place, DHCP, activity if 0 < activity < 9 else 99, b"dhcp")
+        if activity == 0 or activity > 8:
+            activity = 99
+        row = self.sheet.begin(&x.flow, &x.place, DHCP, activity, b"dhcp")
         if x.cut:
             self.sheet.sheet.flags(1)
         put_held(self.client_mac, row, mac)

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, le16
 from tracelake.native.text cimport put_uint
-from tracelake.parsers.conn cimport ORIG, RESP, Place
+from tracelake.parsers.conn cimport ORIG, Place
 from tracelake.parsers.protocols.ics cimport IcsSheet
 from tracelake.parsers.protocols.protocol cimport (
     MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
@@ -68,7 +68,7 @@ cdef bint _intact(const uint8_t* p, int64_t n) noexcept nogil:
     cdef int64_t i
     for i in range(n):
         crc = <uint16_t>(crc_table[(crc ^ p[i]) & 0xFF] ^ crc >> 8)
-    return <uint16_t>~crc == le16(p + n)
+    return (crc ^ 0xFFFF) == le16(p + n)
 
 
 cdef inline int64_t _frame(int length) noexcept nogil:

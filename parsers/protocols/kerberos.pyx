@@ -19,14 +19,14 @@ from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.protocols.certificates cimport certificates_of
 from tracelake.parsers.protocols.der cimport (
     APPLICATION, BIT_STRING, CONTEXT, FOUND, GENERALIZED_TIME, GENERAL_STRING, OCTET_STRING, OID,
-    SEQUENCE, Element, element, expect, expect_integer, expect_tagged_integer, frame, pass_over,
-    peek, time_of,
+    SEQUENCE, Element, element, expect, expect_integer, expect_tagged_integer, frame, peek,
+    time_of,
 )
 from tracelake.parsers.protocols.kerberos_names import CIPHERS, ERRORS
 from tracelake.parsers.protocols.protocol cimport (
-    MORE, NO, YES, Guess, Protocol, Talk, confirm, give_up, place,
+    MORE, NO, YES, Guess, Protocol, Talk, confirm, place,
 )
-from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
+from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.words cimport (
     WORD_ROOM, Names, Word, no_word, put_held, put_mask, put_name, put_number, put_word, set_word,
 )
@@ -242,7 +242,7 @@ cdef class Tickets:
                 return False
             if left(&c) < 2:
                 return False
-            c.at += 2           # TOK_ID (RFC 4121, section 4.1); the message's own tag says the same
+            c.at += 2           # TOK_ID (RFC 4121, section 4.1): the message's tag says the same
         if _is_message(c.at, left(&c), -1) != YES:
             return False
         f.services |= 1ULL << KRB

@@ -7,15 +7,18 @@ from tracelake.parsers.protocols.dns_tcp import DnsTcp
 from tracelake.parsers.protocols.ftp import Ftp, FtpData
 from tracelake.parsers.protocols.http import Http
 from tracelake.parsers.protocols.http2 import Http2
+from tracelake.parsers.protocols.irc import Irc
 from tracelake.parsers.protocols.kerberos import Kerberos
 from tracelake.parsers.protocols.ldap import Ldap
 from tracelake.parsers.protocols.modbus import Modbus
+from tracelake.parsers.protocols.mqtt import Mqtt
 from tracelake.parsers.protocols.mysql import Mysql
 from tracelake.parsers.protocols.ntp import NetworkTime
 from tracelake.parsers.protocols.quic import Quic
 from tracelake.parsers.protocols.radius import Radius
 from tracelake.parsers.protocols.rdp import Rdp, RdpUdp
 from tracelake.parsers.protocols.rfb import Rfb
+from tracelake.parsers.protocols.sip import Sip
 from tracelake.parsers.protocols.smb import Smb
 from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.snmp import Snmp
@@ -52,4 +55,7 @@ PROTOCOLS: tuple[type, ...] = (
     Mysql,
     Socks,
     Rfb,
+    Irc,
+    Mqtt,
+    Sip,
 )

@@ -5,18 +5,18 @@ ldap_search.log have them. StartTLS hands over to what follows. Behind a SASL bi
 be wrapped (RFC 4121, section 4.2.6.2): what is only signed is read, what is sealed ends the talk.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport DictColumn, IntColumn, ListColumn, TextColumn
 from tracelake.native.cursor cimport Cursor, be16, be32, left, span
 from tracelake.native.text cimport put_int
-from tracelake.parsers.conn cimport ORIG, RESP, Place
+from tracelake.parsers.conn cimport Place
 from tracelake.parsers.protocols.der cimport (
     APPLICATION, APPLICATION_PRIMITIVE, CONTEXT, CONTEXT_PRIMITIVE, FOUND, INTEGER, OCTET_STRING,
-    OID, SEQUENCE, Element, element, expect, expect_integer, frame, integer_of, pass_over, peek,
+    OID, SEQUENCE, Element, element, expect, expect_integer, frame, integer_of, pass_over,
 )
 from tracelake.parsers.protocols.kerberos cimport Tickets
 from tracelake.parsers.protocols.ldap_filter cimport put_filter
@@ -449,7 +449,7 @@ cdef class Ldap(Protocol):
         return 0
 
     cdef int _token(self, Talk* t, Operation* o, Cursor* c) except -1 nogil:
-        """A ticket that is shown in a bind: by itself, or inside SPNEGO (RFC 4178, section 4.2.1)."""
+        """A ticket that is shown in a bind: by itself, or inside SPNEGO (RFC 4178, 4.2.1)."""
         cdef Cursor body = c[0], oid, field
         cdef Element e
         if expect(&body, APPLICATION, &body) and expect(&body, OID, &oid) and (
@@ -527,7 +527,8 @@ cdef class Ldap(Protocol):
 
     cdef int _entry_named(self, Operation* o, Cursor* c) except -1 nogil:
         """What begins with the name of an entry: ModifyRequest, AddRequest, ModifyDNRequest,
-        CompareRequest (sections 4.6 to 4.10). The new name, or what is compared, is the argument."""
+        CompareRequest (sections 4.6 to 4.10). The new name, or what is compared, is the
+        argument."""
         cdef Cursor name, more, value
         if not expect(c, OCTET_STRING, &name):
             return 0
@@ -552,7 +553,9 @@ cdef class Ldap(Protocol):
         cdef Cursor matched, text
         cdef bint secured
         if o is NULL:
-            o = self._new(t, side, from_, id, SEARCH_REQUEST if number == SEARCH_DONE else number, 0)
+            o = self._new(
+                t, side, from_, id, SEARCH_REQUEST if number == SEARCH_DONE else number, 0
+            )
         expect_integer(c, &code)
         if not expect(c, OCTET_STRING, &matched) or not expect(c, OCTET_STRING, &text):
             text = span(c.at, 0, 0)
@@ -626,7 +629,9 @@ cdef class Ldap(Protocol):
             free(o)
         return 0
 
-    cdef int _put(self, TextColumn c, Py_ssize_t row, const Operation* o, const Part* part) except -1 nogil:
+    cdef int _put(
+        self, TextColumn c, Py_ssize_t row, const Operation* o, const Part* part
+    ) except -1 nogil:
         if part.n >= 0:
             put_text(c, row, o.text + part.at, part.n)
         return 0

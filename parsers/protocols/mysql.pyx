@@ -1,5 +1,5 @@
-"""MySQL (Client/Server Protocol, "Protocol Basics"): a login or command and its answer are one row of
-net_service_activity.
+"""MySQL (Client/Server Protocol, "Protocol Basics"): a login or command and its answer are one row
+of net_service_activity.
 
 Every packet stands behind three bytes of length and its number. Of result sets only the first byte
 of each packet is looked at, to know where they end.

@@ -1,7 +1,7 @@
 """What all rows of net_service_activity have (see netservice.pxd)."""
 
 from tracelake.parsers.conn cimport Flow, Place
-from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
+from tracelake.parsers.protocols.sheet cimport Sheets
 from tracelake.parsers.protocols.words cimport put_name
 
 

@@ -5,7 +5,7 @@ within a year of the packet's. Control (mode 6) and private messages (mode 7: mo
 their own as well.
 """
 
-from libc.stdint cimport int8_t, int16_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int64_t, uint8_t
 
 from tracelake.native.account cimport Account
 from tracelake.native.columns cimport DictColumn, DoubleColumn, IntColumn

@@ -1,8 +1,9 @@
 """RADIUS (RFC 2865, accounting RFC 2866) over UDP: a request and its answer are one row of
 net_service_activity.
 
-Answers are told by the request's identifier. A challenge is not the end: the request that answers it
-goes on with the row (Zeek's radius.log has one line for it as well).
+As in Zeek's radius.log a row is what a flow says until somebody is accepted or rejected: a
+challenge is not the end, the request that answers it goes on with the row. Requests for several
+users at the same time in one flow are not told apart.
 """
 
 from libc.stdint cimport int64_t, uint8_t

@@ -238,7 +238,9 @@ cdef class Rfb(Protocol):
             return False
         return True
 
-    cdef int64_t _server_init(self, Talk* t, Session* s, const uint8_t* p, int64_t n) noexcept nogil:
+    cdef int64_t _server_init(
+        self, Talk* t, Session* s, const uint8_t* p, int64_t n
+    ) noexcept nogil:
         """ServerInit (section 7.3.2)."""
         cdef int64_t length
         if n < 24:

@@ -1,15 +1,15 @@
-"""SOCKS 4, 4a and 5 (RFC 1928, 1929): what a proxy was asked for is a row of remote_access_activity;
-what is said behind it belongs to the protocol that speaks there."""
+"""SOCKS 4, 4a and 5 (RFC 1928, 1929): what a proxy was asked for is a row of
+remote_access_activity; what is said behind it belongs to the protocol that speaks there."""
 
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr
 
 from tracelake.native.account cimport Account
-from tracelake.native.columns cimport BoolColumn, DictColumn, IntColumn
+from tracelake.native.columns cimport DictColumn, IntColumn
 from tracelake.native.cursor cimport be16, be32
 from tracelake.native.text cimport put_ipv4, put_ipv6
-from tracelake.parsers.conn cimport ORIG, RESP, Place
+from tracelake.parsers.conn cimport ORIG, Place
 from tracelake.parsers.protocols.protocol cimport (
     MORE, NO, UNDECIDED, YES, Guess, Protocol, Talk, confirm, give_up, hand_over, place,
 )

@@ -1,5 +1,5 @@
-"""Syslog on the wire: over UDP (RFC 3164, 5424, 5426), each datagram a message; over TCP (RFC 6587),
-each message behind its length or before a line's end. Each message is a row of
+"""Syslog on the wire: over UDP (RFC 3164, 5424, 5426), each datagram a message; over TCP
+(RFC 6587), each message behind its length or before a line's end. Each message is a row of
 net_service_activity."""
 
 from libc.stdint cimport int64_t, uint8_t
@@ -133,9 +133,7 @@ cdef class Syslog(Protocol):
                 continue
             line = <const uint8_t*>memchr(p + at, b"\n", n - at)
             if line is NULL:
-                # What is looked through twice is at most one message.
-                t.half[side].need = min((n - at) * 2, LONGEST_MESSAGE)
-                break
+                break               # looked through again with what comes next: it is short
             length = line - (p + at)
             if length:
                 self._message(t, side, at, p + at, length)

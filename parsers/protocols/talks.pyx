@@ -19,7 +19,7 @@ from tracelake.parsers.protocols.protocol cimport MORE, NONE, UNDECIDED, YES, Gu
 cdef enum:
     TCP = 6
     SHOWN_BYTES = 2048          # of a side, after which nobody is asked any more whose it is
-    SHOWN_DATAGRAMS = 4
+    SHOWN_DATAGRAMS = 16        # a scanner tries one protocol after the other on a port
     HAND_OVERS = 8              # protocols that follow one another in a flow
 
 cdef int64_t HELD_LIMIT = 64 << 20

@@ -14,6 +14,8 @@ def own(row: Row) -> Key:
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if own is not None and own.get("time") is None and name in ("ts", "duration"):
         return "a packet without a time has none here; Zeek says 1970"
+    if name in ("ts", "duration") and theirs is not None and theirs["ts"] == 1.0:
+        return "a packet without a time: Zeek says 1970"
     return None
 
 
