@@ -24,6 +24,7 @@ from tracelake.parsers.protocols.smtp import Smtp
 from tracelake.parsers.protocols.snmp import Snmp
 from tracelake.parsers.protocols.socks import Socks
 from tracelake.parsers.protocols.ssh import SshProtocol
+from tracelake.parsers.protocols.starttls import Starttls
 from tracelake.parsers.protocols.syslog_wire import Syslog
 from tracelake.parsers.protocols.tls import Tls
 
@@ -39,6 +40,7 @@ PROTOCOLS: tuple[type, ...] = (
     Smtp,
     Ftp,
     FtpData,
+    Starttls,
     Tls,
     SshProtocol,
     Quic,
