@@ -1402,6 +1402,9 @@ CREATE TABLE authentication (
   "dst_port" INTEGER, -- port of the server
   "dst_hostname" VARCHAR, -- server that it is for
   "conn_uid" VARCHAR, -- flow that it was seen in
+  "server_nb_name" VARCHAR, -- NTLM: NetBIOS name that the server gives itself
+  "server_dns_name" VARCHAR, -- NTLM: DNS name that the server gives itself
+  "server_tree_name" VARCHAR, -- NTLM: DNS name of the server's forest
   "session_uid" VARCHAR, -- session (TargetLogonId)
   "session_guid" VARCHAR, -- session (LogonGuid)
   "session_linked_uid" VARCHAR, -- session linked to it (TargetLinkedLogonId)
@@ -2227,6 +2230,10 @@ CREATE TABLE network_activity (
   "ip_bytes_out" BIGINT, -- bytes by the IP headers' length, sent by the side that began
   "ip_bytes_in" BIGINT, -- bytes by the IP headers' length, sent by the other side
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
+  "bad_checksums_out" BIGINT, -- packets of these whose checksum is wrong, sent by the side that began; null: none of either side's
+  "bad_checksums_in" BIGINT, -- the same, sent by the other side
+  "dup_packets_out" BIGINT, -- packets of these that a mirror port had captured a moment before, sent by the side that began; null: none of either side's
+  "dup_packets_in" BIGINT, -- the same, sent by the other side
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
   "open_start" BOOLEAN, -- it may have begun before the capture did (view `flow`)
@@ -2863,9 +2870,14 @@ CREATE TABLE smb_activity (
   "status_code" VARCHAR, -- NT status
   "dce_endpoint" VARCHAR, -- interface that was called
   "dce_operation" VARCHAR, -- function that was called
+  "dce_interface_uid" VARCHAR, -- UUID of that interface
+  "dce_opnum" INTEGER, -- number of that function
   "rtt_s" DOUBLE, -- call to answer, seconds
   "named_pipe" VARCHAR, -- pipe
   "access_mask" BIGINT, -- access asked for, as a bit mask
+  "file_uid" VARCHAR, -- what was read or written of it (network_file_activity)
+  "encrypted_count" INTEGER, -- messages of the connection that were encrypted
+  "compressed_count" INTEGER, -- messages of the connection that were compressed
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "actor_path" VARCHAR, -- image of the process that did it
@@ -3013,6 +3025,7 @@ CREATE TABLE remote_access_activity (
   "user_name" VARCHAR, -- user
   "user_domain" VARCHAR, -- domain or host of the user
   "user_name_hash" VARCHAR, -- Base64 of the SHA-256 of the user's name (RDP client)
+  "direction" VARCHAR, -- INBOUND or OUTBOUND, where one end is inside
   "auth_success" BOOLEAN, -- authentication succeeded
   "auth_attempts" INTEGER, -- attempts
   "auth_method" VARCHAR, -- way of authentication
@@ -3031,6 +3044,14 @@ CREATE TABLE remote_access_activity (
   "cookie" VARCHAR, -- RDP cookie
   "desktop_width" INTEGER, -- pixels
   "desktop_height" INTEGER, -- pixels
+  "color_depth" VARCHAR, -- RDP: color depth asked for
+  "client_channels" VARCHAR[], -- RDP: virtual channels asked for
+  "client_product_uid" VARCHAR, -- RDP: product id of the client (digital)
+  "cert_type" VARCHAR, -- RDP: kind of the server's certificate
+  "cert_count" INTEGER, -- RDP: certificates of the server
+  "cert_permanent" BOOLEAN, -- RDP: that certificate is no temporary one
+  "encryption_level" VARCHAR, -- RDP: level of its own encryption
+  "encryption_method" VARCHAR, -- RDP: method of its own encryption
   "tunnel_type" VARCHAR, -- kind of tunnel
   "tunnel_action" VARCHAR, -- what became of the tunnel (Tunnel::DISCOVER, ...)
   "src_hostname" VARCHAR, -- name of the client

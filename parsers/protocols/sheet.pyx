@@ -171,10 +171,10 @@ cdef class Sheets:
         return self.weird.done()
 
     cdef bint _again(self, const Flow* f, const Place* p, const char* name) noexcept nogil:
-        """Whether the same breach was noted a while ago, as Zeek's weird.zeek has it: between
-        the same ends in the last ten minutes, or of the same originator in the last day where
-        the name is one of ONCE_A_DAY. (A table of a fixed size: a row too much where two hashes
-        share a place.)"""
+        """Whether the same breach was noted a while ago, like Zeek's weird.zeek: between the same
+        ends in the last ten minutes; where the name is one of ONCE_A_DAY, between the same hosts in
+        the last day (Zeek: by the same originator; but several readers share a capture by hosts).
+        A table of a fixed size: a row too much where two hashes share a place."""
         cdef uint64_t key = 0x2D358DCCAA6C78A5ULL, last
         cdef const char* c = name
         cdef int i
@@ -190,8 +190,8 @@ cdef class Sheets:
                 break
         if f.version:
             key = fold(key ^ f.address[ORIG].low, 0xE7037ED1A0B428DBULL ^ f.address[ORIG].high)
+            key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
             if window == 600 * SECOND:
-                key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
                 key = fold(key ^ f.port[ORIG], 0x589965CC75374CC3ULL ^ f.port[RESP])
         # Half of a place says whose it is, the other when (in seconds).
         last = <uint64_t>self.noted[key & (NOTED - 1)]
