@@ -14,10 +14,10 @@ NATIVE := setup.py $(wildcard */*.pyx */*.pxd */*/*.pyx */*/*.pxd normalize/mapp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv build demo test lint bench fuzz docs clean
+.PHONY: help venv build demo test test-s3 lint bench fuzz docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The same message for both, since a bare Debian lacks both.
 $(BIN)/python:
@@ -59,6 +59,9 @@ demo: build ## ingest examples/evidence into ./demo-lake and ask it some questio
 
 test: build ## run the whole test suite
 	@$(BIN)/python -m pytest
+
+test-s3: build ## the tests of S3 against Ceph's gateway (installs radosgw: Debian, as root)
+	@bash tests/s3/run.sh $(BIN)/python
 
 lint: build ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -32,6 +32,7 @@ from benchmarks.seeds import (
 )
 
 FOLDER = ROOT / "bench-data"
+LARGE_PACKET = 800
 COPY_EVERY_US = 4_000_000  # a new copy of the captures begins every four seconds
 
 CHUNK = 65536
@@ -86,13 +87,39 @@ def moved(frame: bytes, places: list[int], number: int) -> bytes:
     return bytes(out)
 
 
-def build_capture(folder: Path, size: int) -> Built:
-    path, one = folder / "capture.pcap", folder / "one-packet.pcap"
+def stream(frame: bytes) -> bytes | None:
+    """The two ends of a TCP segment over IPv4, in either direction the same; None of others."""
+    if frame[12:14] != b"\x08\x00" or len(frame) < 38 or frame[23] != 6:
+        return None
+    at = 14 + 4 * (frame[14] & 15)
+    ends = (frame[26:30] + frame[at : at + 2], frame[30:34] + frame[at + 2 : at + 4])
+    return b"".join(sorted(ends))
+
+
+def with_large_packets(data: bytes) -> set[bytes | None]:
+    """The TCP connections of a capture whose packets have LARGE_PACKET bytes on average."""
+    sizes: dict[bytes | None, list[int]] = {}
+    for _, _, frame in packets(data):
+        sizes.setdefault(stream(frame), []).append(len(frame))
+    sizes.pop(None, None)
+    return {ends for ends, each in sizes.items() if sum(each) / len(each) >= LARGE_PACKET}
+
+
+def build_large_packets(folder: Path, size: int) -> Built:
+    """A capture of nothing but transfers."""
+    return build_capture(folder, size, large=True)
+
+
+def build_capture(folder: Path, size: int, large: bool = False) -> Built:
+    path, one = folder / f"capture{'-large' * large}.pcap", folder / "one-packet.pcap"
     origin, seeds = collect(SHARED_CAPTURES, (".pcap", ".cap"))
     frames: list[tuple[int, int, bytes, list[int]]] = []
     for seed in seeds:
         first = None
+        wanted = with_large_packets(seed.data) if large else set()
         for time, wire, frame in packets(seed.data):
+            if large and stream(frame) not in wanted:
+                continue
             first = time if first is None else first
             # What was captured over hours is played within ten minutes, as its neighbours are.
             frames.append(((time - first) % 600_000_000, wire, frame, addresses(frame)))
@@ -311,6 +338,8 @@ def build_journal(folder: Path, size: int) -> Built:
 
 BUILDERS = {
     "pcap": build_capture,
+    "flows": build_capture,
+    "packets": build_large_packets,
     "evtx": build_log,
     "jsonl": build_lines,
     "mft": build_table,

@@ -74,7 +74,9 @@ PYTHON = sys.executable
 TRACELAKE = (PYTHON, "-c", "from tracelake.cli import main; main()")
 ENGAGEMENT = ("--engagement", "bench", "--json")
 RIVALS = (
-    Rival("dpkt, flows only", "pcap", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 8.0),
+    Rival("dpkt, flows only", "pcap", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 4.0),
+    Rival("dpkt, flows only", "packets", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 5.0),
+    Rival("dpkt, flows only", "flows", (PYTHON, str(HERE / "rival_dpkt.py"), "{file}"), 12.0),
     Rival("nfpcapd, flows only", "pcap", ("nfpcapd", "-r", "{file}", "-l", "{out}")),
     Rival("tshark, conversations", "pcap", ("tshark", "-n", "-q", "-r", "{file}", "-z", "conv,ip")),
     Rival("zeek", "pcap", ("zeek", "-C", "-r", "{file}", "Log::default_logdir={out}")),
@@ -105,6 +107,13 @@ RIVALS = (
 )
 # Records a second that are asked for, where no other reader is there to be measured.
 GOALS = {"mft": 500_000, "usn": 1_000_000}
+# How `tracelake ingest` is asked, and what the row is called.
+MORE = {"flows": ("--flows-only",)}
+CALLED = {
+    "pcap": "pcap, full depth",
+    "packets": "pcap, large packets, full depth",
+    "flows": "pcap, --flows-only",
+}
 # Megabytes of the large input, where it is not the usual.
 LARGE = {"mft": 560}
 
@@ -114,6 +123,7 @@ class Ours:
     """What `tracelake ingest` did with a large input, once a round."""
 
     built: Built
+    more: tuple[str, ...] = ()
     cpu: list[float] = field(default_factory=list)  # less the fixed cost
     fixed: list[float] = field(default_factory=list)
     anonymous: int = 0
@@ -122,8 +132,8 @@ class Ours:
     damage: int = 0
 
 
-def ingest(path: Path, lake: Path, workers: int = 1) -> Cost:
-    given = (*ENGAGEMENT, "--workers", str(workers), "--lake", str(lake))
+def ingest(path: Path, lake: Path, workers: int = 1, more: tuple[str, ...] = ()) -> Cost:
+    given = (*ENGAGEMENT, "--workers", str(workers), "--lake", str(lake), *more)
     return cost(
         [*TRACELAKE, "ingest", str(path), *given],
         {**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -167,11 +177,11 @@ def rival_cost(rival: Rival, path: Path) -> Cost:
 
 def our_round(ours: Ours) -> None:
     def large(folder: Path) -> Cost:
-        spent = ingest(ours.built.path, folder / "lake")
+        spent = ingest(ours.built.path, folder / "lake", more=ours.more)
         ours.records, ours.rows, ours.damage = counts(folder / "lake")
         return spent
 
-    fixed = in_folder(lambda folder: ingest(ours.built.one, folder / "lake")).cpu
+    fixed = in_folder(lambda folder: ingest(ours.built.one, folder / "lake", more=ours.more)).cpu
     spent = in_folder(large)
     ours.fixed.append(fixed)
     ours.cpu.append(spent.cpu - fixed)
@@ -195,7 +205,7 @@ class Line:
 
 
 def compare(kind: str, megabytes: int, rounds: int) -> tuple[Ours, list[Line]]:
-    ours = Ours(build(kind, megabytes))
+    ours = Ours(build(kind, megabytes), MORE.get(kind, ()))
     ours.built.path.read_bytes()  # into the page cache: nobody pays for the disk
     rivals = [r for r in RIVALS if r.kind == kind and r.is_here]
     ratios: dict[str, list[float]] = {r.name: [] for r in rivals}
@@ -227,7 +237,7 @@ def compare(kind: str, megabytes: int, rounds: int) -> tuple[Ours, list[Line]]:
         measured.append((f"{goal:,} records/s", ours.records / cpu / goal, 1.0))
     lines = [
         Line(
-            what=f"{kind}, {size / 1e6:.0f} MB of {ours.built.origin} samples",
+            what=f"{CALLED.get(kind, kind)}, {size / 1e6:.0f} MB of {ours.built.origin} samples",
             against=against,
             mb_s=size / 1e6 / cpu,
             records_s=ours.records / cpu,
@@ -243,10 +253,10 @@ def compare(kind: str, megabytes: int, rounds: int) -> tuple[Ours, list[Line]]:
     return ours, lines
 
 
-def side_by_side(megabytes: int, rounds: int) -> list[Line]:
-    """One large log with one worker and with two, in wall time: the whole command, and less the
-    fixed cost. Says something only where two cores are idle."""
-    built = build("evtx", megabytes)
+def side_by_side(kind: str, megabytes: int, rounds: int) -> list[Line]:
+    """One large log or capture with one worker and with two, in wall time: the whole command, and
+    less the fixed cost. Says something only where two cores are idle."""
+    built = build(kind, megabytes)
     built.path.read_bytes()
     size = built.path.stat().st_size
     walls: dict[int, list[float]] = {1: [], 2: []}
@@ -273,7 +283,7 @@ def side_by_side(megabytes: int, rounds: int) -> list[Line]:
         ratios = [(a - f) / (b - f) for a, b, f in zip(walls[1], walls[2], least, strict=True)]
         two = median(b - f for b, f in zip(walls[2], least, strict=True))
         return Line(
-            what=f"evtx, {size / 1e6:.0f} MB, 2 workers, wall",
+            what=f"{kind}, {size / 1e6:.0f} MB, 2 workers, wall",
             against=what,
             mb_s=size / 1e6 / two,
             records_s=built.records / two,
@@ -384,7 +394,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="64 MB and one round")
     parser.add_argument("--megabytes", type=int, help="size of the large inputs (320)")
     parser.add_argument("--rounds", type=int, help="rounds (3)")
-    everything = "pcap,evtx,jsonl,mft,usn,workers,many,image,triage,trees"
+    everything = "pcap,packets,flows,evtx,jsonl,mft,usn,workers,many,image,triage,trees"
     parser.add_argument("--only", default=everything, help="what, comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     given = parser.parse_args()
@@ -398,7 +408,8 @@ def main() -> None:
     trees: Trees | None = None
     for kind in given.only.split(","):
         if kind == "workers":
-            lines += side_by_side(200 if given.quick else 1000, rounds)
+            for each in ("evtx", "pcap"):
+                lines += side_by_side(each, 200 if given.quick else 1000, rounds)
         elif kind == "image":
             image = image_files(256 if given.quick else 1024, rounds)
         elif kind == "trees":

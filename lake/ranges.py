@@ -13,6 +13,9 @@ from tracelake.lake.s3 import TRIES, S3Path, call, requests, said
 FIRST = 64 << 10
 """Bytes of a range where reading jumps."""
 
+KEPT = 128
+"""Such ranges that are kept."""
+
 MOST = 8 << 20
 """Bytes of a range where reading goes on and on: each is twice as long as the one before."""
 
@@ -24,10 +27,11 @@ class Changed(OSError):
 class S3File(io.RawIOBase):
     """An object, for reading. Of one version: where it is replaced meanwhile, reading fails.
 
-    Holds two ranges at most: the one that is read, and where reading goes on in order, the next
-    one, which is fetched meanwhile.
+    Holds the range that is read, where reading goes on in order the next one, which is fetched
+    meanwhile, and small ranges that it has jumped to: 24 MiB at most.
 
     Attributes:
+        fetched: bytes so far.
         size: bytes. etag: what S3 calls this content. version: in a bucket that keeps versions.
         modified: seconds since 1970.
 
@@ -45,10 +49,12 @@ class S3File(io.RawIOBase):
         self.etag = str(head["ETag"]).strip('"')
         self.version: str | None = head.get("VersionId")
         self.modified = head["LastModified"].timestamp()
+        self.fetched = 0
         self._at = 0
         self._held = b""
         self._begin = 0
         self._length = FIRST
+        self._blocks: dict[int, bytes] = {}
         self._next: Future[bytes] | None = None
         self._next_begin = 0
         self._lock = threading.Lock()
@@ -99,6 +105,7 @@ class S3File(io.RawIOBase):
     def close(self) -> None:
         """Lets go of what was fetched."""
         self._held = b""
+        self._blocks = {}
         self._next = None
         super().close()
 
@@ -129,13 +136,27 @@ class S3File(io.RawIOBase):
             goes_on = bool(self._held) and offset == end
             self._next = None
             self._length = min(self._length * 2, MOST) if goes_on else FIRST
-            length = min(max(size, self._length), MOST)
-            self._held, self._begin = self._fetch(offset, length), offset
+            if goes_on or size > FIRST:
+                length = min(max(size, self._length), MOST)
+                self._held, self._begin = self._fetch(offset, length), offset
+            else:
+                self._begin = offset - offset % FIRST
+                self._held = self._block(self._begin)
         after = self._begin + len(self._held)
         if goes_on and after < self.size:
             self._length = min(self._length * 2, MOST)
             self._next_begin = after
             self._next = requests().submit(self._fetch, after, self._length)
+
+    def _block(self, begin: int) -> bytes:
+        """A range where reading jumps: what is read there once is often read again."""
+        block = self._blocks.pop(begin, None)
+        if block is None:
+            block = self._fetch(begin, FIRST)
+            if len(self._blocks) >= KEPT:
+                del self._blocks[next(iter(self._blocks))]
+        self._blocks[begin] = block
+        return block
 
     def _fetch(self, offset: int, size: int) -> bytes:
         """A range; tried again where it breaks off in the middle, which boto3 does not."""
@@ -156,6 +177,7 @@ class S3File(io.RawIOBase):
                 if attempt + 1 == TRIES:
                     raise said(error, self.name) from error
             else:
+                self.fetched += len(data)
                 if len(data) == wanted:
                     return data
             time.sleep(random.uniform(0.0, 0.1 * 2**attempt))

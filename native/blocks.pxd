@@ -21,8 +21,8 @@ cdef extern from *:
 
     /* From here on two system calls cost less than the copy. */
     #define TL_MAPPED ((size_t)64 << 10)
-    /* Kept at most: as many blocks as a table has columns, and about what a batch takes. */
-    #define TL_KEPT 128
+    /* Kept at most: as many blocks as a table's columns have, and about what a batch takes. */
+    #define TL_KEPT 256
     #define TL_KEPT_BYTES ((size_t)64 << 20)
     /* Of a larger one the rest would lie idle. */
     #define TL_FITS 4
@@ -39,10 +39,16 @@ cdef extern from *:
         __atomic_store_n(&tl_kept_locked, 0, __ATOMIC_RELEASE);
     }
 
-    static void tl_block_free(void *block, size_t size) {
+    static void tl_block_free(void *block, size_t size, size_t used) {
+        /* What is behind was never touched: it is address space, and must not count as kept (a
+           column of texts grows fourfold, to 64 MiB for 20). A little more, for the next batch. */
+        size_t worth = (used + used / 8 + 4096) & ~(size_t)4095;
         if (size < TL_MAPPED) { free(block); return; }
+        if (worth < TL_MAPPED) worth = TL_MAPPED;
+        if (worth > size) worth = size;
         if (tl_kept_lock()) {
-            if (tl_kept_count < TL_KEPT && size <= TL_KEPT_BYTES - tl_kept_bytes) {
+            if (tl_kept_count < TL_KEPT && tl_kept_bytes + worth <= TL_KEPT_BYTES) {
+                if (worth == size || mremap(block, size, worth, 0) == block) size = worth;
                 tl_kept[tl_kept_count].block = block;
                 tl_kept[tl_kept_count++].size = size;
                 tl_kept_bytes += size;
@@ -87,15 +93,18 @@ cdef extern from *:
         return grown;
     }
     #else
-    static void tl_block_free(void *block, size_t size) { (void)size; free(block); }
+    static void tl_block_free(void *block, size_t size, size_t used) {
+        (void)size; (void)used; free(block);
+    }
     static void *tl_block_grown(void *block, size_t size, size_t *wanted) {
         (void)size;
         return realloc(block, *wanted);
     }
     #endif
     """
-    # `size`: what the block was last made or grown to; NULL is a block of size 0.
-    void block_free "tl_block_free"(void* block, size_t size) noexcept nogil
+    # `size`: what the block was last made or grown to; NULL is a block of size 0. `used`: of which
+    # so many bytes were written, about.
+    void block_free "tl_block_free"(void* block, size_t size, size_t used) noexcept nogil
     # A block of `wanted` > `size` bytes with what `block` holds, or of more, which `wanted` becomes;
     # what lies behind is undefined. NULL where there is no memory, and `block` is as it was then.
     void* block_grown "tl_block_grown"(void* block, size_t size, size_t* wanted) noexcept nogil

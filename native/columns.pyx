@@ -57,7 +57,7 @@ cdef class Buffer:
         self.next = next if next > NEXT else NEXT
 
     def __dealloc__(self):
-        block_free(self.data, self.capacity)
+        block_free(self.data, self.capacity, self.length)
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         # Never NULL: pa.py_buffer over a NULL block of length 0 aborts the process.

@@ -451,6 +451,22 @@ REMOTE_ACCESS_ACTIVITY = events(
     column("dst_hostname", WORD, "name of the server", ocsf="dst_endpoint.hostname",
            ecs="destination.domain", bloom=True),
     column("session_uid", WORD, "session", bloom=True, ocsf={4014: "session.uid"}),
+    column("target_ip", WORD, "SOCKS: address that the proxy was asked for", bloom=True,
+           zeek="request.host"),
+    column("target_name", WORD, "SOCKS: name that the proxy was asked for", bloom=True,
+           zeek="request.name"),
+    column("target_port", INT, "SOCKS: port that the proxy was asked for", zeek="request_p"),
+    column("bound_ip", WORD, "SOCKS: address that the proxy speaks from", zeek="bound.host"),
+    column("bound_name", WORD, "SOCKS: the same by name", zeek="bound.name"),
+    column("bound_port", INT, "SOCKS: its port", zeek="bound_p", stats=False),
+    column("client_major_version", WORD, "RFB: version of the client",
+           zeek="client_major_version"),
+    column("client_minor_version", WORD, "RFB: the same", zeek="client_minor_version"),
+    column("server_major_version", WORD, "RFB: version of the server",
+           zeek="server_major_version"),
+    column("server_minor_version", WORD, "RFB: the same", zeek="server_minor_version"),
+    column("share_flag", BOOL, "RFB: others may see the same screen", zeek="share_flag"),
+    column("desktop_name", WORD, "RFB: name of the screen", zeek="desktop_name", bloom=True),
 )
 
 NET_SERVICE_ACTIVITY = events(

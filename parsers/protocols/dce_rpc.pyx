@@ -8,16 +8,16 @@ function. Fragments of a request repeat both, so their bodies are not put togeth
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset, strlen
-
-import uuid as uuids
+from libc.string cimport memcpy, memset, strlen
 
 from tracelake.native.account cimport Account
 from tracelake.native.cursor cimport be16, be32, le16, le32
 from tracelake.native.text cimport put_hex, put_hex_bytes, put_uint
 from tracelake.parsers.conn cimport ORIG, RESP, Flow, Place
 from tracelake.parsers.packet cimport NO_TIME
-from tracelake.parsers.protocols.dce_rpc_names import IGNORED, INTERFACES, PIPES
+from tracelake.parsers.protocols.dce_rpc_interfaces cimport (
+    Interface, interface_of, interface_of_pipe,
+)
 from tracelake.parsers.protocols.gssapi cimport Gssapi
 from tracelake.parsers.protocols.held_name cimport drop, hold, put_name
 from tracelake.parsers.protocols.ntlm cimport Logon
@@ -66,115 +66,6 @@ cdef enum:
     GSS_NEGOTIATE = 0x09
     WINNT = 0x0A
     GSS_KERBEROS = 0x10
-
-
-# Interfaces by UUID, in the order of its bytes on the wire.
-cdef struct Interface:
-    uint8_t[16] uuid
-    const char* name
-    const char** functions      # NULL where one has no name
-    const uint8_t* ignored
-    int32_t count
-
-cdef Interface* interfaces = NULL
-cdef int32_t interface_count = 0
-
-# Pipes whose interface is known without a binding.
-cdef struct Pipe:
-    const char* name
-    uint8_t[16] uuid
-
-cdef Pipe[32] pipes
-cdef int32_t pipe_count = 0
-cdef list _kept = []
-
-
-cdef const char* _keep(str text) except NULL:
-    cdef bytes name = text.encode("ascii")
-    _kept.append(name)
-    return name
-
-
-cdef int _load() except -1:
-    """The tables of dce_rpc_names, for code that has no GIL."""
-    global interfaces, interface_count, pipe_count
-    cdef const uint8_t* raw
-    cdef uint8_t* ignored
-    cdef Interface* one
-    cdef int32_t i
-    cdef bytes key
-    known = sorted((uuids.UUID(text).bytes_le, *rest) for text, rest in INTERFACES.items())
-    interfaces = <Interface*>calloc(len(known), sizeof(Interface))
-    if interfaces is NULL:
-        raise MemoryError()
-    for key, name, functions in known:
-        one = &interfaces[interface_count]
-        raw = key
-        memcpy(one.uuid, raw, 16)
-        one.name = _keep(name)
-        one.count = len(functions)
-        one.functions = <const char**>calloc(one.count + 1, sizeof(char*))
-        ignored = <uint8_t*>calloc(one.count + 1, 1)
-        if one.functions is NULL or ignored is NULL:
-            raise MemoryError()
-        for i, function in enumerate(functions):
-            if function is not None:
-                one.functions[i] = _keep(function)
-                ignored[i] = function in IGNORED.get(name, ())
-        one.ignored = ignored
-        interface_count += 1
-    if len(PIPES) > 32:
-        raise ValueError("more pipes than there is room for")
-    for name, text in PIPES.items():
-        key = uuids.UUID(text).bytes_le
-        raw = key
-        pipes[pipe_count].name = _keep(name)
-        memcpy(pipes[pipe_count].uuid, raw, 16)
-        pipe_count += 1
-    return 0
-
-
-_load()
-
-
-cdef const Interface* _interface(const uint8_t* uuid) noexcept nogil:
-    cdef int32_t low = 0, high = interface_count, middle
-    cdef int order
-    while low < high:
-        middle = (low + high) // 2
-        order = memcmp(interfaces[middle].uuid, uuid, 16)
-        if order == 0:
-            return &interfaces[middle]
-        if order < 0:
-            low = middle + 1
-        else:
-            high = middle
-    return NULL
-
-
-cdef const uint8_t* _of_pipe(const Rpc* r) noexcept nogil:
-    """The interface that is called over the pipe of this name, behind its last backslash."""
-    cdef int32_t i, k, unit = 2 if r.pipe.wide else 1
-    cdef const Name* name = &r.pipe
-    cdef int64_t n, begin = 0
-    if name.p is NULL:
-        name = &r.opened
-        unit = 2 if name.wide else 1
-    k = 0
-    while k + unit <= name.n:
-        if name.p[k] == b"\\":
-            begin = k + unit
-        k += unit
-    n = (name.n - begin) // unit
-    for i in range(pipe_count):
-        if <int64_t>strlen(pipes[i].name) != n:
-            continue
-        for k in range(n):
-            if (name.p[begin + k * unit] | 0x20) != <uint8_t>pipes[i].name[k]:
-                break
-        else:
-            return pipes[i].uuid
-    return NULL
 
 
 cdef inline uint16_t _u16(bint little, const uint8_t* p) noexcept nogil:
@@ -451,10 +342,10 @@ cdef class Calls:
         cdef uint8_t[64] text
         cdef Py_ssize_t row, n
         if _is_nil(uuid):
-            uuid = _of_pipe(r)
+            uuid = interface_of_pipe(&r.pipe if r.pipe.p is not NULL else &r.opened)
             if uuid is NULL:
                 return 0
-        known = _interface(uuid)
+        known = interface_of(uuid)
         if known is not NULL and opnum < known.count and known.ignored[opnum]:
             return 0
         row = self.sheet.begin(t.flow, place, OTHER)

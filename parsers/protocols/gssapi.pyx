@@ -3,7 +3,7 @@
     InitialContextToken ::= [APPLICATION 0] { thisMech OID, innerToken }        RFC 2743, 3.1
     NegotiationToken    ::= CHOICE { [0] NegTokenInit, [1] NegTokenResp }       RFC 4178, 4.2
     NegTokenInit ::= SEQUENCE { [0] mechTypes, [1] reqFlags, [2] mechToken, [3] mechListMIC }
-    NegTokenResp ::= SEQUENCE { [0] negState, [1] supportedMech, [2] responseToken, [3] mechListMIC }
+    NegTokenResp ::= SEQUENCE { [0] negState, [1] supportedMech, [2] responseToken, [3] MIC }
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t

@@ -35,6 +35,7 @@ from tracelake.parsers.protocols.text_slots cimport keep
 from tracelake.parsers.services cimport service
 
 cdef int SERVICE = service("http")
+cdef int WEBSOCKET = service("websocket")
 
 cdef enum:
     PENDING_LIMIT = 100         # requests without an answer
@@ -1048,7 +1049,12 @@ cdef class Http(Protocol):
         if h.status == 101 and h.upgrade and h.upgrade_length:
             x.field[UPGRADE] = keep(&x.text, h.upgrade_to, h.upgrade_length, 64)
             self._write(h, x)
-            give_up(h.talk)
+            if same(h.upgrade_to, h.upgrade_length, b"websocket"):
+                confirm(h.talk, WEBSOCKET)
+            if same(h.upgrade_to, h.upgrade_length, b"h2c"):
+                hand_over(h.talk, self.index + 1)       # known.py: Http2 follows
+            else:
+                give_up(h.talk)
             return 0
         if not 100 <= x.status <= 199:
             self._write(h, x)

@@ -349,7 +349,7 @@ cdef class HttpRows:
             text[0] = <uint8_t>(48 + x.answered // 10 % 10)
             text[1] = 46
             text[2] = <uint8_t>(48 + x.answered % 10)
-            self.http_version.put_valid(row, text, 3)
+            self.http_version.put_valid(row, text, 1 if x.answered == 20 else 3)
         self._word(self.url_scheme, row, x, SCHEME)
         self._word(self.url_hostname, row, x, HOST)
         self._text(self.url_path, row, x, PATH)

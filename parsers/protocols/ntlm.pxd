@@ -1,4 +1,4 @@
-"""NTLM (MS-NLMP) as seen in other protocols: who logs on, from where, to what, and whether it worked.
+"""NTLM (MS-NLMP) in other protocols: who logs on, from where, to what, and whether it worked.
 
 A protocol that carries it keeps one pointer a flow, `Logon* logon = NULL`, gives every message that
 begins with "NTLMSSP\\0" to `message`, says what became of it (`result`, `failed`), and calls `end`

@@ -1,7 +1,7 @@
 """SMB over TCP (MS-SMB2 2.1, MS-CIFS 2.1): each message stands behind a byte 0 and its length.
 
 That is the frame of a NetBIOS session (RFC 1002, 4.3), where the byte says which packet it is: a
-session's request and its answers, messages, keep-alives. A message begins with four bytes: 0xFF "SMB"
+session's request and its answers, messages, keep-alives. A message begins with 0xFF "SMB", which
 is SMB 1, 0xFE "SMB" SMB 2 and 3, 0xFD "SMB" an encrypted (MS-SMB2 2.2.41) and 0xFC "SMB" a
 compressed one (2.2.42), which are counted.
 

@@ -9,7 +9,7 @@ in DTLS a message says of itself which part of it a record holds. What a message
 tls_session.pyx's. Once both sides encrypt there is nothing more to be read, and the talk is given up.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -161,6 +161,9 @@ cdef class Tls(Protocol):
             return n
         while n - at >= HEADER:
             if not self._fits(s, side, p + at):
+                if s.version:
+                    # It went wrong late: then, to Zeek, it never was TLS.
+                    t.flow.services &= ~(<uint64_t>1 << SSL)
                 give_up(t)
                 return n
             if s.version == SSL20 or p[at] & 0x80:
@@ -345,7 +348,7 @@ cdef class Tls(Protocol):
         ):
             give_up(t)
             return 0
-        if p[0] == CLIENT_HELLO or p[0] == SERVER_HELLO:
+        if p[0] == CLIENT_HELLO:
             self._confirm(t, s)
         return 0
 
@@ -366,7 +369,6 @@ cdef class Tls(Protocol):
             self._confirm(t, s)
         elif p[2] == V2_SERVER_HELLO and n >= 13 and be16(p + 5) == SSL20:
             self.rows.see(&s.session, &found)
-            self._confirm(t, s)
             s.session.version = s.session.negotiated = SSL20
             certificate = be16(p + 7)
             ciphers = be16(p + 9)
@@ -484,7 +486,7 @@ cdef class Tls(Protocol):
         ):
             give_up(t)
             return 0
-        if kind == CLIENT_HELLO or kind == SERVER_HELLO:
+        if kind == CLIENT_HELLO:
             self._confirm(t, s)
         return 0
 

@@ -10,6 +10,7 @@ from tracelake.native.columns cimport (
 )
 from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.protocols.certificates cimport Certificates
+from tracelake.parsers.protocols.files cimport Files
 from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
 from tracelake.parsers.protocols.tls_hello cimport Fingerprints, Hello
 from tracelake.parsers.protocols.tls_names cimport NumberNames
@@ -65,6 +66,7 @@ cdef class TlsRows:
     cdef Sheets sheets
     cdef Sheet sheet
     cdef Certificates certificates
+    cdef Files files
     cdef Fingerprints fingerprints
     cdef NumberNames ciphers, groups, alerts
     cdef uint8_t* text

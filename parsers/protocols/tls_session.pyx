@@ -7,8 +7,9 @@ from libc.string cimport memcmp, memcpy, memset
 from tracelake.native.columns cimport Rows
 from tracelake.native.cursor cimport be16
 from tracelake.native.text cimport put_hex_bytes, put_uint
-from tracelake.parsers.conn cimport ORIG
+from tracelake.parsers.conn cimport RESP
 from tracelake.parsers.protocols.certificates cimport Entry, certificates_of
+from tracelake.parsers.protocols.files cimport File, files_of
 from tracelake.parsers.protocols.tls_hello cimport (
     read_client_hello, read_retry, read_server_hello,
 )
@@ -21,6 +22,7 @@ cdef enum:
     OPEN = 1                    # activities of network_activity (OCSF 4001)
     TRAFFIC = 6
     NAMED_CURVE = 3
+    OCSP = 1                    # CertificateStatusType
     NAME_LIMIT = 4096           # bytes of a server's name
     SHORT_LIMIT = 64
     TRUNCATED = 1               # parse_flags
@@ -94,6 +96,7 @@ cdef class TlsRows:
         self.sheets = sheets
         self.sheet = sheets.sheet("tls_activity")
         self.certificates = certificates_of(sheets)
+        self.files = files_of(sheets)
         self.fingerprints = Fingerprints()
         self.ciphers = ciphers
         self.groups = groups
@@ -206,6 +209,7 @@ cdef class TlsRows:
         cdef Hello h
         cdef bint client
         cdef int name
+        cdef File* file
         if kind == CLIENT_HELLO or kind == SERVER_HELLO or kind == HELLO_REQUEST:
             # These tell which side is the client.
             if (kind == CLIENT_HELLO) != (orig != s.flipped) and not s.flipped:
@@ -242,10 +246,14 @@ cdef class TlsRows:
         elif kind == CLIENT_KEY_EXCHANGE:
             if client:
                 s.key_exchanged = True
-        elif kind == CERTIFICATE_STATUS:
-            if n >= 4 and (p[0] != 1 or n == 4):
-                if n == 4:
-                    self.weird(f, place, b"SSL_zero_length_stapled_OCSP_message", NULL, 0)
+        elif kind == CERTIFICATE_STATUS and n >= 4:
+            # RFC 6066, 8: type, length (3), the OCSP response.
+            if n == 4:
+                self.weird(f, place, b"SSL_zero_length_stapled_OCSP_message", NULL, 0)
+            elif p[0] == OCSP:
+                file = self.files.open(f, RESP, place, b"SSL", place.time)
+                self.files.data(file, p + 4, n - 4, place.time)
+                self.files.close(file)
         if kind == SERVER_HELLO and s.hrr:
             s.hrr = False
             self.letter(s, f, place, client, b"j")

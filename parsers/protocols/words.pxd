@@ -7,7 +7,8 @@ from tracelake.native.columns cimport DictColumn, TextColumn
 
 cdef enum:
     WORD_ROOM = 256             # bytes of text that is held; the rest is cut
-    LONGEST_WORD = 4096         # bytes of text that a row takes; the rest is cut
+    LONGEST_WORD = 4096         # bytes of a word that a row takes; the rest is cut
+    LONGEST_TEXT = 65536        # the same of free text
 
 
 # A text that waits for its row.

@@ -55,12 +55,12 @@ cdef int put_word(DictColumn c, Py_ssize_t row, const uint8_t* p, int64_t n) exc
 
 
 cdef int put_text(TextColumn c, Py_ssize_t row, const uint8_t* p, int64_t n) except -1 nogil:
-    cdef uint8_t[4 * LONGEST_WORD] text
-    if n > LONGEST_WORD:
-        n = LONGEST_WORD
+    if n > LONGEST_TEXT:
+        n = LONGEST_TEXT
     if _plain(p, n):
         return c.put_valid(row, p, n)
-    return c.put_valid(row, text, escape(text, p, n))
+    c.wrote(escape(c.room(row, 4 * n), p, n))
+    return 0
 
 
 cdef int put_name(DictColumn c, Py_ssize_t row, const char* name) except -1 nogil:

@@ -58,6 +58,8 @@ def _intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
         return "Zeek 7 counts the packet that turns a flow round for the wrong side"
     if name == "community_id" and theirs["id.orig_h"] == theirs["id.resp_h"]:
         return "between two ports of one address: ordered as the specification says"
+    if name == "service" and "quic" in (own.get("app_protocol") or ""):
+        return "QUIC: Zeek was built without it"
     if name in ("orig_l2_addr", "resp_l2_addr") and own.get(
         "src_mac" if name == "orig_l2_addr" else "dst_mac"
     ) is None:

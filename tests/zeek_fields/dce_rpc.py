@@ -3,7 +3,6 @@
 from tests.zeek_fields.log import Log, Row
 
 
-
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if own is None:
         return None

@@ -2,7 +2,7 @@
 
 from tests.zeek_fields.log import Log, Row
 
-SOURCES = ("HTTP", "SMTP", "FTP_DATA", "SMB")
+SOURCES = ("HTTP", "SMTP", "FTP_DATA", "SMB", "SSL")
 
 
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:

@@ -10,9 +10,9 @@ def success(row: Row) -> bool | None:
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None:
         return "a further logon of the connection: Zeek writes one line of each"
-    if own is not None and name == "success" and theirs.get(name) is None:
-        if str(own.get("status_code")).startswith("0xc"):
-            return "SMB's status says that it failed, which Zeek does not look at"
+    failed = own is not None and str(own.get("status_code")).startswith("0xc")
+    if name == "success" and theirs.get(name) is None and failed:
+        return "SMB's status says that it failed, which Zeek does not look at"
     return None
 
 

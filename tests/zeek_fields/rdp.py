@@ -4,8 +4,12 @@ from tests.zeek_fields.log import Log, Row
 
 
 def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
-    if theirs is None and own is not None and own.get("cookie") is None and not own.get("result"):
+    if theirs is not None or own is None:
+        return None
+    if own.get("cookie") is None and not own.get("result"):
         return "a session without cookie and result: Zeek writes no line"
+    if own["dst_port"] != 3389 and own.get("security_protocol") is None:
+        return "a request on another port that was not answered: Zeek asks for both sides"
     return None
 
 

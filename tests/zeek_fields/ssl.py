@@ -9,6 +9,8 @@ def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
     if theirs is None or own is None:
         if own is not None and own.get("quic_version"):
             return "QUIC: Zeek was built without it"
+        if own is not None and own["dst_port"] == 110:
+            return "POP3: Zeek 7.0 reads it only where it is asked to"
         return None
     if name in ("cert_chain_fps", "sni_matches_cert") and not theirs.get("cert_chain_fps"):
         return "Zeek forgets the certificates of a handshake that breaks off"
