@@ -2232,7 +2232,7 @@ CREATE TABLE network_activity (
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
   "bad_checksums_out" BIGINT, -- packets of these whose checksum is wrong, sent by the side that began; null: none of either side's
   "bad_checksums_in" BIGINT, -- the same, sent by the other side
-  "dup_packets_out" BIGINT, -- packets of these that a mirror port had captured a moment before, sent by the side that began; null: none of either side's
+  "dup_packets_out" BIGINT, -- packets of these that were captured a moment before as well (mirror ports), sent by the side that began; null: none of either side's
   "dup_packets_in" BIGINT, -- the same, sent by the other side
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
@@ -3057,6 +3057,18 @@ CREATE TABLE remote_access_activity (
   "src_hostname" VARCHAR, -- name of the client
   "dst_hostname" VARCHAR, -- name of the server
   "session_uid" VARCHAR, -- session
+  "target_ip" VARCHAR, -- SOCKS: address that the proxy was asked for
+  "target_name" VARCHAR, -- SOCKS: name that the proxy was asked for
+  "target_port" INTEGER, -- SOCKS: port that the proxy was asked for
+  "bound_ip" VARCHAR, -- SOCKS: address that the proxy speaks from
+  "bound_name" VARCHAR, -- SOCKS: the same by name
+  "bound_port" INTEGER, -- SOCKS: its port
+  "client_major_version" VARCHAR, -- RFB: version of the client
+  "client_minor_version" VARCHAR, -- RFB: the same
+  "server_major_version" VARCHAR, -- RFB: version of the server
+  "server_minor_version" VARCHAR, -- RFB: the same
+  "share_flag" BOOLEAN, -- RFB: others may see the same screen
+  "desktop_name" VARCHAR, -- RFB: name of the screen
   "source_id" VARCHAR NOT NULL, -- the evidence: first 32 hex digits of its SHA-256
   "artifact_no" INTEGER NOT NULL, -- file inside the source (table `artifact`)
   "sub" INTEGER NOT NULL, -- number of the row among those that begin at the same offset

@@ -109,8 +109,8 @@ NETWORK_ACTIVITY = events(
            "either side's", stats=False),
     column("bad_checksums_in", BIG, "the same, sent by the other side", stats=False),
     column("dup_packets_out", BIG,
-           "packets of these that a mirror port had captured a moment before, sent by the side that "
-           "began; null: none of either side's", stats=False),
+           "packets of these that were captured a moment before as well (mirror ports), sent by "
+           "the side that began; null: none of either side's", stats=False),
     column("dup_packets_in", BIG, "the same, sent by the other side", stats=False),
     column("conn_state", WORD, "Zeek's state of the connection (S0, SF, REJ, ...)",
            zeek="conn_state"),

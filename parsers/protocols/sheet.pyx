@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport strcmp, strlen
+from libc.string cimport memset, strcmp, strlen
 
 from tracelake.native.flowtable cimport fold
 from tracelake.normalize import TABLES
@@ -13,6 +13,7 @@ cdef enum:
     TCP = 6
     UDP = 17
     NOTED = 16384           # breaches that are remembered
+    NOTES_OF_A_KIND = 4096
 
 cdef extern from *:
     """
@@ -156,12 +157,18 @@ cdef class Sheets:
     ) except -1 nogil:
         cdef Place place = p[0]
         cdef Py_ssize_t row
+        cdef int kind
         f.odd = True
         if self._again(f, p, name):
             return 0
-        self.weird_sub = self.weird_sub + 1 if self.weird_offset == p.offset else 0
-        self.weird_offset = p.offset
-        place.sub = self.weird_sub
+        if self.weird_offset != p.offset:
+            self.weird_offset = p.offset
+            memset(self.weird_subs, 0, sizeof(self.weird_subs))
+        # Numbered apart where several readers of one capture may have them.
+        kind = 0 if f.name else 1 if not f.version else 2
+        kind = (kind + 3 * f.depth) & 15
+        place.sub = kind * NOTES_OF_A_KIND + self.weird_subs[kind]
+        self.weird_subs[kind] += 1
         row = self.weird.begin(f, &place, 0)
         self.weird_name.put_valid(row, <const uint8_t*>name, strlen(name))
         if analyzer is not NULL:

@@ -10,7 +10,7 @@ numbers and its checksum, which speaks for the data) and no more than WINDOW lie
 sender numbers nothing (IPv6, identification 0), equal packets may be meant: then something of the
 way has to be another.
 
-Measured on packets of 338 bytes on average: 25 ns for the checksum, 12 ns for the repeats.
+Measured: 22 ns for the checksum of 300 bytes, 60 ns for that of 1,460.
 """
 
 import os

@@ -302,6 +302,7 @@ cdef class Layers:
             return 0
         memset(&f, 0, sizeof(Flow))
         f.vlan = -1
+        f.depth = p.depth
         if ends:
             f.version = p.version
             f.address[ORIG] = p.src
