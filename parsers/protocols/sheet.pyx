@@ -1,8 +1,8 @@
 """Tables that several protocols write to (see sheet.pxd)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset, strcmp, strlen
+from libc.string cimport strcmp, strlen
 
 from tracelake.native.flowtable cimport fold
 from tracelake.normalize import TABLES
@@ -13,7 +13,6 @@ cdef enum:
     TCP = 6
     UDP = 17
     NOTED = 16384           # breaches that are remembered
-    NOTES_OF_A_KIND = 4096
 
 cdef extern from *:
     """
@@ -120,7 +119,6 @@ cdef class Sheets:
         self.weird_name = self.weird.rows.column("name")
         self.weird_analyzer = self.weird.rows.column("analyzer")
         self.weird_additional = self.weird.rows.column("additional")
-        self.weird_offset = -1
         self.noted = <int64_t*>calloc(NOTED, sizeof(int64_t))
         if self.noted is NULL:
             raise MemoryError()
@@ -157,18 +155,11 @@ cdef class Sheets:
     ) except -1 nogil:
         cdef Place place = p[0]
         cdef Py_ssize_t row
-        cdef int kind
         f.odd = True
         if self._again(f, p, name):
             return 0
-        if self.weird_offset != p.offset:
-            self.weird_offset = p.offset
-            memset(self.weird_subs, 0, sizeof(self.weird_subs))
-        # Numbered apart where several readers of one capture may have them.
-        kind = 0 if f.name else 1 if not f.version else 2
-        kind = (kind + 3 * f.depth) & 15
-        place.sub = kind * NOTES_OF_A_KIND + self.weird_subs[kind]
-        self.weird_subs[kind] += 1
+        # A number that no other breach of this packet has, whoever of several readers notes it.
+        place.sub = <int32_t>(_breach(f, name) >> 34)
         row = self.weird.begin(f, &place, 0)
         self.weird_name.put_valid(row, <const uint8_t*>name, strlen(name))
         if analyzer is not NULL:
@@ -182,24 +173,15 @@ cdef class Sheets:
         ends in the last ten minutes; where the name is one of ONCE_A_DAY, between the same hosts in
         the last day (Zeek: by the same originator; but several readers share a capture by hosts).
         A table of a fixed size: a row too much where two hashes share a place."""
-        cdef uint64_t key = 0x2D358DCCAA6C78A5ULL, last
-        cdef const char* c = name
+        cdef uint64_t key = _breach(f, name), last
         cdef int i
-        cdef int64_t window = 600 * SECOND, now = p.time
-        if now == NO_TIME:
-            return False
-        while c[0]:
-            key = fold(key ^ <uint8_t>c[0], 0xA0761D6478BD642FULL)
-            c += 1
+        cdef int64_t window = 600 * SECOND, now = p.time if p.time != NO_TIME else 0
         for i in range(once_count):
             if strcmp(once[i], name) == 0:
                 window = 86400 * SECOND
                 break
-        if f.version:
-            key = fold(key ^ f.address[ORIG].low, 0xE7037ED1A0B428DBULL ^ f.address[ORIG].high)
-            key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
-            if window == 600 * SECOND:
-                key = fold(key ^ f.port[ORIG], 0x589965CC75374CC3ULL ^ f.port[RESP])
+        if window == 600 * SECOND:
+            key = fold(key ^ f.port[ORIG], 0x589965CC75374CC3ULL ^ f.port[RESP])
         # Half of a place says whose it is, the other when (in seconds).
         last = <uint64_t>self.noted[key & (NOTED - 1)]
         now = now // SECOND
@@ -212,6 +194,19 @@ cdef class Sheets:
             (key & 0xFFFFFFFF00000000ULL) | (<uint64_t>now & 0xFFFFFFFFULL)
         )
         return False
+
+
+cdef uint64_t _breach(const Flow* f, const char* name) noexcept nogil:
+    """A breach between two hosts."""
+    cdef uint64_t key = 0x2D358DCCAA6C78A5ULL
+    cdef const char* c = name
+    while c[0]:
+        key = fold(key ^ <uint8_t>c[0], 0xA0761D6478BD642FULL)
+        c += 1
+    if f.version:
+        key = fold(key ^ f.address[ORIG].low, 0xE7037ED1A0B428DBULL ^ f.address[ORIG].high)
+        key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
+    return key
 
 
 # Breaches that Zeek notes once a day for an originator.
