@@ -2230,6 +2230,10 @@ CREATE TABLE network_activity (
   "ip_bytes_out" BIGINT, -- bytes by the IP headers' length, sent by the side that began
   "ip_bytes_in" BIGINT, -- bytes by the IP headers' length, sent by the other side
   "bytes_missed" BIGINT, -- payload bytes that the capture lacks
+  "bad_checksums_out" BIGINT, -- packets of these whose checksum is wrong, sent by the side that began; null: none of either side's
+  "bad_checksums_in" BIGINT, -- the same, sent by the other side
+  "dup_packets_out" BIGINT, -- packets of these that were captured a moment before as well (mirror ports), sent by the side that began; null: none of either side's
+  "dup_packets_in" BIGINT, -- the same, sent by the other side
   "conn_state" VARCHAR, -- Zeek's state of the connection (S0, SF, REJ, ...)
   "history" VARCHAR, -- Zeek's history of the connection (ShADadFf)
   "open_start" BOOLEAN, -- it may have begun before the capture did (view `flow`)

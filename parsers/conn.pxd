@@ -55,13 +55,19 @@ cdef struct Side:
     uint32_t acked_wraps
     uint32_t retransmits
     uint32_t zero_windows
+    uint32_t window         # that it last announced, scaled, and where in either stream that was
+    uint32_t window_at
+    uint32_t window_acked
     uint32_t gaps
+    uint32_t bad_checksums  # packets of which the IP header's or the transport's is wrong
+    uint32_t repeated       # packets that were captured a moment before as well
     int32_t holes           # first range held beyond a hole, -1 where there is none
     uint16_t hole_count
     uint8_t fins            # FINs; more than 255 count as 255
     uint8_t state
     uint8_t previous
     uint8_t closed          # its close has been noticed
+    uint8_t window_scale
     uint8_t ended           # all its data were seen after FIN or RST
     uint8_t deaf            # given up following its data
     void* pieces            # bytes beyond a hole that a protocol waits for (pieces.pxd)

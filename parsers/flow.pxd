@@ -12,6 +12,7 @@ from tracelake.parsers.dns cimport Transactions
 from tracelake.parsers.packet cimport Address, Packet
 from tracelake.parsers.protocols.talks cimport Talks
 from tracelake.parsers.tcp cimport Streams
+from tracelake.parsers.wire.checks cimport Repeats
 from tracelake.parsers.wire.tunnels cimport Tunnels
 
 
@@ -34,6 +35,7 @@ cdef class Flows:
     cdef uint32_t serial
     cdef readonly int64_t evictions     # flows written out because `limit` was reached
     cdef int64_t now
+    cdef Repeats repeats
     cdef Tunnels tunnels                # told of flows that were tunnels
     cdef int64_t begin                  # time of the first packet of any flow; NO_TIME before it
     cdef bint at_end                    # the capture is over
@@ -46,6 +48,7 @@ cdef class Flows:
     cdef IntColumn ip_bytes_out, ip_bytes_in, bytes_missed, tcp_flags, icmp_type, icmp_code
     cdef IntColumn direction_id, tunnel_depth
     cdef ListColumn tunnel_parents
+    cdef IntColumn bad_checksums_out, bad_checksums_in, dup_packets_out, dup_packets_in
     cdef TextColumn conn_uid, community_id
     cdef DictColumn src_ip, dst_ip, src_mac, dst_mac, transport, app_protocol
     cdef DictColumn conn_state, history
@@ -76,6 +79,7 @@ cdef class Flows:
     cdef int _schedule(self, uint32_t slot, Flow* f) except -1 nogil
     cdef int _end(self, uint32_t slot, Flow* f) except -1 nogil
     cdef int _row(self, Flow* f) except -1 nogil
+    cdef int _wrong_length(self, Flow* f, const Packet* p, int64_t length) except -1 nogil
     cdef int _udp(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil
 
 
@@ -83,3 +87,5 @@ cdef class Flows:
 cdef int icmp_counterpart(uint8_t protocol, uint8_t type) noexcept nogil
 # Whether an address is of one's own network: one that is not globally reachable.
 cdef bint internal(const Address* a) noexcept nogil
+# Whether the first packet seen goes from the responder to the originator.
+cdef bint begun_by_receiver(const Packet* p, uint16_t a, uint16_t b) noexcept nogil

@@ -12,6 +12,7 @@ which a Community ID's SHA-1 is the dearest part; hence it is kept for the flow'
 
 from ipaddress import ip_network
 
+from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
@@ -29,6 +30,7 @@ from tracelake.parsers.dns cimport is_question
 from tracelake.parsers.packet cimport NO_TIME, same_address
 from tracelake.parsers.services cimport put_services
 from tracelake.parsers.tcp cimport reuses, size
+from tracelake.parsers.wire.checks cimport wrong_checksum
 
 SHARES = 64
 FLOW_LIMIT = 1 << 18        # flows alive at once: 150 MiB at most
@@ -92,7 +94,7 @@ cdef inline bint _speaks_dns(uint16_t port) noexcept nogil:
     return port == 53 or port == 137 or port == 5353 or port == 5355
 
 
-cdef bint _begun_by_receiver(const Packet* p, uint16_t a, uint16_t b) noexcept nogil:
+cdef bint begun_by_receiver(const Packet* p, uint16_t a, uint16_t b) noexcept nogil:
     """Whether the first packet seen goes from the responder to the originator."""
     cdef uint8_t flags
     if p.protocol == UDP:
@@ -156,6 +158,7 @@ cdef class Flows:
             self.talks = Talks(account)
             self.dns = self.talks.sheets.dns
         self.streams = Streams(self.talks)
+        self.repeats = Repeats()
         self.now = self.begin = NO_TIME
         self.slabs = <Flow**>calloc((limit + SLAB - 1) // SLAB, sizeof(Flow*))
         if self.slabs is NULL:
@@ -203,6 +206,10 @@ cdef class Flows:
         self.icmp_code = rows.column("icmp_code")
         self.direction_id = rows.column("direction_id")
         self.tunnel_parents = rows.column("tunnel_parents")
+        self.bad_checksums_out = rows.column("bad_checksums_out")
+        self.bad_checksums_in = rows.column("bad_checksums_in")
+        self.dup_packets_out = rows.column("dup_packets_out")
+        self.dup_packets_in = rows.column("dup_packets_in")
         self.tunnel_depth = rows.column("tunnel_depth")
 
     def __dealloc__(self):
@@ -282,6 +289,7 @@ cdef class Flows:
         hash = self._hash(p, a, b)
         slot = self._find(p, hash, a, b, one_way, &side)
         if slot >= 0 and p.protocol == TCP and reuses(self.at(<uint32_t>slot), p):
+            self.streams.reused(self.at(<uint32_t>slot), p, now)
             self._end(<uint32_t>slot, self.at(<uint32_t>slot))
             slot = -1
         if slot < 0:
@@ -301,6 +309,10 @@ cdef class Flows:
             f.side[side].payload += p.payload_length - 8
         f.side[side].packets += 1
         f.side[side].ip_bytes += p.ip_bytes
+        if wrong_checksum(p):
+            f.side[side].bad_checksums += 1
+        if self.repeats.again(p, now):
+            f.side[side].repeated += 1
         if f.remove < f.due or f.check < f.due or f.attempt < f.due:
             self._schedule(<uint32_t>slot, f)
         return f
@@ -333,12 +345,34 @@ cdef class Flows:
             batches.extend(self.talks.sheets.take(all))
         return batches
 
+    cdef int _wrong_length(self, Flow* f, const Packet* p, int64_t length) except -1 nogil:
+        """UDP and IP do not agree on how long a datagram is."""
+        cdef Place place
+        cdef uint8_t[64] text
+        cdef int n
+        f.odd = True
+        if self.talks is None or f.foreign:
+            return 0
+        place.time = p.time
+        place.offset = p.offset
+        place.length = p.length
+        place.sub = 0
+        n = snprintf(
+            <char*>text, sizeof(text), b"%lld != %lld", <long long>length,
+            <long long>p.payload_length,
+        )
+        return self.talks.sheets.note(
+            f, &place, b"UDP_datagram_length_mismatch", b"UDP", text, n
+        )
+
     cdef int _udp(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil:
         """Takes a UDP datagram (RFC 768); returns the side that sent it, which may be known
         only from what it says."""
         cdef int64_t length = be16(p.payload + 4)
         cdef Place place
         f.last = now
+        if length != p.payload_length:
+            self._wrong_length(f, p, length)
         if length < 8:
             length = p.payload_length       # 0: a jumbogram, or not filled in yet
         note_once(f, side, 1, b"D")
@@ -450,7 +484,7 @@ cdef class Flows:
         f.active = True
         f.attempt = f.remove = f.check = NEVER
         f.idle = 60 * SECOND
-        if _begun_by_receiver(p, a, b):
+        if begun_by_receiver(p, a, b):
             flip(f)
             note(f, b"^")
         f.name = name_of(f)
@@ -639,6 +673,12 @@ cdef class Flows:
         self.ip_bytes_out.put(row, o.ip_bytes)
         self.ip_bytes_in.put(row, r.ip_bytes)
         self.bytes_missed.put(row, f.missed)
+        if o.bad_checksums or r.bad_checksums:
+            self.bad_checksums_out.put(row, o.bad_checksums)
+            self.bad_checksums_in.put(row, r.bad_checksums)
+        if o.repeated or r.repeated:
+            self.dup_packets_out.put(row, o.repeated)
+            self.dup_packets_in.put(row, r.repeated)
         self.conn_state.put_valid(row, <const uint8_t*>state, strlen(state))
         if f.letters:
             self.history.put_valid(row, f.history, f.letters)

@@ -55,7 +55,7 @@ cdef enum:
 cdef struct Note:
     const char* name
     const char* analyzer
-    bint ends                   # its addresses are known
+    int ends                    # what is known of them: 1 addresses, 2 ports too
 
 
 cdef struct Packet:
@@ -86,6 +86,7 @@ cdef struct Packet:
     uint32_t fragment_id
     int32_t fragment_at         # bytes of the datagram before this one
     bint fragments_follow
+    bint not_to_be_cut          # it says that it must not be fragmented
     # Transport.
     const uint8_t* payload      # the transport header
     int64_t payload_length      # by the IP header
@@ -119,7 +120,7 @@ cdef inline Verdict damaged(Packet* p, const char* what, const char* why) noexce
 
 
 cdef inline void breach(
-    Packet* p, const char* name, const char* analyzer, bint ends
+    Packet* p, const char* name, const char* analyzer, int ends
 ) noexcept nogil:
     """Notes a breach of the rules; it becomes a row of network_weird."""
     if p.note_count < NOTES:
@@ -138,6 +139,7 @@ cdef inline void forget(Packet* p) noexcept nogil:
     p.inner_vlan = -1
     p.fragmented = False
     p.joined = False
+    p.not_to_be_cut = False
     p.note_count = 0
     p.more = NULL
     p.more_left = 0

@@ -1,6 +1,6 @@
 """TCP as Zeek follows it: states, history, sizes and gaps; the data go to who waits for them."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tracelake.parsers.conn cimport Flow, Side
 from tracelake.parsers.packet cimport Packet
@@ -18,7 +18,8 @@ cdef struct Range:
 cdef class Streams:
     cdef Talks talks        # None: nobody waits for data
     cdef Pieces pieces
-    cdef Mark now           # the packet at hand
+    cdef Mark now           # the packet at hand, and its numbers
+    cdef uint32_t base, ack
     cdef Range* ranges
     cdef int32_t room
     cdef int32_t used       # of `room`, ever
@@ -26,6 +27,13 @@ cdef class Streams:
 
     cdef int segment(self, Flow* f, int side, const Packet* p, int64_t now) except -1 nogil
     cdef void release(self, Side* s) noexcept nogil
+    # Notes what is odd about a packet that begins a new connection between the same ends.
+    cdef int reused(self, Flow* f, const Packet* p, int64_t now) except -1 nogil
+    cdef int _odd(self, Flow* f, const char* name, const char* analyzer) except -1 nogil
+    cdef int _odd_syn(self, Flow* f, const uint8_t* h, int64_t n) except -1 nogil
+    cdef int _odd_change(
+        self, Flow* f, int side, uint8_t flags, int64_t n, int32_t advanced
+    ) except -1 nogil
 
     cdef int32_t _range(self, uint64_t low, uint64_t high, int32_t next) noexcept nogil
     cdef void _drop_first(self, Side* s) noexcept nogil

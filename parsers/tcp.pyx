@@ -12,7 +12,7 @@ from libc.stdlib cimport free, realloc
 
 from tracelake.native.cursor cimport be16, be32
 from tracelake.parsers.conn cimport (
-    CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT,
+    CLOSED, ESTABLISHED, INACTIVE, NEVER, ORIG, PARTIAL, RESET, RESP, SYN_ACK_SENT, SYN_SENT, Place,
     flip, note, note_once, note_scaled,
 )
 from tracelake.parsers.pieces cimport mark_of
@@ -24,6 +24,7 @@ cdef enum:
     SYN = 0x02
     RST = 0x04
     ACK = 0x10
+    URG = 0x20
 
 # Bits of Flow.noticed.
 cdef enum:
@@ -182,6 +183,8 @@ cdef class Streams:
         cdef int several
 
         self.now = mark_of(p)
+        self.base = base
+        self.ack = ack
         if (
             f.letters == 1 and f.history[0] == b"H" and not flags & (SYN | FIN | RST)
             and (flags & ACK or n)
@@ -212,8 +215,19 @@ cdef class Streams:
         if flags & FIN:
             length += 1
         past = base + <uint32_t>length
+        if flags & SYN:
+            if s.state == SYN_SENT or s.state == SYN_ACK_SENT:
+                if base != <uint32_t>s.start:
+                    self._odd(f, b"SYN_seq_jump", NULL)
+            elif s.state == ESTABLISHED or s.state == PARTIAL:
+                if size(s, peer) > 0:
+                    self._odd(f, b"SYN_inside_connection", NULL)
+                if base != <uint32_t>s.start:
+                    self._odd(f, b"SYN_seq_jump", NULL)
         _begin(s, flags, base, past)
         at = _relative(s, base, s.sent, s.sent_wraps, &underflow)
+        if underflow and not flags & RST:
+            self._odd(f, b"TCP_seq_underflow_or_misorder", b"TCP")
 
         # History.
         several = ((flags >> 1) & 1) + (flags & 1) + ((flags >> 2) & 1)
@@ -236,6 +250,13 @@ cdef class Streams:
             note_once(f, side, NOTED_ACK, b"A")
         if be16(h + 14) == 0 and not flags & RST and peer.state != CLOSED and s.state != RESET:
             note_scaled(f, side, &s.zero_windows, b"W")
+        if flags & (SYN | FIN | RST):
+            if flags & SYN:
+                _agree_on_window(s, peer, h, header, base, ack)
+                if flags & (RST | URG) or n > 0:
+                    self._odd_syn(f, h, n)
+        elif s.state != CLOSED and s.state != RESET and _window_shrinks(s, h, base, ack):
+            self._odd(f, b"window_recision", NULL)
 
         # Packets after both sides have closed do not make the connection longer.
         if not (f.side[ORIG].closed and f.side[RESP].closed):
@@ -245,6 +266,10 @@ cdef class Streams:
             s.fin_at = at + <uint64_t>length
         if flags & ACK:
             if peer.state == INACTIVE:
+                if not flags & (SYN | FIN | RST) and not f.odd and (
+                    s.state == SYN_SENT or s.state == SYN_ACK_SENT or s.state == ESTABLISHED
+                ):
+                    self._odd(f, b"possible_split_routing", NULL)
                 to = 1
                 peer.start = <uint32_t>(ack - 1)
                 peer.acked = ack - 1
@@ -253,6 +278,7 @@ cdef class Streams:
                 to = _relative(peer, ack, peer.acked, peer.acked_wraps, &ack_underflow)
                 if ack_underflow:
                     to = 0
+                    self._odd(f, b"TCP_ack_underflow_or_misorder", b"TCP")
                 elif not flags & RST:
                     delta = _delta(ack, peer.acked)
                     if delta > 0 and not (ack == 0 and delta > FAR):
@@ -278,6 +304,10 @@ cdef class Streams:
             note_scaled(f, side, &s.retransmits, b"T")
 
         # States.
+        if (flags & (SYN | FIN | RST) and s.state != ESTABLISHED) or (
+            n and (s.state == SYN_SENT or s.state == SYN_ACK_SENT or s.state == RESET)
+        ):
+            self._odd_change(f, side, flags, n, delta)
         if s.state == INACTIVE:
             side = _first_packet(f, side, base, ack, n, flags, &do_close, &finishes, now)
             s = &f.side[side]
@@ -316,14 +346,109 @@ cdef class Streams:
             self._acknowledged(f, 1 - side, to)
             self._check_end(f, 1 - side, now)
         f.begun |= 1 if side == ORIG else 2
-        if n > 0 and not flags & RST and not underflow and p.captured - header >= n:
-            self._sent(f, side, at + 1 if flags & SYN else at, n, h + header)
+        if n > 0 and not flags & RST and not underflow:
+            if p.captured - header >= n:
+                self._sent(f, side, at + 1 if flags & SYN else at, n, h + header)
+            else:
+                self._odd(f, b"truncated_tcp_payload", b"TCP")
         self._check_end(f, side, now)
         if do_close:
             if finishes:
                 f.finishes = True
             self._close(f, side, now)
         return side
+
+    cdef int _odd(self, Flow* f, const char* name, const char* analyzer) except -1 nogil:
+        """Notes a breach of the rules, by Zeek's name, in the packet at hand."""
+        cdef Place place
+        f.odd = True
+        if self.talks is None or f.foreign:
+            return 0
+        place.time = self.now.time
+        place.offset = self.now.offset
+        place.length = self.now.length
+        place.sub = 0
+        return self.talks.sheets.note(f, &place, name, analyzer, NULL, 0)
+
+    cdef int _odd_syn(self, Flow* f, const uint8_t* h, int64_t n) except -1 nogil:
+        if h[13] & RST:
+            self._odd(f, b"TCP_christmas", b"TCP")
+        if h[13] & URG:
+            self._odd(f, b"baroque_SYN", b"TCP")
+        if n > 0:
+            self._odd(f, b"SYN_with_data", b"TCP")
+        return 0
+
+    cdef int _odd_change(
+        self, Flow* f, int side, uint8_t flags, int64_t n, int32_t advanced
+    ) except -1 nogil:
+        """What is odd about a segment of a side in its state. `advanced`: how far its end is beyond
+        what the side had sent."""
+        cdef const Side* s = &f.side[side]
+        cdef const Side* peer = &f.side[1 - side]
+        cdef uint32_t ack = self.ack
+        if s.state == INACTIVE:
+            if flags & SYN and side == ORIG:
+                if flags & ACK:
+                    self._odd(f, b"connection_originator_SYN_ack", b"TCP")
+            elif flags & SYN:
+                if flags & ACK:
+                    if peer.state != INACTIVE and peer.state != PARTIAL and not (
+                        ack - <uint32_t>peer.start <= peer.sent - <uint32_t>peer.start
+                    ):
+                        self._odd(f, b"bad_SYN_ack", b"TCP")
+                elif peer.state != SYN_ACK_SENT or self.base != <uint32_t>s.start:
+                    self._odd(f, b"simultaneous_open", b"TCP")
+                if peer.state == INACTIVE:
+                    f.odd = True            # which Zeek does not write down
+            if flags & FIN and peer.state != PARTIAL and not flags & SYN:
+                f.odd = True
+            if flags & RST and peer.state == INACTIVE:
+                f.odd = True
+        elif s.state == SYN_SENT or s.state == SYN_ACK_SENT:
+            if flags & SYN:
+                if side == ORIG:
+                    if flags & ACK and not flags & (FIN | RST) and s.state != SYN_ACK_SENT:
+                        self._odd(f, b"repeated_SYN_with_ack", b"TCP")
+                elif not flags & ACK and s.state != SYN_SENT:
+                    self._odd(f, b"repeated_SYN_reply_wo_ack", b"TCP")
+            if flags & FIN and (peer.state == INACTIVE or peer.state == SYN_SENT):
+                self._odd(f, b"inappropriate_FIN", b"TCP")
+            if not flags & RST and n > 0:
+                self._odd(f, b"data_before_established", b"TCP")
+        elif s.state == PARTIAL:
+            if flags & SYN and peer.state == INACTIVE and not flags & ACK:
+                self._odd(f, b"SYN_after_partial", b"TCP")
+        elif s.state == CLOSED:
+            if flags & SYN:
+                self._odd(f, b"SYN_after_close", b"TCP")
+            if flags & FIN and advanced > 0:
+                self._odd(f, b"FIN_advanced_last_seq", b"TCP")
+        elif s.state == RESET:
+            if flags & SYN:
+                self._odd(f, b"SYN_after_reset", b"TCP")
+            if flags & FIN:
+                f.odd = True
+            if n > 0 and not flags & RST:
+                self._odd(f, b"data_after_reset", b"TCP")
+        return 0
+
+    cdef int reused(self, Flow* f, const Packet* p, int64_t now) except -1 nogil:
+        cdef const Side* o = &f.side[ORIG]
+        cdef const Side* r = &f.side[RESP]
+        cdef bint reset = o.state == RESET or r.state == RESET
+        self.now = mark_of(p)
+        if not (o.closed or r.closed):
+            if (r if p.payload[13] & ACK else o).state == SYN_SENT:
+                return self._odd(f, b"SYN_seq_jump", b"TCP")
+            return self._odd(f, b"active_connection_reuse", b"TCP")
+        if not reset and (
+            (o.state != INACTIVE and not o.closed) or (r.state != INACTIVE and not r.closed)
+        ):
+            return self._odd(f, b"active_connection_reuse", b"TCP")
+        if not reset and now - f.last < 5 * SECOND:
+            return self._odd(f, b"premature_connection_reuse", b"TCP")
+        return 0
 
     cdef void release(self, Side* s) noexcept nogil:
         """Gives back what is held for a side."""
@@ -409,8 +534,10 @@ cdef class Streams:
                     break
                 i = self.ranges[i].next
             if _nothing_acked(s) and self.ranges[i].high - s.delivered > UNACKED_LIMIT:
+                self._odd(f, b"above_hole_data_without_any_acks", b"TCP")
                 self._give_up(s)
         if held > HELD_LIMIT:
+            self._odd(f, b"excessive_data_without_further_acks", b"TCP")
             self._give_up(s)
         return 0
 
@@ -554,6 +681,44 @@ cdef class Streams:
         if f.last + 6 * SECOND < tick:
             tick = f.last + 6 * SECOND
         f.check = tick
+
+
+cdef void _agree_on_window(
+    Side* s, Side* peer, const uint8_t* h, int64_t header, uint32_t base, uint32_t ack
+) noexcept nogil:
+    """The scale of windows (RFC 7323) that a SYN asks for."""
+    cdef int64_t at = 20
+    cdef int scale = -1
+    while at < header and h[at] != 0:
+        if h[at] == 1:
+            at += 1
+            continue
+        if at + 1 >= header or h[at + 1] < 2 or at + h[at + 1] > header:
+            break
+        if h[at] == 3 and h[at + 1] >= 3:
+            scale = h[at + 2] if h[at + 2] < 14 else 14
+        at += h[at + 1]
+    if scale < 0:
+        s.window_scale = 0
+        if h[13] & ACK:
+            peer.window_scale = 0
+        return
+    s.window_scale = <uint8_t>scale
+    s.window_at = peer.window_acked = base
+    s.window_acked = peer.window_at = ack
+
+
+cdef bint _window_shrinks(Side* s, const uint8_t* h, uint32_t base, uint32_t ack) noexcept nogil:
+    """Whether a side takes back room that it had announced, by more than scaling may."""
+    cdef uint32_t window = <uint32_t>be16(h + 14) << s.window_scale
+    cdef int32_t advance
+    if _delta(base, s.window_at) < 0 or _delta(ack, s.window_acked) < 0:
+        return False
+    advance = _delta(ack + window, s.window_acked + s.window)
+    s.window = window
+    s.window_acked = ack
+    s.window_at = base
+    return advance < 0 and <uint32_t>(-<int64_t>advance) >= <uint32_t>1 << s.window_scale
 
 
 cdef void _begin(Side* s, uint8_t flags, uint32_t base, uint32_t past) noexcept nogil:

@@ -247,7 +247,7 @@ def test_what_makes_no_flow_is_counted_by_kind() -> None:
         (b"short", "Ethernet header"),
         (ethernet(b"\0\1", tags=())[:12] + b"\x81\0\0", "VLAN tag"),
         (ethernet(ipv4(b"", 17)[:19]), "IPv4 header"),
-        (ethernet(b"\x55" + ipv4(b"", 17)[1:]), "IPv4 header"),
+        (ethernet(b"\x55" + ipv4(b"", 17)[1:]), "IP header"),
         (ethernet(ipv4(udp(1, 2), 17, total=400)), "IPv4 header"),
         (ethernet(b"\x44" + ipv4(udp(1, 2), 17)[1:]), "IPv4 header"),
         (ethernet(b"\x4f" + ipv4(udp(1, 2), 17)[1:]), "IPv4 header"),

@@ -104,6 +104,14 @@ NETWORK_ACTIVITY = events(
            zeek="resp_ip_bytes", stats=False),
     column("bytes_missed", BIG, "payload bytes that the capture lacks", zeek="missed_bytes",
            ocsf="traffic.bytes_missed", stats=False),
+    column("bad_checksums_out", BIG,
+           "packets of these whose checksum is wrong, sent by the side that began; null: none of "
+           "either side's", stats=False),
+    column("bad_checksums_in", BIG, "the same, sent by the other side", stats=False),
+    column("dup_packets_out", BIG,
+           "packets of these that were captured a moment before as well (mirror ports), sent by "
+           "the side that began; null: none of either side's", stats=False),
+    column("dup_packets_in", BIG, "the same, sent by the other side", stats=False),
     column("conn_state", WORD, "Zeek's state of the connection (S0, SF, REJ, ...)",
            zeek="conn_state"),
     column("history", WORD, "Zeek's history of the connection (ShADadFf)", zeek="history",

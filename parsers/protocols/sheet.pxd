@@ -39,8 +39,6 @@ cdef class Sheets:
     cdef DictColumn weird_name, weird_analyzer
     cdef TextColumn weird_additional
     cdef int64_t* noted             # when a breach was last noted, by its hash
-    cdef int64_t weird_offset       # of the latest note's packet, and how many there were of it
-    cdef int weird_sub
 
     cpdef Sheet sheet(self, str table)
 

@@ -1,6 +1,6 @@
 """Tables that several protocols write to (see sheet.pxd)."""
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strcmp, strlen
 
@@ -119,7 +119,6 @@ cdef class Sheets:
         self.weird_name = self.weird.rows.column("name")
         self.weird_analyzer = self.weird.rows.column("analyzer")
         self.weird_additional = self.weird.rows.column("additional")
-        self.weird_offset = -1
         self.noted = <int64_t*>calloc(NOTED, sizeof(int64_t))
         if self.noted is NULL:
             raise MemoryError()
@@ -159,9 +158,8 @@ cdef class Sheets:
         f.odd = True
         if self._again(f, p, name):
             return 0
-        self.weird_sub = self.weird_sub + 1 if self.weird_offset == p.offset else 0
-        self.weird_offset = p.offset
-        place.sub = self.weird_sub
+        # A number that no other breach of this packet has, whoever of several readers notes it.
+        place.sub = <int32_t>(_breach(f, name) >> 34)
         row = self.weird.begin(f, &place, 0)
         self.weird_name.put_valid(row, <const uint8_t*>name, strlen(name))
         if analyzer is not NULL:
@@ -171,28 +169,19 @@ cdef class Sheets:
         return self.weird.done()
 
     cdef bint _again(self, const Flow* f, const Place* p, const char* name) noexcept nogil:
-        """Whether the same breach was noted a while ago, as Zeek's weird.zeek has it: between
-        the same ends in the last ten minutes, or of the same originator in the last day where
-        the name is one of ONCE_A_DAY. (A table of a fixed size: a row too much where two hashes
-        share a place.)"""
-        cdef uint64_t key = 0x2D358DCCAA6C78A5ULL, last
-        cdef const char* c = name
+        """Whether the same breach was noted a while ago, like Zeek's weird.zeek: between the same
+        ends in the last ten minutes; where the name is one of ONCE_A_DAY, between the same hosts in
+        the last day (Zeek: by the same originator; but several readers share a capture by hosts).
+        A table of a fixed size: a row too much where two hashes share a place."""
+        cdef uint64_t key = _breach(f, name), last
         cdef int i
-        cdef int64_t window = 600 * SECOND, now = p.time
-        if now == NO_TIME:
-            return False
-        while c[0]:
-            key = fold(key ^ <uint8_t>c[0], 0xA0761D6478BD642FULL)
-            c += 1
+        cdef int64_t window = 600 * SECOND, now = p.time if p.time != NO_TIME else 0
         for i in range(once_count):
             if strcmp(once[i], name) == 0:
                 window = 86400 * SECOND
                 break
-        if f.version:
-            key = fold(key ^ f.address[ORIG].low, 0xE7037ED1A0B428DBULL ^ f.address[ORIG].high)
-            if window == 600 * SECOND:
-                key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
-                key = fold(key ^ f.port[ORIG], 0x589965CC75374CC3ULL ^ f.port[RESP])
+        if window == 600 * SECOND:
+            key = fold(key ^ f.port[ORIG], 0x589965CC75374CC3ULL ^ f.port[RESP])
         # Half of a place says whose it is, the other when (in seconds).
         last = <uint64_t>self.noted[key & (NOTED - 1)]
         now = now // SECOND
@@ -205,6 +194,19 @@ cdef class Sheets:
             (key & 0xFFFFFFFF00000000ULL) | (<uint64_t>now & 0xFFFFFFFFULL)
         )
         return False
+
+
+cdef uint64_t _breach(const Flow* f, const char* name) noexcept nogil:
+    """A breach between two hosts."""
+    cdef uint64_t key = 0x2D358DCCAA6C78A5ULL
+    cdef const char* c = name
+    while c[0]:
+        key = fold(key ^ <uint8_t>c[0], 0xA0761D6478BD642FULL)
+        c += 1
+    if f.version:
+        key = fold(key ^ f.address[ORIG].low, 0xE7037ED1A0B428DBULL ^ f.address[ORIG].high)
+        key = fold(key ^ f.address[RESP].low, 0x8EBC6AF09C88C6E3ULL ^ f.address[RESP].high)
+    return key
 
 
 # Breaches that Zeek notes once a day for an originator.

@@ -85,6 +85,8 @@ cdef class Fragments:
         d = &self.datagrams[slot]
         if p.protocol != d.protocol or p.ip_header - (8 if p.version == 6 else 0) != d.header:
             breach(p, b"fragment_protocol_inconsistency", NULL, True)
+        if p.not_to_be_cut:
+            breach(p, b"fragment_with_DF", NULL, True)
         if low == 0:
             d.protocol = p.protocol
         if not p.fragments_follow:
@@ -105,6 +107,7 @@ cdef class Fragments:
             d.records += 1
         if high + d.header > LONGEST or d.blocks >= BLOCKS:
             # No datagram is that long, or was ever cut into so many: it is no datagram.
+            breach(p, b"invalid_IP_header_size", b"IP", True)
             self._drop(slot)
             return 0
         if p.payload_length and self._insert(p, d, <int32_t>low, <int32_t>high):

@@ -38,4 +38,4 @@ cdef class Layers:
     cdef bint _udp(self, Flow* f, const Packet* p, Inner* inner) noexcept nogil
     cdef int _inside(self, Flow* f, int64_t now) except -1 nogil
     cdef int _notes(self) except -1 nogil
-    cdef int _note(self, const char* name, const char* analyzer, bint ends) except -1 nogil
+    cdef int _note(self, const char* name, const char* analyzer, int ends) except -1 nogil

@@ -12,7 +12,8 @@ from libc.string cimport memcpy, memset, strlen
 
 from tracelake.native.cursor cimport be16
 from tracelake.native.flowtable cimport fold
-from tracelake.parsers.conn cimport ORIG, RESP, Place, note_once
+from tracelake.parsers.conn cimport ORIG, RESP, Place, flip, note_once
+from tracelake.parsers.flow cimport begun_by_receiver
 from tracelake.parsers.flow import FLOW_LIMIT
 from tracelake.parsers.packet cimport (
     COUNTED, DAMAGED, FRAGMENT, KIND_ETHERTYPE, KIND_FAMILY, KIND_FORGOTTEN, KIND_FRAGMENT,
@@ -286,7 +287,7 @@ cdef class Layers:
         p.note_count = 0
         return 0
 
-    cdef int _note(self, const char* name, const char* analyzer, bint ends) except -1 nogil:
+    cdef int _note(self, const char* name, const char* analyzer, int ends) except -1 nogil:
         """A row of network_weird for the packet at hand, which is no flow's; with its addresses
         where `ends`."""
         cdef Packet* p = &self.packet
@@ -301,10 +302,16 @@ cdef class Layers:
             return 0
         memset(&f, 0, sizeof(Flow))
         f.vlan = -1
+        f.depth = p.depth
         if ends:
             f.version = p.version
             f.address[ORIG] = p.src
             f.address[RESP] = p.dst
+            if ends == 2:
+                f.port[ORIG] = be16(p.payload)
+                f.port[RESP] = be16(p.payload + 2)
+                if begun_by_receiver(p, f.port[ORIG], f.port[RESP]):
+                    flip(&f)
         place.time = p.time
         place.offset = p.offset
         place.length = p.length

@@ -245,7 +245,9 @@ cdef Verdict ethernet(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
     cdef const uint8_t* h
     cdef int frames
     for frames in range(TAGS):
-        if left(c) <= 16:
+        if left(c) == 0:
+            breach(p, b"empty_pcap_header", NULL, False)
+        elif left(c) <= 16:
             breach(p, b"truncated_ethernet_frame", b"ETHERNET", False)
         if left(c) < 14:
             return damaged(p, b"Ethernet header", b"the packet has fewer than 14 bytes")
@@ -298,10 +300,8 @@ cdef Verdict ethertype(Packet* p, Cursor* c, uint32_t kind, int64_t wire) noexce
         else:
             p.inner_vlan = be16(h) & 0x0FFF or -1       # of several, the innermost
         kind = be16(h + 2)
-    if kind == TYPE_IPV4:
-        return ipv4(p, c, wire)
-    if kind == TYPE_IPV6:
-        return ipv6(p, c, wire)
+    if kind == TYPE_IPV4 or kind == TYPE_IPV6:
+        return raw(p, c, wire)          # the version decides, whatever the type says
     if kind == TYPE_MPLS or kind == TYPE_MPLS_MULTICAST:
         return mpls(p, c, wire)
     if kind == TYPE_PPPOE:
@@ -463,6 +463,7 @@ cdef Verdict nflog(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
             return damaged(p, b"NFLOG", b"the length of a value is impossible")
         n = (n + 3) & ~3
         if n > left(c):
+            breach(p, b"nflog_bad_tlv_len", b"NFLOG", False)
             return damaged(p, b"NFLOG", b"a value is longer than the packet")
         take(c, n, b"NFLOG value")
     return by_family(p, c, kind, wire)

@@ -73,8 +73,7 @@ cdef Verdict ipv4(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
         p.fragment_id = be16(h + 4)
         p.fragment_at = (fragment & IPV4_OFFSET) * 8
         p.fragments_follow = fragment & IPV4_MORE
-        if fragment & IPV4_DO_NOT:
-            breach(p, b"fragment_with_DF", NULL, True)
+        p.not_to_be_cut = fragment & IPV4_DO_NOT
         return FRAGMENT
     return upper(p)
 
@@ -93,7 +92,6 @@ cdef Verdict ipv6(Packet* p, Cursor* c, int64_t wire) noexcept nogil:
     total = 40 + be16(h + 4)
     if total == 40 and on_wire > 40:
         # Jumbograms (RFC 2675) and segmentation offload: the frame tells.
-        breach(p, b"ip_hdr_len_zero", b"IP", False)
         total = on_wire
     if total > on_wire:
         breach(p, b"truncated_IP_len", b"IP", False)
@@ -156,13 +154,13 @@ cdef Verdict tcp_header(Packet* p) noexcept nogil:
         return damaged(p, b"TCP header", b"fewer than 20 bytes were captured")
     need = (p.payload[12] >> 4) * 4
     if need < 20:
-        breach(p, b"bad_TCP_header_len", b"TCP", True)
+        breach(p, b"bad_TCP_header_len", b"TCP", 2)
         return damaged(p, b"TCP header", b"the data offset is less than 5")
     if need > p.payload_length:
-        breach(p, b"truncated_header", b"TCP", True)
+        breach(p, b"truncated_header", b"TCP", 2)
         return damaged(p, b"TCP options", b"the data offset is beyond the IP payload")
     if need > p.captured:
-        breach(p, b"truncated_header", b"TCP", True)
+        breach(p, b"truncated_header", b"TCP", 2)
         return damaged(p, b"TCP options", b"they were not all captured")
     return TRANSPORT
 

@@ -139,7 +139,7 @@ cdef bint gre(Inner* i, const uint8_t* h, int64_t captured, int64_t wire) noexce
         or (kind & 0xFF0F == 0x8300 and kind <= 0x8370)
     ):
         link = WLAN                 # Aruba's controllers forward frames of the radio
-    if captured <= n + (14 if link == ETHERNET else 0):
+    if captured < n or (captured <= n + (14 if link == ETHERNET else 0) and link != RAW):
         return _broken(i, b"truncated_GRE", b"GRE")
     return _found(i, link, h + n, captured - n, wire - n)
 

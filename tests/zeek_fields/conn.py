@@ -56,6 +56,8 @@ def _intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
         return None
     if name in COUNTS and theirs.get("history", "").startswith(("D^", "^h")):
         return "Zeek 7 counts the packet that turns a flow round for the wrong side"
+    if name == "tunnel_parents" and len(own.get(name) or ()) > len(theirs.get(name) or ()) > 0:
+        return "Zeek no longer looks after a flow has changed its tunnel several times"
     if name == "community_id" and theirs["id.orig_h"] == theirs["id.resp_h"]:
         return "between two ports of one address: ordered as the specification says"
     if name == "service" and "quic" in (own.get("app_protocol") or ""):

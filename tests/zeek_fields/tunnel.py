@@ -1,7 +1,14 @@
 """tunnel.log: what is opened and closed of tunnels below the application (SOCKS and HTTP proxies
 are tunnels of their protocols)."""
 
-from tests.zeek_fields.log import Log
+from tests.zeek_fields.log import Log, Row
+
+
+def _intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
+    if theirs is None:
+        return "Zeek no longer looks after a flow has changed its tunnel several times"
+    return None
+
 
 LOG = Log(
     name="tunnel",
@@ -15,5 +22,6 @@ LOG = Log(
     own_key=lambda row: (
         row["src_ip"], row["src_port"], row["dst_ip"], row["dst_port"], row["tunnel_action"]
     ),
+    intended=_intended,
     fields={"tunnel_type": "tunnel_type", "action": "tunnel_action"},
 )
