@@ -1,11 +1,11 @@
 """Files that went over the wire (see files.pxd).
 
-The first 4,096 bytes tell the type; all of them are hashed and counted. Bytes are collected, so that
-OpenSSL, which is called through hashlib, is called once in 32 KiB and not once a packet. A file that
-fits in there costs one call for each of its three hashes.
+The first 4,096 bytes tell the type; all of them are hashed and counted. Bytes are collected, so
+that OpenSSL, which is called through hashlib, is called once in 32 KiB and not once a packet. A
+file that fits in there costs one call for each of its three hashes.
 
-What came too early is held, 512 KiB of a file and 16 MiB in all; beyond, what is before it counts as
-missing. A file of which bytes are missing has no hashes: they would be of no file.
+What came too early is held, 512 KiB of a file and 16 MiB in all; beyond, what is before it counts
+as missing. A file of which bytes are missing has no hashes: they would be of no file.
 
 Open files take 96 MiB at most; beyond, those that were opened first are counted on, but no more.
 """
@@ -143,7 +143,10 @@ cdef class Files:
         self.named_time = time
         self.named_offset = place.offset
         self.serial += 1
-        a = fold(f.address[0].low ^ <uint64_t>f.port[0] << 48, 0xA0761D6478BD642FULL ^ f.address[1].low)
+        a = fold(
+            f.address[0].low ^ <uint64_t>f.port[0] << 48,
+            0xA0761D6478BD642FULL ^ f.address[1].low,
+        )
         a = fold(a ^ f.address[0].high ^ f.address[1].high, 0xE7037ED1A0B428DBULL ^ f.port[1])
         a = fold(a ^ <uint64_t>place.offset, 0x8EBC6AF09C88C6E3ULL ^ <uint64_t>place.time)
         b = fold(a ^ self.serial ^ <uint64_t>time, 0x589965CC75374CC3ULL ^ <uint64_t>side)
@@ -474,7 +477,7 @@ cdef class Files:
         return 0
 
     cdef int _caught_up(self, File* file, bint all) except -1 nogil:
-        """Takes what is in order by now; with `all`, also what is not: what is before it is missing."""
+        """Takes what is in order by now; with `all`, also what is behind a hole."""
         cdef Ahead* each
         cdef int64_t passed
         while file.ahead is not NULL:

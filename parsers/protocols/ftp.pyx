@@ -2,9 +2,9 @@
 
     command = verb [SP argument] CRLF           reply = code ("-" | SP) text CRLF
 
-A row is a command that opens a data connection, moves or deletes a file, with the reply to it, as in
-Zeek's ftp.log. Where data will come is announced (expected.pxd): that flow is ftp-data, and what goes
-over it a file.
+A row is a command that opens a data connection, moves or deletes a file, with the reply to it, as
+in Zeek's ftp.log. Where data will come is announced (expected.pxd): that flow is ftp-data, and what
+goes over it a file.
 """
 
 from cpython.object cimport PyObject
@@ -49,7 +49,8 @@ cdef enum:
 cdef const char* REPLIES[46]
 REPLIES[:] = [
     b"USER 331 332 230 530 501 421", b"PASS 230 202 530 501 503 421 332",
-    b"ACCT 230 202 530 501 503 421", b"CWD 250 501 502 421 530 550", b"CDUP 200 250 501 502 421 530 550",
+    b"ACCT 230 202 530 501 503 421", b"CWD 250 501 502 421 530 550",
+    b"CDUP 200 250 501 502 421 530 550",
     b"SMNT 202 250 501 502 421 530 550", b"REIN 120 220 421 502", b"QUIT 221",
     b"PORT 200 501 421 530", b"PASV 227 501 502 421 530", b"MODE 200 501 504 421 530",
     b"TYPE 200 501 504 421 530", b"STRU 200 501 504 421 530", b"ALLO 200 202 501 504 421 530",

@@ -5,8 +5,8 @@
 
 A row is a request with its response. Which belongs to which, when a row is written and what is
 counted follows Zeek: requests that wait are answered in their order; informational responses (1xx)
-end none; a body's length is what was seen of it, unpacked. What the capture lacks inside of a body is
-counted; elsewhere the side can not be read on.
+end none; a body's length is what was seen of it, unpacked. What the capture lacks inside of a body
+is counted; elsewhere the side can not be read on.
 """
 
 from cpython.object cimport PyObject
@@ -880,7 +880,9 @@ cdef class Http(Protocol):
             return 0
         if side == RESP and s.bodiless:
             return self._done(h, side, False)
-        if s.top is not NULL and s.top.kind == MULTIPART and (side == RESP or s.content_length > 0 or s.chunked):
+        if s.top is not NULL and s.top.kind == MULTIPART and (
+            side == RESP or s.content_length > 0 or s.chunked
+        ):
             if s.chunked:
                 self._note(h, side, CHUNKED_PARTS, NULL, 0)
             elif not s.packed:
@@ -945,7 +947,11 @@ cdef class Http(Protocol):
         while used < n:
             lf = <const uint8_t*>memchr(p + used, 10, n - used)
             while lf is not NULL and binary(&s.parts) and (lf == p + used or lf[-1] != 13):
-                lf = <const uint8_t*>memchr(lf + 1, 10, n - (lf + 1 - p)) if lf + 1 < p + n else NULL
+                lf += 1
+                if lf >= p + n:
+                    lf = NULL
+                    break
+                lf = <const uint8_t*>memchr(lf, 10, n - (lf - p))
             ended = lf is not NULL
             if ended:
                 end = lf - p

@@ -174,8 +174,8 @@ cdef class Http2(Protocol):
         return 0
 
     cdef int gap(self, Talk* t, int side, int64_t n) except -1 nogil:
-        """Inside of a frame of data it is known how much is missing; elsewhere, where the next frame
-        begins is not."""
+        """Inside of a frame of data it is known how much is missing; elsewhere it is not known
+        where the next frame begins."""
         cdef State* h = <State*>t.state
         cdef Side* d = &h.half[side]
         cdef Stream* s = d.at

@@ -2,8 +2,8 @@
 
     command = verb [SP argument] CRLF           reply = code ("-" | SP) text CRLF
 
-A row is a mail transaction, from MAIL to the reply to the end of its data, as in Zeek's smtp.log. The
-parts of a mail are files.
+A row is a mail transaction, from MAIL to the reply to the end of its data, as in Zeek's smtp.log.
+The parts of a mail are files.
 """
 
 from cpython.object cimport PyObject

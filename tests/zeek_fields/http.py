@@ -32,7 +32,7 @@ def intended(name: str, theirs: Row | None, own: Row | None) -> str | None:
         return "the flow's beginning is not in the capture: Zeek reads no HTTP there"
     if own is None and theirs is not None:
         if theirs.get("version") == "0.9" and theirs.get("method") != "GET":
-            return "HTTP/0.9 knows GET alone: to Zeek the commands of IRC and NATS are such requests"
+            return "HTTP/0.9 knows GET alone: to Zeek commands of IRC and NATS are such requests"
         if "method" not in theirs and "status_code" not in theirs:
             return "the rest of a body whose end Zeek does not find: here it is by Content-Length"
     if theirs is None or own is None:
