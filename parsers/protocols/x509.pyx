@@ -297,7 +297,8 @@ cdef void read_certificate(const uint8_t* der, int32_t n, Cert* out) noexcept no
     if not _want(der, &rest, SEQUENCE, &all) or not _want(der, &all, SEQUENCE, &signed):
         return
     if _peek(der, &signed) == EXPLICIT_0:
-        _next(der, &signed, &tag, &part)
+        if not _next(der, &signed, &tag, &part):
+            return
         if _want(der, &part, INTEGER, &inner) and inner.count == 1:
             out.version = der[inner.at] + 1
     if not _want(der, &signed, INTEGER, &out.serial):
