@@ -2612,7 +2612,6 @@ CREATE TABLE http_activity (
   "job_uid" VARCHAR, -- its id
   "job_owner" VARCHAR, -- its owner
   "error_code" VARCHAR, -- error or status that is none of HTTP's
-  "ja4h" VARCHAR, -- JA4H
   "actor_path" VARCHAR, -- image of the process that did it
   "actor_name" VARCHAR, -- file name of that image
   "actor_cmd_line" VARCHAR, -- its command line

@@ -76,21 +76,6 @@ def test_a_request_with_its_response(mss: int) -> None:
     assert file["entropy"] == pytest.approx(-sum(p * math.log2(p) for p in shares))
 
 
-def test_ja4h() -> None:
-    row = one(
-        request("/", "Accept: */*", "Accept-Language: en-US,en;q=0.9", "Cookie: b=2; a=1",
-                "Referer: http://x/"),
-        response(b""),
-    )
-
-    def digits(text: bytes) -> str:
-        return hashlib.sha256(text).hexdigest()[:12]
-
-    assert row["ja4h"] == "_".join((
-        "ge11cr03enus", digits(b"Host,Accept,Accept-Language"), digits(b"a,b"), digits(b"a=1,b=2"),
-    ))
-
-
 def test_pipelined_requests_are_answered_in_order() -> None:
     asked = b"".join(request(f"/{i}")[1] for i in range(20))
     said = b"".join(response(b"x" * i)[1] for i in range(20))

@@ -278,7 +278,6 @@ HTTP_ACTIVITY = events(
     column("job_uid", WORD, "its id", sigma="jobId", bloom=True),
     column("job_owner", WORD, "its owner", sigma="jobOwner", bloom=True),
     column("error_code", WORD, "error or status that is none of HTTP's", ocsf="status_code"),
-    column("ja4h", WORD, "JA4H", ocsf="ja4_fingerprint_list[type_id=3].value", bloom=True),
     actor("processPath", user=False),
 )
 

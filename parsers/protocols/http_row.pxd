@@ -7,7 +7,6 @@ from tracelake.native.columns cimport (
 )
 from tracelake.parsers.conn cimport Flow, Place
 from tracelake.parsers.protocols.files cimport File
-from tracelake.parsers.protocols.ja4h cimport Fingerprints
 from tracelake.parsers.protocols.sheet cimport Sheet, Sheets
 from tracelake.parsers.protocols.text_slots cimport Block, Slot
 
@@ -24,10 +23,8 @@ cdef enum:                  # Exchange.field
     USER = 9
     STATUS_TEXT = 10
     INFO_TEXT = 11
-    COOKIE = 12
-    LANGUAGE = 13
-    UPGRADE = 14
-    FIELDS = 15
+    UPGRADE = 12
+    FIELDS = 13
 
 cdef enum:                  # lists of Exchange.text
     PROXIED = 0
@@ -50,10 +47,8 @@ cdef struct Exchange:
     int64_t depth           # how-manieth of its connection
     Place place
     Block text
-    Block names             # of the request's headers, for JA4H
     Slot field[FIELDS]
     int64_t length[2]       # of the bodies
-    int headers             # of the request that JA4H counts
     int version             # of the request, 11
     int answered            # of the response; -1 where there is none
     int status              # -1
@@ -64,11 +59,10 @@ cdef struct Exchange:
 
 cdef class HttpRows:
     cdef Sheet sheet
-    cdef Fingerprints fingerprints
     cdef readonly int64_t waiting       # exchanges that are made and not freed
     cdef IntColumn trans_depth, status_code, info_code, request_len, response_len, status_id
     cdef DictColumn http_method, http_version, url_scheme, url_hostname, user_agent, user_name
-    cdef DictColumn status_text, info_text, req_mime, resp_mime, ja4h, upgrade
+    cdef DictColumn status_text, info_text, req_mime, resp_mime, upgrade
     cdef TextColumn url_path, url_query, url, referrer, origin
     cdef ListColumn file_uids, file_names, req_file_uids, req_file_names, proxied, forwarded
     cdef ListColumn offered_protocols, protocols, offered_extensions, extensions

@@ -8,14 +8,12 @@ from tracelake.parsers.conn cimport ORIG
 from tracelake.parsers.packet cimport NO_TIME
 from tracelake.parsers.protocols.entity cimport same
 from tracelake.parsers.protocols.files cimport UID_ROOM
-from tracelake.parsers.protocols.ja4h cimport JA4H_LENGTH
 from tracelake.parsers.protocols.mime cimport mime_name
 from tracelake.parsers.protocols.text_slots cimport add, clear, keep, listed, put_list
 from tracelake.parsers.webactivity cimport activity_of
 
 cdef enum:
     VALUE_LIMIT = 65536
-    NAMES_LIMIT = 16384
     SUCCESS = 1
     FAILURE = 2
 
@@ -86,7 +84,6 @@ cdef class HttpRows:
     def __cinit__(self, Sheets sheets):
         sheet = self.sheet = sheets.sheet("http_activity")
         rows = sheet.rows
-        self.fingerprints = Fingerprints()
         self.trans_depth = rows.column("trans_depth")
         self.status_code = rows.column("status_code")
         self.info_code = rows.column("info_code")
@@ -103,7 +100,6 @@ cdef class HttpRows:
         self.info_text = rows.column("info_text")
         self.req_mime = rows.column("req_mime")
         self.resp_mime = rows.column("resp_mime")
-        self.ja4h = rows.column("ja4h")
         self.upgrade = rows.column("upgrade_protocol")
         self.url_path = rows.column("url_path")
         self.url_query = rows.column("url_query")
@@ -137,7 +133,6 @@ cdef class HttpRows:
 
     cdef void free(self, Exchange* x) noexcept nogil:
         clear(&x.text)
-        clear(&x.names)
         self.waiting -= 1
         free(x)
 
@@ -203,16 +198,6 @@ cdef class HttpRows:
             elif n == 24 and same(name, n, b"sec-websocket-extensions"):
                 add(&x.text, EXTENSIONS, value, m)
             return 0
-        # JA4H
-        if same(name, n, b"cookie"):
-            if x.field[COOKIE].length < 0:
-                x.field[COOKIE] = keep(&x.text, value, m, VALUE_LIMIT)
-        elif not same(name, n, b"referer"):
-            x.headers += 1
-            if x.names.count + n < NAMES_LIMIT:
-                if x.names.count:
-                    keep(&x.names, b",", 1, 1)
-                keep(&x.names, name, n, 1024)
         if n == 4 and same(name, n, b"host"):
             x.field[HOST] = keep(&x.text, value, m, VALUE_LIMIT)
         elif n == 10 and same(name, n, b"user-agent"):
@@ -223,9 +208,6 @@ cdef class HttpRows:
             x.field[ORIGIN] = keep(&x.text, value, m, VALUE_LIMIT)
         elif n == 5 and same(name, n, b"range"):
             x.ranged = True
-        elif n == 15 and same(name, n, b"accept-language"):
-            if x.field[LANGUAGE].length < 0:
-                x.field[LANGUAGE] = keep(&x.text, value, m, 64)
         elif n == 13 and same(name, n, b"authorization") or (
             n == 19 and same(name, n, b"proxy-authorization")
         ):
@@ -390,16 +372,6 @@ cdef class HttpRows:
                 put_list(self.protocols, row, &x.text, PROTOCOL)
                 put_list(self.offered_extensions, row, &x.text, OFFERED_EXTENSIONS)
                 put_list(self.extensions, row, &x.text, EXTENSIONS)
-        if n > 0:
-            self.fingerprints.put(
-                text, method, n, x.version, x.field[REFERRER].length >= 0, x.headers,
-                x.names.bytes, x.names.count,
-                x.text.bytes + x.field[COOKIE].at if x.field[COOKIE].length >= 0 else NULL,
-                x.field[COOKIE].length,
-                x.text.bytes + x.field[LANGUAGE].at if x.field[LANGUAGE].length >= 0 else NULL,
-                x.field[LANGUAGE].length,
-            )
-            self.ja4h.put_valid(row, text, JA4H_LENGTH)
         if x.truncated or f.partial:
             self.sheet.flags(1)
         return self.sheet.done()
