@@ -257,6 +257,8 @@ cdef class Flows:
                 self.begin = p.time
             if self.deadlines.passed(p.time):
                 self._expire(p.time)
+            if self.talks is not None and p.time >= self.talks.due and p.time > 0:
+                self.talks.tick(p.time, False)
         return 0
 
     cdef Flow* packet(self, Packet* p) except NULL nogil:

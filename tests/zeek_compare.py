@@ -43,6 +43,10 @@ def tables(data: bytes) -> dict[str, list[Row]]:
     return rows
 
 
+# Of lines and rows with the same key, how far the number of a row may be from its line's.
+NEAR = 50
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of one log's lines over all captures."""
@@ -82,14 +86,16 @@ def differences(log: Log, theirs: Row, own: Row) -> dict[str, tuple[Any, Any]]:
 
 
 def pairs(log: Log, theirs: list[Row], own: list[Row]) -> list[tuple[Row | None, Row | None]]:
-    """Lines and rows of one key, paired."""
+    """Lines and rows of one key, paired; of many, those that are near each other in time."""
     result: list[tuple[Row | None, Row | None]] = []
-    left = list(own)
+    theirs = sorted(theirs, key=lambda row: row.get("ts", 0))
+    left = sorted(own, key=lambda row: (row.get("time") or 0, row["src_offset"], row["sub"]))
+    near = NEAR + abs(len(theirs) - len(left))
     costs = sorted(
         (
             (len(differences(log, a, b)), abs(a.get("ts", 0) - (b.get("time") or 0)), i, j)
             for i, a in enumerate(theirs)
-            for j, b in enumerate(left)
+            for j, b in enumerate(left[max(0, i - near) : i + near], max(0, i - near))
         ),
     )
     taken_a: set[int] = set()
