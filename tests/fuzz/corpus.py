@@ -20,6 +20,9 @@ EVIDENCE = ROOT / "examples" / "evidence"
 LARGEST = 72 * 1024
 # Captures and lines are cut to this: enough for every kind of record that a file holds.
 CUT = 12 * 1024
+CAPTURES = (
+    b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a",
+)
 
 
 def files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -83,4 +86,6 @@ def shortened(data: bytes) -> bytes:
         return data  # a part of such a database says nothing of its tables
     if data.startswith((b"regf", b"SQLite format 3")):
         return data[:LARGEST]
+    if data[:4] in CAPTURES:
+        return data[: 4 * CUT]  # what is said stands behind handshakes
     return data[:CUT]
