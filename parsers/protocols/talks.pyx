@@ -14,7 +14,7 @@ from tracelake.native.account cimport Account
 from tracelake.parsers.conn cimport ORIG, RESP
 from tracelake.parsers.protocols.expected cimport Announced
 from tracelake.parsers.protocols.known import PROTOCOLS
-from tracelake.parsers.protocols.protocol cimport MORE, NONE, UNDECIDED, YES, Guess
+from tracelake.parsers.protocols.protocol cimport MORE, NO, NONE, UNDECIDED, YES, Guess
 
 cdef enum:
     TCP = 6
@@ -140,6 +140,9 @@ cdef class Talks:
         cdef Talk* t = <Talk*>f.talk
         cdef Half* h
         cdef int32_t i
+        cdef const uint8_t* orig = data if side == ORIG else NULL
+        cdef const uint8_t* resp = data if side == RESP else NULL
+        cdef int64_t n_orig = n if side == ORIG else 0, n_resp = n if side == RESP else 0
         if t is NULL:
             t = self._talk(f)
         if t.protocol == NONE or n <= 0:
@@ -151,15 +154,24 @@ cdef class Talks:
         h.now.offset = p.offset
         h.now.length = p.length
         if t.protocol == UNDECIDED:
-            i = self._whose(t, data if side == ORIG else NULL, n if side == ORIG else 0,
-                            data if side == RESP else NULL, n if side == RESP else 0)
+            i = self._whose(t, orig, n_orig, resp, n_resp)
             if i < 0:
                 # Who waits for more (DTLS behind STUN) is not counted.
                 t.shown += i == NONE
                 if t.shown >= SHOWN_DATAGRAMS:
                     t.protocol = NONE
                 return 0
+            t.shown = 0
             self._belongs(t, i)
+        elif t.shown < SHOWN_DATAGRAMS and not f.side[1 - side].packets:
+            # A scanner tries one protocol after the other from one port, and nobody answers.
+            t.shown += 1
+            if (<Protocol>self.table[t.protocol]).recognise(t, orig, n_orig, resp, n_resp) == NO:
+                i = self._whose(t, orig, n_orig, resp, n_resp)
+                if i >= 0:
+                    (<Protocol>self.table[t.protocol]).end(t)
+                    t.state = NULL
+                    self._belongs(t, i)
         (<Protocol>self.table[t.protocol]).datagram(t, side, data, n)
         return self._stop(t) if t.gone else 0
 
