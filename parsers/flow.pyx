@@ -628,7 +628,7 @@ cdef class Flows:
             self.end_time.put(row, f.last // 1000)
             self.duration_s.put(row, <double>(f.last - f.first) / 1e9)
         self.activity_id.put(row, TRAFFIC)
-        self.sub.put(row, 0)
+        self.sub.put(row, f.depth)      # the flow around it may begin with the same packet
         self.record_hash.put(row, <int64_t>flow_hash(f))
         self.src_offset.put(row, f.offset)
         self.src_length.put(row, f.length)

@@ -137,6 +137,10 @@ cdef class Certificates:
             memcpy(e.sha256, digest, 32)
             e.count = n
             e.place = place[0]
+            # Certificates of a chain begin in one message, each with a number of its own.
+            e.place.sub = (
+                place.sub >> 20 << 28 | (place.sub & 0xFFFF) << 12 | position & 0xFFF
+            )
             e.position = position
             read_certificate(e.der, n, &e.cert)
             e.written = self._was_written(digest)
