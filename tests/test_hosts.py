@@ -330,6 +330,9 @@ def test_every_time_of_a_row_is_a_line_of_the_timeline() -> None:
 
 
 DATED_BY_TIME = {
+    "authentication": {"ticket_from", "ticket_till"},
+    "net_service_activity": {"up_since", "reference_time", "origin_time", "receive_time",
+                             "transmit_time"},
     "detection_finding": {"finding_created_time", "finding_modified_time", "first_seen_time",
                           "last_seen_time", "proc_created_time", "proc_ended_time"},
     "certificate": {"countersigned_time"},
