@@ -43,6 +43,8 @@ cdef enum:
     TCP = 6
     UDP = 17
     ICMPV6 = 58
+    NTP = 123
+    NTP_SERVER = 4          # mode of its messages (RFC 5905, 7.3)
     TRAFFIC = 6             # OCSF activity of class 4001
     TRUNCATED = 1           # parse_flags
 
@@ -378,9 +380,16 @@ cdef class Flows:
         if length < 8:
             length = p.payload_length       # 0: a jumbogram, or not filled in yet
         note_once(f, side, 1, b"D")
+        if f.letters == 1 and side == ORIG and _is_time_server(f, p):
+            # Who tells the time first was asked before the capture began.
+            flip(f)
+            note(f, b"^")
+            side = RESP
         if f.side[side].payload < 0:
             # (Such a flow keeps the timeout of its kind: only DNS's own ports have another.)
-            if self.dns is not None and side == ORIG and not f.dns and is_question(p.payload + 8, p.captured - 8):
+            if self.dns is not None and side == ORIG and not f.dns and is_question(
+                p.payload + 8, p.captured - 8
+            ):
                 f.dns = True
             f.side[side].payload = 0
         f.side[side].payload += length - 8
@@ -709,6 +718,15 @@ cdef class Flows:
                 n += 1
             self.tunnel_parents.close(n)
         return self.rows.done()
+
+
+cdef bint _is_time_server(const Flow* f, const Packet* p) noexcept nogil:
+    """Whether an NTP server's message (RFC 5905, 7.3) goes from its port to the same one."""
+    return (
+        f.port[ORIG] == NTP and f.port[RESP] == NTP and p.captured > 8
+        and p.payload[8] & 7 == NTP_SERVER
+        and not same_address(&f.address[ORIG], &f.address[RESP])
+    )
 
 
 cdef bint _open_start(const Flow* f, int64_t begin) noexcept nogil:

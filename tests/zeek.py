@@ -41,7 +41,6 @@ CLASSES = {
     "late turn": "The first packet shows that its sender is the responder (a DNS answer, a "
     "SYN-ACK); Zeek 7 turns the flow round and counts that packet for the wrong side (mended in "
     "Zeek 8.1).",
-    "roles of NTP": "Zeek's NTP analyzer turns a flow round that begins with a server's packet.",
     "zero length": "The IP length is 0 (segmentation offload, jumbograms): Zeek counts 0 bytes, "
     "or drops the packet; here the frame's length counts.",
     "link address": "Addresses in cooked captures that are not of six bytes are no MAC addresses.",
@@ -226,18 +225,15 @@ def _matched(
 def compare_flows(capture: str, status: str, own: Ours, why: Facts, zeek: Path) -> Result:
     result = Result()
     log = _log(zeek)
-    flows = {(r["src_ip"], r["src_port"], r["dst_ip"], r["dst_port"]) for r in own.flows}
-    flows |= {tuple(row[name] for name in ENDS) for row in log}
     for ends, theirs, mine in _matched(log, own.flows, ("proto", "transport")):
         result.rows += theirs is not None
         pair = frozenset((ends[0], ends[2]))
         if theirs is None or mine is None:
             row = theirs or mine or {}
-            turned = ends[3] == 123 and (ends[2], ends[3], ends[0], ends[1]) in flows
             result.differences.append(
                 Difference(
                     capture, "conn", "extra" if theirs is None else "missing",
-                    "zeek gave up" if status != "0" else _why_alone(row, own, why, pair, turned),
+                    "zeek gave up" if status != "0" else _why_alone(row, own, why, pair),
                     ends,
                 )
             )
@@ -268,7 +264,7 @@ def compare_flows(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
 
 
 def _why_alone(
-    row: dict[str, Any], own: Ours, why: Facts, pair: frozenset[str], turned: bool
+    row: dict[str, Any], own: Ours, why: Facts, pair: frozenset[str]
 ) -> str:
     if (row.get("orig_pkts") == 0 and row.get("resp_pkts") == 0) or (
         "ts" in row and why.back <= 5 and any(d["what"].startswith("TCP") for d in own.damage)
@@ -281,8 +277,6 @@ def _why_alone(
         return "fragments"
     if why.back > 5:
         return "clock goes back"
-    if turned:
-        return "roles of NTP"
     if why.zero_length:
         return "zero length"
     if (row.get("time") or 0) >= 2**31 * 10**6:
@@ -342,7 +336,7 @@ def compare_names(capture: str, status: str, own: Ours, why: Facts, zeek: Path) 
             elif not {ends[1], ends[3]} & {53, 137, 5353, 5355}:
                 cause = "DNS by content"
             else:
-                cause = _why_alone(row, own, why, pair, turned=False)
+                cause = _why_alone(row, own, why, pair)
             result.differences.append(
                 Difference(capture, "dns", "extra" if theirs is None else "missing", cause, ends)
             )
